@@ -1,0 +1,1 @@
+"""A folder of media -> clean manifest -> token shards -> batches."""

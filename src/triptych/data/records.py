@@ -1,0 +1,81 @@
+"""What is known of one picture or clip: the line of a manifest, shared by cleaning, cutting and training."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Text(BaseModel):
+    """A text about a medium, with its language tag ("en", "zh", or "" where nobody said)."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: str
+    lang: str = ""
+
+
+class Question(BaseModel):
+    """A question about a medium and its answer."""
+
+    model_config = ConfigDict(extra="forbid")
+    question: str
+    answer: str
+    kind: str = ""
+    lang: str = ""
+
+
+class Event(BaseModel):
+    """Something that happens in a clip, from `start` to `end` seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+    start: float
+    end: float
+    text: str
+    lang: str = ""
+
+
+class Place(BaseModel):
+    """The place of a picture in a sequence of pictures that belong together (views, a storyboard)."""
+
+    model_config = ConfigDict(extra="forbid")
+    id: str
+    index: int
+
+
+class Record(BaseModel):
+    """One picture or clip of a folder, with all its texts.
+
+    `file` is relative to the folder. Sizes are in pixels, `duration` in seconds (0 for a picture).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    file: str
+    kind: Literal["picture", "clip"]
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    duration: float = 0.0
+    texts: list[Text] = Field(default_factory=list)
+    label: str | None = None
+    qa: list[Question] = Field(default_factory=list)
+    events: list[Event] = Field(default_factory=list)
+    sequence: Place | None = None
+    instruction: list[Text] = Field(default_factory=list)
+
+
+def as_texts(value: Any) -> list[Text]:
+    """Spell out a `text`/`texts` value: a string, a list, or {"en": string or list, "zh": ...}.
+
+    >>> [t.lang for t in as_texts({"en": ["a ball"], "zh": "一个球"})]
+    ['en', 'zh']
+    """
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [Text(text=value)] if value.strip() else []
+    if isinstance(value, dict) and "text" in value:
+        return [Text.model_validate(value)]
+    if isinstance(value, dict):
+        return [Text(text=t.text, lang=lang) for lang, part in value.items() for t in as_texts(part)]
+    return [text for part in value for text in as_texts(part)]

@@ -1,0 +1,1 @@
+"""Measured results: pure metrics, and the suite that names task + data + metric."""

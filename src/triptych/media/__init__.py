@@ -1,0 +1,1 @@
+"""Files <-> arrays: the only place that knows codecs."""

@@ -1,0 +1,1 @@
+"""Sequence -> logits: the network and nothing else."""

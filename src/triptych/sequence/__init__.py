@@ -1,0 +1,1 @@
+"""Ids <-> one sequence: how every task is spelled."""

@@ -1,0 +1,1 @@
+"""Whole journeys, one verb a file."""

@@ -1,0 +1,1 @@
+"""One training loop, for the visual tokenizer and for the GPT."""
