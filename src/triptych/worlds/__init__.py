@@ -1,0 +1,1 @@
+"""Worlds made by simulation, whose labels are exact (extra ``triptych[world]``)."""

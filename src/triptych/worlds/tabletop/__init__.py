@@ -1,0 +1,6 @@
+"""A rendered tabletop: pictures, views and event clips with captions, questions and exact truth."""
+
+
+from triptych.worlds.tabletop.write import write_world
+
+__all__ = ["write_world"]
