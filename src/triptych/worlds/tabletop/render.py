@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -138,3 +139,9 @@ class _quiet:
     def __exit__(self, *error: object) -> None:
         os.dup2(self.saved, 1)
         os.close(self.saved)
+
+
+@functools.cache
+def shared_renderer(size: int, software: bool) -> Renderer:
+    """This process's renderer."""
+    return Renderer(size, software)

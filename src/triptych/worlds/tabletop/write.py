@@ -1,1 +1,247 @@
-def write_world(): ...
+"""The batch: chunks of pictures and clips, made by worker processes, safe to kill and to take up again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+from triptych.worlds.tabletop.scene import Split, generator
+
+CHUNK = {"images": 40, "clips": 10}  # multiples of a block of pictures, and of a clip and its twin
+RECYCLE = 12  # chunks a worker lives for: the renderer leaks about 3 MB a scene
+FPS, FRAMES = 8, 17
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One chunk: files first..last (from 0, last excluded) of one medium."""
+
+    out: str
+    medium: Literal["images", "clips"]
+    first: int
+    last: int
+    seed: int
+    split: str
+    level: int
+    size: int
+    software: bool
+
+    @property
+    def part(self) -> Path:
+        """Where the chunk's metadata stands once all its media are written."""
+        return Path(self.out) / ".parts" / f"{self.medium}-{self.first:07d}-{self.last:07d}.jsonl"
+
+
+def write_world(
+    out: Path,
+    *,
+    images: int,
+    clips: int,
+    seed: int = 0,
+    split: Split = "train",
+    level: int = 1,
+    workers: int | None = None,
+    size: int = 224,
+    device: Literal["auto", "software", "gpu"] = "auto",
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Write pictures and clips of a simulated tabletop, with captions, questions and truth, as a folder of media.
+
+    A second call with the same settings does only what is missing; labels depend on (seed, split, level, index) and
+    on nothing else.
+
+    Args:
+        out: folder for images/, clips/, metadata.jsonl and world.json.
+        images: number of pictures, JPEG; half of them come as four views of one scene.
+        clips: number of clips, H.264, 17 frames at 8 a second.
+        seed: any whole number from 0.
+        split: train, validation or test: disjoint seeds; test also holds withheld pairs of colour and shape, and
+            validation and test hold impossible twins among the clips.
+        level: 1 (few objects, calm) to 3 (many objects, stacks, all cameras).
+        workers: processes; None takes one a core.
+        size: side of the pictures in pixels, even.
+        device: where to render; auto tries an NVIDIA GPU and falls back to software.
+        progress: whether to show a bar.
+
+    Returns: counts: images, clips, questions, failed (attempts that were replaced), and the device in words.
+
+    Raises:
+        ValueError: a number is out of range, or `out` holds a world of other settings.
+        MissingExtra: mujoco, or av for clips, is not installed.
+        RuntimeError: chunks keep failing.
+    """
+    from triptych.worlds.tabletop.mjcf import require_mujoco
+    from triptych.worlds.tabletop.render import choose_device
+
+    if images < 0 or clips < 0 or images + clips == 0:
+        raise ValueError(f"images={images} and clips={clips}: give at least one picture or clip, and no negative number")
+    if level not in (1, 2, 3):
+        raise ValueError(f"level={level}: choose 1, 2 or 3")
+    if size < 64 or size % 2:
+        raise ValueError(f"size={size}: choose an even number of pixels from 64")
+    generator(seed, split, level, "picture", 0)  # raises for an unknown split or a negative seed
+    require_mujoco()
+    out = Path(out)
+    settings = {"format": _FORMAT, "world": "tabletop", "seed": seed, "split": split, "level": level, "size": size}
+    _claim(out, settings)
+    software, reason = choose_device(device)
+    jobs = [
+        Job(str(out), medium, first, min(first + CHUNK[medium], count), seed, split, level, size, software)
+        for medium, count in (("images", images), ("clips", clips))
+        for first in range(0, count, CHUNK[medium])
+    ]
+    _run([job for job in jobs if not job.part.exists()], workers or os.cpu_count() or 1, progress)
+    summary = _merge(out, jobs)
+    summary |= {"device": reason}
+    _write(out / "world.json", json.dumps({**settings, "version": _version(), **summary}, indent=1) + "\n")
+    return summary
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("triptych")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    part = path.with_name(path.name + ".tmp")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def _claim(out: Path, settings: dict[str, Any]) -> None:
+    """Make the folder, or check that it holds the same world."""
+    path = out / "world.json"
+    if path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        differing = [f"{k}={found.get(k)!r} there, {v!r} asked" for k, v in settings.items() if found.get(k) != v]
+        if differing:
+            raise ValueError(f"{out} holds a world of other settings ({'; '.join(differing)}): choose another folder")
+    elif (out / "metadata.jsonl").exists():
+        raise ValueError(f"{out} holds media that this world did not make: choose another folder")
+    for name in ("images", "clips", ".parts"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _write(path, json.dumps(settings, indent=1) + "\n")
+
+
+def _bar(total: int, show: bool) -> Any:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, disable=not show)
+    return bar, bar.add_task("tabletop world", total=total)
+
+
+def _run(jobs: list[Job], workers: int, progress: bool) -> None:
+    """Run all jobs; a worker that dies is replaced and its chunk tried again, three times at most."""
+    bar, task = _bar(sum(job.last - job.first for job in jobs), progress)
+    tries = {job: 0 for job in jobs}
+    # Clips take longest, so they start first and the cores end together.
+    waiting = sorted(jobs, key=lambda job: (job.medium != "clips", job.first))
+    with bar:
+        while waiting:
+            before = len(waiting)
+            try:
+                for done in _pool(waiting, min(workers, len(waiting))):
+                    waiting.remove(done)
+                    bar.advance(task, done.last - done.first)
+            except BrokenProcessPool:
+                # Any of the chunks under way may be the culprit; without progress the next ones are counted.
+                for job in waiting[:workers]:
+                    tries[job] += before == len(waiting)
+                    if tries[job] > 3:
+                        raise RuntimeError(f"the process making {job.part.stem} keeps dying") from None
+
+
+def _pool(jobs: list[Job], workers: int) -> Iterator[Job]:
+    """Yield jobs as they are done by fresh processes."""
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    queue = list(jobs)
+    with ProcessPoolExecutor(workers, get_context("spawn"), max_tasks_per_child=RECYCLE) as pool:
+        running: dict[Future[None], Job] = {}
+        while queue or running:
+            while queue and len(running) < 2 * workers:
+                job = queue.pop(0)
+                running[pool.submit(make_chunk, job)] = job
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                future.result()
+                yield job
+
+
+def make_chunk(job: Job) -> None:
+    """Make one chunk: its media, then its metadata."""
+    from triptych.worlds.tabletop.clips import write_clips
+    from triptych.worlds.tabletop.render import shared_renderer
+
+    renderer = shared_renderer(job.size, job.software)
+    rows = _pictures(job, renderer) if job.medium == "images" else write_clips(job, renderer)
+    _write(job.part, "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows))
+
+
+def _pictures(job: Job, renderer: Any) -> list[dict[str, Any]]:
+    from PIL import Image
+
+    from triptych.worlds.tabletop.mjcf import compile_scene
+    from triptych.worlds.tabletop.scene import VIEW_STEP
+    from triptych.worlds.tabletop.stills import picture_record, place_of, still_scene
+
+    rows: list[dict[str, Any]] = []
+    scenes: dict[int, tuple[Any, int, Any, int]] = {}
+    for index in range(job.first, job.last):
+        number, step = place_of(index)
+        if number not in scenes:
+            scenes.clear()
+            attempt = failed = 0
+            while True:
+                scene, attempt = still_scene(job.seed, job.split, job.level, number, job.size, attempt)
+                try:
+                    model, data = compile_scene(scene, scene.view(job.size))
+                    renderer.load(model)
+                    break
+                except ValueError:  # the compiler refuses a scene now and then: the next attempt takes its place
+                    failed, attempt = failed + 1, attempt + 1
+            scenes[number] = scene, attempt, data, failed
+        scene, attempt, data, failed = scenes[number]
+        picture = renderer.draw(data, scene.view(job.size, (step or 0) * VIEW_STEP))
+        name = f"images/{index + 1:07d}.jpg"
+        file = Path(job.out) / name
+        Image.fromarray(picture).save(file, quality=95, subsampling=0)
+        record = picture_record(scene, job.seed, job.split, index, attempt, job.size)
+        if failed:
+            record["truth"]["failed"] = failed
+        rows.append({"file_name": name, **record})
+    return rows
+
+
+def _merge(out: Path, jobs: list[Job]) -> dict[str, Any]:
+    """Join the chunks' metadata, in order, and count."""
+    counts = {"images": 0, "clips": 0, "questions": 0, "failed": 0}
+    target = out / "metadata.jsonl"
+    part = out / "metadata.jsonl.tmp"
+    with part.open("wb") as merged:
+        for job in jobs:
+            with job.part.open("rb") as source:
+                shutil.copyfileobj(source, merged)
+            with job.part.open(encoding="utf-8") as lines:
+                for line in lines:
+                    row = json.loads(line)
+                    counts[job.medium] += 1
+                    counts["questions"] += len(row.get("qa", []))
+                    counts["failed"] += row["truth"].get("failed", 0)
+    os.replace(part, target)
+    return counts

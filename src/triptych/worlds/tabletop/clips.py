@@ -1,0 +1,1 @@
+def write_clips(job, renderer): return []

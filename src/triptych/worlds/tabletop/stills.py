@@ -1,0 +1,91 @@
+"""Pictures: which scene the n-th picture shows, its truth and its words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from triptych.worlds.tabletop.geometry import sightings
+from triptych.worlds.tabletop.language import picture_texts
+from triptych.worlds.tabletop.questions import picture_questions
+from triptych.worlds.tabletop.scene import (
+    VIEW_STEP,
+    VIEWS,
+    VISIBLE,
+    WITHHELD,
+    Scene,
+    generator,
+    poses,
+    sample_still,
+)
+
+# Eight pictures show four single scenes and one scene from four sides: half the pictures are views.
+BLOCK, SINGLES = 8, 4
+ATTEMPTS = 200
+
+
+def place_of(index: int) -> tuple[int, int | None]:
+    """The scene that picture `index` (from 0) shows, and which view of it (None for a single picture)."""
+    block, rest = divmod(index, BLOCK)
+    if rest < SINGLES:
+        return block * (SINGLES + 1) + rest, None
+    return block * (SINGLES + 1) + SINGLES, rest - SINGLES
+
+
+def still_scene(seed: int, split: str, level: int, number: int, size: int, skip: int = 0) -> tuple[Scene, int]:
+    """The `number`-th still scene and the attempt that made it; `skip` passes over failed attempts.
+
+    Raises: RuntimeError when no attempt gives a scene.
+    """
+    views = VIEWS if number % (SINGLES + 1) == SINGLES else 1
+    for attempt in range(skip, ATTEMPTS):
+        scene = sample_still(generator(seed, split, level, "picture", number, attempt), level, split, views, size)
+        if scene is not None:
+            return scene, attempt
+    raise RuntimeError(f"no still scene for seed {seed}, split {split}, level {level}, number {number}")
+
+
+def look(thing: Any) -> dict[str, Any]:
+    """A thing's attributes as a dict."""
+    return {"shape": thing.shape, "color": thing.color, "material": thing.material, "size": thing.size}
+
+
+def unseen(things: list[dict[str, Any]]) -> bool:
+    """Whether a withheld pair of colour and shape is among the things."""
+    return any((t["color"], t["shape"]) in WITHHELD for t in things)
+
+
+def picture_record(
+    scene: Scene, seed: int, split: str, index: int, attempt: int, size: int
+) -> dict[str, Any]:
+    """The metadata of picture `index` (from 0), without its file name."""
+    number, step = place_of(index)
+    walked = (step or 0) * VIEW_STEP
+    view = scene.view(size, walked)
+    objects = []
+    for i, (thing, seen) in enumerate(zip(scene.things, sightings(view, poses(scene.things)), strict=True)):
+        if seen["visible"] >= VISIBLE:
+            row = {"id": i, **look(thing), **{k: seen[k] for k in ("center", "box", "visible", "depth")}}
+            objects.append(row if thing.on is None else {**row, "on": thing.on})
+    rng = generator(seed, split, scene.level, "picture", number, 1000 + (step or 0))
+    record: dict[str, Any] = {
+        "texts": picture_texts(rng, objects, scene.floor, size),
+        "qa": picture_questions(rng, objects, scene.level, size),
+    }
+    if len(objects) == 1:
+        record["label"] = objects[0]["shape"]
+    if step is not None:
+        record["sequence"] = {"id": f"scene-{number}", "index": step}
+    record["truth"] = {
+        "seed": [seed, split, number, attempt],
+        "level": scene.level,
+        "floor": scene.floor,
+        "camera": {
+            "azimuth": round(scene.azimuth + walked, 2),
+            "elevation": round(scene.elevation, 2),
+            "distance": round(scene.distance, 3),
+            "fov": round(scene.fov, 2),
+        },
+        "unseen_combination": unseen(objects),
+        "objects": objects,
+    }
+    return record
