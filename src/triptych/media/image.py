@@ -55,6 +55,8 @@ def read(source: Path | str | bytes, *, limits: Limits = Limits(), at_least: int
             picture.draft(None, (int(picture.width / shrink) + 1, int(picture.height / shrink) + 1))
         try:
             picture.load()
+            if picture.format == "PNG" and not _ended(source):
+                raise OSError("truncated")
             return np.asarray(_upright(to_rgb(picture), picture))
         except MemoryError:
             raise MediaError(name, "there is not enough memory to decode it", "scale it down") from None
@@ -86,9 +88,7 @@ def fit(pixels: np.ndarray, size: int = 224, *, mode: Literal["crop", "pad"] = "
     return np.asarray(result)
 
 
-def write(
-    path: Path | str, pixels: np.ndarray, metadata: dict[str, str] | None = None, quality: int = 95
-) -> None:
+def write(path: Path | str, pixels: np.ndarray, metadata: dict[str, str] | None = None, quality: int = 95) -> None:
     """Write uint8 (Y, X, 3) as PNG, JPEG or WebP, by suffix, replacing `path` whole or not at all.
 
     Args:
@@ -221,6 +221,11 @@ def _upright(rgb: Image.Image, opened: Image.Image) -> Image.Image:
     except Exception:  # damaged EXIF: the pixels are still good
         turn = None
     return rgb.transpose(turn) if turn is not None else rgb
+
+
+def _ended(source: Path | str | bytes) -> bool:
+    """Whether a PNG has its last chunk: Pillow is content once it has the pixels."""
+    return b"IEND" in (source if isinstance(source, bytes) else Path(source).read_bytes())
 
 
 def _explain(error: Exception, source: Path | str | bytes) -> tuple[str, str]:

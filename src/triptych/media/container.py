@@ -1,0 +1,370 @@
+"""The files that hold clips: opened by allow-list, their frames in the order of showing."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from PIL import Image
+
+from triptych.errors import MediaError
+from triptych.media import image
+from triptych.media.limits import Limits
+
+FORMATS = "mov,matroska,avi,mpegts,mpeg"  # nothing that names other files, as concat or HLS lists do
+CODECS = (
+    "h264,hevc,av1,libdav1d,vp8,vp9,mpeg4,mpeg1video,mpeg2video,mjpeg,msmpeg4,msmpeg4v2,h263,prores,dnxhd,ffv1,"
+    "rawvideo,png,aac,mp3,mp3float,ac3,opus,vorbis,flac,mp2,mp2float,pcm_s16le,pcm_s24le"
+)
+LONGEST_STILL = 600.0  # seconds one frame may last; timestamps that jump further are damaged
+
+_CONVERT = "convert it to MP4 with H.264, e.g. ffmpeg -i IN OUT.mp4"
+_UNSPECIFIED = 2
+
+
+class Shown(Protocol):
+    """One decoded frame: its time and duration in seconds, its size (width, height) as stored."""
+
+    time: float
+    duration: float
+    size: tuple[int, int]
+
+    def rgb(self, width: int, height: int) -> np.ndarray:
+        """The frame scaled to `width` x `height`, then turned upright: uint8 (Y, X, 3)."""
+        ...
+
+
+class Source(Protocol):
+    """An open clip.
+
+    `duration` (0 if unknown), `fps` and `codec` come from the header; `tolerance` is the precision of its
+    times in seconds.
+    """
+
+    duration: float
+    fps: float
+    codec: str
+    tolerance: float
+
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height after rotation."""
+        ...
+
+    def measure(self) -> float:
+        """Seconds up to the end of the last frame, from the file's contents."""
+        ...
+
+    def frames(self, start: float) -> Iterator[Shown]:
+        """Frames by time, from the one shown at `start` or earlier."""
+        ...
+
+
+@contextmanager
+def opened(path: Path | str, limits: Limits) -> Iterator[Source]:
+    """Open a clip by what it holds, whatever its name.
+
+    Raises:
+        MediaError: not a clip, without picture, or beyond `limits`; each in one sentence.
+    """
+    limits.check_file(path, "clip")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except PermissionError:
+        raise MediaError(path, "permission denied", "allow reading it") from None
+    if head.startswith((b"GIF87a", b"GIF89a")) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):
+        with image.quiet(), _animation(path) as picture:
+            yield AnimatedSource(path, picture, limits)
+        return
+    with _container(path, limits) as container:
+        source = StreamSource(path, container, limits)
+        if source.duration > limits.video_seconds:
+            most = f"more than the {limits.video_seconds:g} s allowed"
+            raise MediaError(path, f"lasts {source.duration:.1f} s, {most}", "cut it")
+        yield source
+
+
+def _animation(path: Path | str) -> Image.Image:
+    try:
+        return Image.open(path, formats=("GIF", "WEBP"))
+    except Exception:
+        raise MediaError(path, image.TRUNCATED, "copy or download it again") from None
+
+
+@contextmanager
+def _container(path: Path | str, limits: Limits) -> Iterator[InputContainer]:
+    options = {
+        "format_whitelist": FORMATS,
+        "codec_whitelist": CODECS,
+        "protocol_whitelist": "file",
+        "max_pixels": str(int(min(limits.image_pixels * 2, 2**31 - 1))),  # codecs count padding too
+    }
+    try:
+        file = av.open("file:" + os.path.abspath(path), "r", options=options, metadata_errors="replace")
+    except (av.FFmpegError, ValueError, OSError):
+        raise MediaError(path, *_why_not(path)) from None
+    with file:
+        yield file
+
+
+def _why_not(path: Path | str) -> tuple[str, str]:
+    with open(path, "rb") as file:
+        head = file.read(16)
+        file.seek(0)
+        boxes = b"".join(iter(lambda: file.read(2**20), b"")) if os.path.getsize(path) < 2**26 else b"moov"
+    if head[4:8] in (b"ftyp", b"mdat", b"moov", b"free", b"wide") or head.startswith(b"\x1a\x45\xdf\xa3"):
+        if b"moov" not in boxes and head[4:8] in (b"ftyp", b"mdat", b"free", b"wide"):
+            return image.TRUNCATED, "copy or download it again"
+        return "is damaged and can't be opened", "copy or convert the clip again"
+    return "is not a clip of a known format (MP4, MOV, MKV, WebM, AVI, MPEG, GIF, WebP)", _CONVERT
+
+
+class StreamFrame:
+    """A frame that FFmpeg decoded."""
+
+    def __init__(self, frame: av.VideoFrame, source: StreamSource, time: float, duration: float) -> None:
+        self.time, self.duration = time, duration
+        self._frame, self._source = frame, source
+        self.turns = round(frame.rotation / 90) % 4  # quarter turns against the clock
+        self.size = (max(1, round(frame.width * source.aspect)), frame.height)
+
+    def rgb(self, width: int, height: int) -> np.ndarray:
+        """The frame scaled to `width` x `height`, then turned upright: uint8 (Y, X, 3)."""
+        frame = self._frame
+        matrix: int | None = None
+        if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
+            matrix = Colorspace.ITU709 if frame.height > 576 else Colorspace.ITU601  # as players guess
+        try:
+            scaled = self._source.scaler.reformat(
+                frame,
+                width,
+                height,
+                "rgb24",
+                src_colorspace=matrix,
+                src_color_range=frame.color_range,
+                dst_color_range=ColorRange.JPEG,
+                interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
+                threads=1,
+            )
+        except (av.FFmpegError, ValueError):
+            raise MediaError(self._source.path, "a frame has an unknown pixel format", _CONVERT) from None
+        return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), self.turns))
+
+
+class StreamSource:
+    """A clip that FFmpeg reads."""
+
+    tolerance = 1e-3  # Matroska rounds to milliseconds
+
+    def __init__(self, path: Path | str, file: InputContainer, limits: Limits) -> None:
+        self.path, self.file, self.limits = path, file, limits
+        streams = [s for s in file.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams:
+            reason = "has sound but no picture" if file.streams.audio else "has no picture"
+            raise MediaError(path, reason, "name a clip with a video stream")
+        self.stream = stream = streams[0]
+        context = stream.codec_context
+        if context is None or context.name not in CODECS.split(","):
+            name = getattr(context, "name", "unknown")
+            raise MediaError(path, f"its codec {name} is not supported", _CONVERT)
+        if not context.width or not context.height:
+            raise MediaError(path, "holds no frames", "copy or convert the clip again")
+        limits.check_size(path, context.width, context.height)
+        context.thread_type = "AUTO"
+        # A worker of a pool keeps to its own core.
+        context.thread_count = 1 if multiprocessing.parent_process() else min(4, os.cpu_count() or 1)
+        self.codec = context.name.removeprefix("lib")
+        self.fps = float(stream.average_rate or stream.base_rate or 0)
+        self.base = float(stream.time_base or 0)
+        seconds = (stream.duration or 0) * self.base or (file.duration or 0) / av.time_base
+        self.duration = max(0.0, seconds)
+        aspect = float(stream.sample_aspect_ratio or 1)
+        self.aspect = aspect if 0.25 <= aspect <= 4 else 1.0
+        self.scaler = VideoReformatter()
+        self._origin = stream.start_time
+        self._fresh = True
+
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height after rotation, known once a frame is decoded."""
+        for shown in self.frames(0.0):
+            width, height = shown.size
+            return (height, width) if shown.turns % 2 else (width, height)
+        raise MediaError(self.path, "no frame can be decoded", "copy or convert the clip again")
+
+    def measure(self) -> float:
+        """Seconds up to the end of the last frame, by the packets, none of them decoded."""
+        self._rewind()
+        first, last, before, length = math.inf, -math.inf, -math.inf, 0
+        for packet in self._packets():
+            time = packet.pts if packet.pts is not None else packet.dts
+            if time is None or packet.is_discard or not packet.size:
+                continue
+            first = min(first, time)
+            if time > last:
+                before, last, length = last, time, packet.duration or 0
+        if last == -math.inf:
+            return 0.0
+        origin = self._origin if self._origin is not None else first
+        tail = length * self.base or (last - before) * self.base
+        if not 0 < tail <= LONGEST_STILL:
+            tail = 1 / self.fps if self.fps else 0.0
+        return max(0.0, (last - origin) * self.base + tail)
+
+    def frames(self, start: float) -> Iterator[StreamFrame]:
+        """Frames by time, from the one shown at `start` or earlier."""
+        if start <= 0 or not self._seek(start):
+            self._rewind()
+            yield from self._decode()
+            return
+        decoded = self._decode()
+        first = next(decoded, None)
+        if first is not None and first.time <= start + self.tolerance:
+            yield first
+            yield from decoded
+        else:  # the file has no good index: walk there
+            self._rewind(force=True)
+            yield from self._decode()
+
+    def _decode(self) -> Iterator[StreamFrame]:
+        self._fresh = False
+        interval = 1 / self.fps if self.fps else 0.0
+        previous, pixels = None, 0
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except MemoryError:
+                raise MediaError(self.path, "there is not enough memory to decode it", "scale it down") from None
+            except (av.FFmpegError, ValueError):
+                continue  # a damaged packet costs its own frames, no more
+            for frame in frames:
+                self.limits.check_size(self.path, frame.width, frame.height)
+                pixels += frame.width * frame.height
+                if pixels > self.limits.video_pixels:
+                    most = self.limits.video_pixels / 1e6
+                    raise MediaError(
+                        self.path, f"holds more than {most:.0f} decoded megapixels", "cut it or scale it down"
+                    )
+                ticks = frame.pts if frame.pts is not None else frame.dts
+                if self._origin is None:
+                    self._origin = ticks or 0
+                time = (ticks - self._origin) * self.base if ticks is not None else (previous or 0.0) + interval
+                if previous is not None:
+                    time = max(time, previous)
+                    _check_times(self.path, previous, time, self.limits)
+                    interval = time - previous or interval
+                length = (frame.duration or 0) * self.base
+                yield StreamFrame(frame, self, time, length if 0 < length <= LONGEST_STILL else interval)
+                previous = time
+
+    def _packets(self) -> Iterator[Packet]:
+        try:
+            yield from self.file.demux(self.stream)
+        except (av.FFmpegError, ValueError):
+            return  # the file ends early: what came before it is good
+
+    def _seek(self, seconds: float) -> bool:
+        self._fresh = False
+        ticks = int(seconds / self.base) if self.base else 0
+        try:
+            self.file.seek(ticks + (self._origin or 0), stream=self.stream)
+        except (av.FFmpegError, OverflowError, ValueError):
+            return False
+        return True
+
+    def _rewind(self, force: bool = False) -> None:
+        if self._fresh and not force:
+            self._fresh = False
+            return
+        try:
+            self.file.seek(-(2**31), stream=self.stream)
+        except (av.FFmpegError, ValueError):
+            raise MediaError(self.path, "can't be read twice", _CONVERT) from None
+
+
+class AnimatedFrame:
+    """A frame of an animated GIF or WebP."""
+
+    turns = 0
+
+    def __init__(self, picture: Image.Image, time: float, duration: float) -> None:
+        self.time, self.duration = time, duration
+        self._picture = picture
+        self.size = picture.size
+
+    def rgb(self, width: int, height: int) -> np.ndarray:
+        """The frame scaled to `width` x `height`: uint8 (Y, X, 3)."""
+        picture = self._picture
+        if (width, height) != picture.size:
+            picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+        return np.asarray(picture)
+
+
+class AnimatedSource:
+    """An animated GIF or WebP, read by Pillow."""
+
+    duration = 0.0
+    tolerance = 6e-3  # GIF counts hundredths of a second
+
+    def __init__(self, path: Path | str, picture: Image.Image, limits: Limits) -> None:
+        self.path, self.picture, self.limits = path, picture, limits
+        self.codec = str(picture.format).lower()
+        limits.check_size(path, *picture.size)
+        lasting = picture.info.get("duration", 0)  # of one merged frame, when all are alike
+        if not getattr(picture, "is_animated", False) and not lasting:
+            raise MediaError(path, "is a still picture, not a clip", "read it as a picture")
+
+    @property
+    def fps(self) -> float:
+        """Mean frames a second."""
+        count = getattr(self.picture, "n_frames", 1)
+        return count / (self.measure() or 1.0)
+
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.picture.size
+
+    def measure(self) -> float:
+        """Seconds up to the end of the last frame."""
+        return max((shown.time + shown.duration for shown in self.frames(0.0)), default=0.0)
+
+    def frames(self, start: float) -> Iterator[AnimatedFrame]:
+        """All frames by time; each is drawn upon the one before, so there is no short way to `start`."""
+        time, pixels = 0.0, 0
+        for index in itertools.count():
+            pixels += self.picture.width * self.picture.height
+            if pixels > self.limits.video_pixels:
+                most = self.limits.video_pixels / 1e6
+                raise MediaError(self.path, f"holds more than {most:.0f} decoded megapixels", "cut it or scale it down")
+            try:
+                self.picture.seek(index)
+                self.picture.load()
+                frame = image.to_rgb(self.picture)
+            except MemoryError:
+                raise MediaError(self.path, "there is not enough memory to decode it", "scale it down") from None
+            except Exception:  # EOFError after the last frame, all sorts of errors in a damaged file
+                return
+            milliseconds = self.picture.info.get("duration", 0)
+            if milliseconds <= (10 if self.codec == "gif" else 0):
+                milliseconds = 100  # as browsers do
+            _check_times(self.path, time, time + milliseconds / 1000, self.limits)
+            yield AnimatedFrame(frame, time, milliseconds / 1000)
+            time += milliseconds / 1000
+
+
+def _check_times(path: Path | str, previous: float, time: float, limits: Limits) -> None:
+    if time - previous > LONGEST_STILL:
+        raise MediaError(path, f"its timestamps jump from {previous:.1f} s to {time:.1f} s", _CONVERT)
+    if previous > limits.video_seconds:
+        raise MediaError(path, f"lasts more than the {limits.video_seconds:g} s allowed", "cut it")

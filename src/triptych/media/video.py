@@ -1,0 +1,241 @@
+"""Clips: files <-> uint8 arrays (F frames, Y rows, X columns, 3 colours) on an exact grid of times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from triptych.errors import MediaError
+from triptych.files import write_atomically
+from triptych.media import container
+from triptych.media.image import fit
+from triptych.media.limits import LOCAL, Limits
+
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".3gp", ".mts", ".m2ts")
+ANIMATED = (".gif", ".webp")
+WRITABLE = (".mp4", ".gif", ".webp")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames at exact times.
+
+    Args:
+        frames: uint8 (F, Y, X, 3).
+        times: float64 (F,), seconds from the start of the file.
+        fps: frames a second.
+    """
+
+    frames: np.ndarray
+    times: np.ndarray
+    fps: float
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a clip's file says of itself: seconds, pixels as shown, mean frames a second, codec's name."""
+
+    duration: float
+    width: int
+    height: int
+    fps: float
+    codec: str
+
+
+def probe(path: Path | str, *, limits: Limits = LOCAL, scan: bool = False) -> VideoInfo:
+    """Read a clip's header.
+
+    Args:
+        path: the file.
+        limits: what is refused.
+        scan: take the duration from the packets instead of the header, which may be wrong; reads the whole
+            file, decodes nothing.
+
+    Raises:
+        MediaError: not a clip, or too large.
+    """
+    with container.opened(path, limits) as source:
+        seconds = source.measure() if scan or not source.duration else source.duration
+        return VideoInfo(seconds, *source.shown_size(), source.fps, source.codec)
+
+
+def read(
+    path: Path | str,
+    *,
+    fps: float = 8.0,
+    frames: int | None = 17,
+    start: float = 0.0,
+    size: int | None = 224,
+    limits: Limits = Limits(),
+) -> Clip:
+    """Read `frames` frames at the times start + i / fps, each the last one shown at that time.
+
+    The last frame is repeated for one interval at most, so a clip may come shorter than asked.
+
+    Args:
+        path: the file: MP4, MOV, Matroska, WebM, AVI, MPEG, animated GIF or WebP.
+        fps: frames a second to take.
+        frames: how many at most; None for all.
+        start: seconds from the beginning of the file.
+        size: each frame scaled and cropped to size x size as `image.fit` does; None keeps it as it is.
+        limits: what is refused; `LOCAL` for files on one's own disk.
+
+    Raises:
+        MediaError: not a clip, damaged, without picture, too large, or over before `start`.
+    """
+    if frames is not None and frames < 1:
+        raise ValueError(f"frames must be at least 1, not {frames}")
+    kept: list[np.ndarray] = []
+    for _, pixels, _ in _samples(path, fps, start, size, limits):
+        if len(kept) >= limits.video_frames:
+            raise MediaError(
+                path,
+                f"holds more than the {limits.video_frames:g} frames allowed at {fps:g} a second",
+                "ask for fewer with frames= or fps=",
+            )
+        kept.append(pixels)
+        if len(kept) == frames:
+            break
+    if not kept:
+        raise MediaError(path, f"is over before {start:g} s", "start earlier")
+    return Clip(np.stack(kept), start + np.arange(len(kept)) / fps, fps)
+
+
+def stream(
+    path: Path | str, *, fps: float = 8.0, size: int | None = 224, limits: Limits = LOCAL
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield (seconds, uint8 (Y, X, 3)) at the times i / fps, in constant memory for any length."""
+    for seconds, pixels, _ in _samples(path, fps, 0.0, size, limits):
+        yield seconds, pixels
+
+
+def segments(
+    path: Path | str, *, fps: float = 8.0, frames: int = 17, size: int | None = 224, limits: Limits = LOCAL
+) -> Iterator[Clip]:
+    """Yield windows of `frames` frames; each begins with the last frame of the one before.
+
+    The last window is filled by repeating its last frame; a rest of a single frame makes no window of its
+    own, but a clip of one frame makes one. Memory is that of one window.
+    """
+    if frames < 2:
+        raise ValueError(f"a window has at least 2 frames, not {frames}")
+    kept: list[np.ndarray] = []
+    count, first, own = 0, 0, 0  # windows so far; index of kept[0]; frames of this window within the duration
+    for _, pixels, within in _samples(path, fps, 0.0, size, limits):
+        kept.append(pixels)
+        own += within
+        if len(kept) == frames:
+            yield _clip(kept, first, frames, fps)
+            kept, first, own, count = [pixels], first + frames - 1, int(within), count + 1
+    if own >= 2 or (count == 0 and kept):
+        yield _clip(kept, first, frames, fps)
+
+
+def write(path: Path | str, frames: np.ndarray, fps: float = 8.0) -> None:
+    """Write uint8 (F, Y, X, 3) as MP4 (H.264), GIF or WebP, by suffix, whole or not at all.
+
+    MP4 needs even sides: an odd one gains a row or column, a copy of the last.
+
+    Raises:
+        MediaError: unknown suffix, or the disk refuses.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITABLE:
+        raise MediaError(
+            path, f"can't write clips as {path.suffix or 'a file without suffix'}", f"use one of {', '.join(WRITABLE)}"
+        )
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
+        raise ValueError(f"a clip is uint8 (F, Y, X, 3), not {frames.dtype} {frames.shape}")
+    if not (0 < fps <= 1000):
+        raise ValueError(f"fps must be above 0 and at most 1000, not {fps}")
+    encode: Callable[[Path, np.ndarray, float], None] = (
+        _write_mp4 if path.suffix.lower() == ".mp4" else _write_animation
+    )
+    try:
+        write_atomically(path, lambda temporary: encode(temporary, frames, fps))
+    except OSError as error:
+        raise MediaError(path, f"can't be written: {error.strerror or error}") from None
+
+
+def _samples(
+    path: Path | str, fps: float, start: float, size: int | None, limits: Limits
+) -> Iterator[tuple[float, np.ndarray, bool]]:
+    """Yield (time, pixels, whether the time lies within the clip's duration) on the grid start + i / fps."""
+    if not (0 < fps <= 1000):
+        raise ValueError(f"fps must be above 0 and at most 1000, not {fps}")
+    if not 0 <= start < math.inf:
+        raise ValueError(f"start must be 0 or later, not {start}")
+    index = 0
+    with container.opened(path, limits) as source:
+        late = min(source.tolerance, 0.1 / fps)  # files round times: a frame this late still counts as in time
+        shown: container.Shown | None = None
+        pixels: np.ndarray | None = None
+        for following in source.frames(start):
+            while shown is not None and start + index / fps < following.time - late:
+                pixels = _pixels(shown, size) if pixels is None else pixels
+                yield start + index / fps, pixels, True
+                index += 1
+            shown, pixels = following, None
+        if shown is None:
+            raise MediaError(path, "no frame can be decoded", "copy or convert the clip again")
+        end = shown.time + max(shown.duration, 1 / fps)
+        while start + index / fps < end - late:
+            within = start + index / fps < shown.time + shown.duration - late
+            pixels = _pixels(shown, size) if pixels is None else pixels
+            yield start + index / fps, pixels, within
+            index += 1
+
+
+def _pixels(shown: container.Shown, size: int | None) -> np.ndarray:
+    """A frame as uint8 (Y, X, 3), upright, scaled by swscale where that makes it smaller."""
+    if size is None:
+        return shown.rgb(*shown.size)
+    width, height = shown.size
+    short = min(width, height)
+    if short > size and max(width, height) < 16 * short:
+        width, height = max(size, round(width * size / short)), max(size, round(height * size / short))
+        pixels = shown.rgb(width, height)
+        height, width = pixels.shape[:2]
+        top, left = (height - size) // 2, (width - size) // 2
+        return np.ascontiguousarray(pixels[top : top + size, left : left + size])
+    return fit(shown.rgb(width, height), size)
+
+
+def _clip(kept: list[np.ndarray], first: int, frames: int, fps: float) -> Clip:
+    filled = kept + [kept[-1]] * (frames - len(kept))
+    return Clip(np.stack(filled), (first + np.arange(frames)) / fps, fps)
+
+
+def _write_mp4(path: Path, frames: np.ndarray, fps: float) -> None:
+    height, width = frames.shape[1:3]
+    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    rate = Fraction(fps).limit_denominator(1001)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
+        encoder = output.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "medium"})
+        encoder.width, encoder.height, encoder.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
+        context = encoder.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
+        context.color_range = 1  # limited
+        context.thread_count = 1  # the same bytes on every machine
+        for pixels in frames:
+            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            output.mux(encoder.encode(picture.reformat(format="yuv420p", dst_colorspace="ITU709")))
+        output.mux(encoder.encode(None))
+
+
+def _write_animation(path: Path, frames: np.ndarray, fps: float) -> None:
+    tick = 10 if path.suffix.lower() == ".gif" else 1  # the format's unit of time, in milliseconds
+    ends = np.maximum(np.round(np.arange(len(frames) + 1) * 1000 / fps / tick), np.arange(len(frames) + 1)) * tick
+    pictures: Iterable[Image.Image] = (Image.fromarray(pixels) for pixels in frames[1:])
+    options = {"quality": 90, "method": 4} if tick == 1 else {}
+    Image.fromarray(frames[0]).save(
+        path, save_all=True, append_images=pictures, duration=[int(d) for d in np.diff(ends)], loop=0, **options
+    )
