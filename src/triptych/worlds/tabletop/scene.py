@@ -176,7 +176,15 @@ def free_place(
     return None
 
 
-def sample_still(rng: np.random.Generator, level: int, split: str, views: int, size: int = 224) -> Scene | None:
+def plan_still(rng: np.random.Generator, level: int, split: str) -> tuple[int, bool]:
+    """The number of objects of a still scene, and whether it shows a withheld pair; drawn once, before any attempt."""
+    fewest, most = {1: (1, 3), 2: (2, 5), 3: (2, 7)}[level]
+    return int(rng.integers(fewest, most + 1)), bool(split == "test" and rng.random() < UNSEEN_SHARE)
+
+
+def sample_still(
+    rng: np.random.Generator, level: int, count: int, unseen: bool, views: int, size: int = 224
+) -> Scene | None:
     """A scene at rest whose objects all lie inside every view and are at least 60% visible, or None.
 
     Args: views: how many cameras, each VIEW_STEP degrees further around the table.
@@ -185,9 +193,6 @@ def sample_still(rng: np.random.Generator, level: int, split: str, views: int, s
     if views > 1 and level == 1:
         # Four views span 60 degrees; starting early keeps them around the front of the table.
         table = replace(table, azimuth=float(rng.uniform(-40, -20)))
-    unseen = split == "test" and rng.random() < UNSEEN_SHARE
-    most = {1: 3, 2: 5, 3: 7}[level]
-    count = int(rng.integers(1 if level == 1 else 2, most + 1))
     looks = sample_looks(rng, level, count, unseen)
     reach = {1: 1.25, 2: 1.5, 3: 1.8}[level]
     for _ in range(30):

@@ -14,6 +14,7 @@ from triptych.worlds.tabletop.scene import (
     WITHHELD,
     Scene,
     generator,
+    plan_still,
     poses,
     sample_still,
 )
@@ -37,8 +38,10 @@ def still_scene(seed: int, split: str, level: int, number: int, size: int, skip:
     Raises: RuntimeError when no attempt gives a scene.
     """
     views = VIEWS if number % (SINGLES + 1) == SINGLES else 1
+    count, unseen_pair = plan_still(generator(seed, split, level, "picture", number, 9999), level, split)
     for attempt in range(skip, ATTEMPTS):
-        scene = sample_still(generator(seed, split, level, "picture", number, attempt), level, split, views, size)
+        rng = generator(seed, split, level, "picture", number, attempt)
+        scene = sample_still(rng, level, count, unseen_pair, views, size)
         if scene is not None:
             return scene, attempt
     raise RuntimeError(f"no still scene for seed {seed}, split {split}, level {level}, number {number}")
