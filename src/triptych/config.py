@@ -1,0 +1,232 @@
+"""Typed settings: defaults <- YAML recipe <- key=value. An unknown key is an error that names its near miss."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from triptych.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are refused, values are checked on assignment too."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+
+
+class VisualTokenizerConfig(Settings):
+    """The network between pixels and codes. Sizes are channels at 1/4, 1/8 and 1/16 of the picture's side."""
+
+    levels: tuple[int, ...] = (8, 5, 5, 5)
+    """Steps of each latent dimension (FSQ, arXiv 2309.15505); their product is the number of codes."""
+    widths: tuple[int, int, int] = (48, 96, 192)
+    """Channels at strides 4, 8 and 16."""
+    blocks: int = Field(2, ge=1)
+    """Residual blocks at each stride."""
+
+    @property
+    def codes(self) -> int:
+        """Number of different codes."""
+        product = 1
+        for level in self.levels:
+            product *= level
+        return product
+
+    stride: Literal[16] = 16
+    """Pixels a code spans on each side."""
+    span: Literal[4] = 4
+    """Frames a code spans in time; a clip has 1 + 4k frames."""
+
+
+class GPTConfig(Settings):
+    """The Transformer. `depth` is the one dial: width, heads and feed-forward sizes follow from it."""
+
+    depth: int = Field(8, ge=1)
+    """Layers; the width is 48 a layer, rounded up to a multiple of 64."""
+    group: Literal[1, 2] = 2
+    """Codes that one position holds on each side: 1 (1x1) or 2 (2x2, four codes by the depth head)."""
+    head_layers: int = Field(2, ge=1)
+    """Layers of the depth head, which predicts the codes of one position one after another."""
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    """Share of each block's output that training drops."""
+    vocabulary: int = Field(1024, ge=2)
+    """Text and special ids; set from the text tokenizer."""
+    codes: int = Field(1000, ge=2)
+    """Different visual codes; set from the visual tokenizer."""
+    latent: int = Field(4, ge=1)
+    """Dimensions of a visual latent; set from the visual tokenizer."""
+
+    @property
+    def width(self) -> int:
+        """D, the width of the residual stream."""
+        return -(-self.depth * 48 // 64) * 64
+
+    @property
+    def heads(self) -> int:
+        """Query heads, 64 wide each."""
+        return self.width // 64
+
+    @property
+    def kv_heads(self) -> int:
+        """Key and value heads: half the query heads where that divides them, else all (grouped attention)."""
+        return self.heads // 2 if self.heads % 2 == 0 else self.heads
+
+    @property
+    def hidden(self) -> int:
+        """Inner width of the feed-forward layers (SwiGLU, about 8/3 of the width)."""
+        return -(-self.width * 8 // 3 // 64) * 64
+
+    @property
+    def slots(self) -> int:
+        """G, codes a position."""
+        return self.group * self.group
+
+    @property
+    def head_width(self) -> int:
+        """Width of the depth head."""
+        return max(64, self.width * 2 // 3 // 64 * 64)
+
+
+class OptimConfig(Settings):
+    """How weights move."""
+
+    optimizer: Literal["adamw", "muon"] = "muon"
+    """`muon` moves hidden matrices by Muon and all else by AdamW; `adamw` moves all by AdamW."""
+    lr: float = Field(2e-3, gt=0)
+    """Peak learning rate of AdamW."""
+    muon_lr: float = Field(1e-2, gt=0)
+    """Peak learning rate of Muon."""
+    weight_decay: float = Field(0.02, ge=0)
+    """Decoupled weight decay, on matrices only."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's decay rates."""
+    warmup: int = Field(100, ge=0)
+    """Steps of linear warm-up."""
+    decay: float = Field(0.5, ge=0, le=1)
+    """Share of the run, at its end, in which the rate falls linearly to zero."""
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    ema: float = Field(0.999, ge=0, lt=1)
+    """Decay of the averaged weights that are validated and exported; 0 keeps none."""
+
+
+class RunConfig(Settings):
+    """One training run, of a tokenizer or of a GPT."""
+
+    kind: Literal["tokenizer", "gpt"]
+    """What is trained."""
+    data: Path
+    """Folder that `triptych prepare` wrote."""
+    out: Path
+    """Folder of the run: checkpoints, curves, samples, and the exported model."""
+    start: str | None = None
+    """Name or folder of a model to start from (fine-tuning); its tokenizers are kept."""
+    steps: int = Field(2000, ge=1)
+    """Optimiser steps."""
+    minutes: float | None = Field(None, gt=0)
+    """If given, the schedule follows the clock and ends after so many minutes (not bit-repeatable)."""
+    batch: int = Field(16, ge=1)
+    """Rows a step."""
+    seed: int = 0
+    """Of initial weights, data order and dropout."""
+    device: str = "auto"
+    """`cpu`, `cuda`, or `auto`: cuda where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the forward pass; `auto` is bf16 on cuda and fp32 on a CPU, where fp32 is faster."""
+    compile: bool = False
+    """Compile the network by torch.compile."""
+    workers: int = Field(2, ge=0)
+    """Processes that prepare batches."""
+    log_every: int = Field(20, ge=1)
+    """Steps between lines of the log."""
+    validate_every: int = Field(500, ge=1)
+    """Steps between validations and samples."""
+    checkpoint_every: int = Field(500, ge=1)
+    """Steps between checkpoints."""
+    keep: int = Field(2, ge=1)
+    """Checkpoints kept."""
+    optim: OptimConfig = Field(default_factory=OptimConfig)
+    """How weights move."""
+    visual: VisualTokenizerConfig = Field(default_factory=VisualTokenizerConfig)
+    """The visual tokenizer's network (kind: tokenizer)."""
+    gpt: GPTConfig = Field(default_factory=GPTConfig)
+    """The Transformer (kind: gpt)."""
+    perceptual: float = Field(0.5, ge=0)
+    """Weight of the perceptual loss (kind: tokenizer); 0 needs no feature network."""
+    clip_share: float = Field(0.25, ge=0, le=1)
+    """Share of a tokenizer batch's frames that come as clips, where the data has clips."""
+    mix: dict[str, float] = Field(default_factory=dict)
+    """Rows of each spelling in a batch, as weights by name (kind: gpt); empty takes all, evenly by medium."""
+    drop: float = Field(0.1, ge=0, le=1)
+    """Share of drawing rows whose condition is dropped, for guidance."""
+    prompts: list[str] = Field(default_factory=list)
+    """Texts drawn at each validation; empty takes captions of the validation data."""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load_settings(kind: type[S], recipe: Path | str | None = None, overrides: list[str] | None = None) -> S:
+    """Build settings from a YAML recipe and `key=value` overrides; nested keys are written `optim.lr=1e-3`.
+
+    Errors: ConfigError that names the file or the override, the key, and the nearest valid key.
+    """
+    values: dict[str, Any] = {}
+    if recipe is not None:
+        try:
+            loaded = yaml.safe_load(Path(recipe).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigError(f"{recipe}: no such recipe") from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{recipe}: not valid YAML: {error}") from error
+        if not isinstance(loaded, dict):
+            raise ConfigError(
+                f"{recipe}: a recipe is a mapping of keys to values, not {type(loaded).__name__}"
+            )
+        values = loaded
+    for override in overrides or []:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"{override!r}: an override is written key=value")
+        place = values
+        *outer, last = key.split(".")
+        for part in outer:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"{override!r}: {part!r} holds a value, not a group of keys")
+        place[last] = yaml.safe_load(_yaml_number(text))
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        where = str(recipe) if recipe is not None else "settings"
+        raise ConfigError(
+            f"{where}: " + "; ".join(_explain(kind, item) for item in error.errors())
+        ) from error
+
+
+def _yaml_number(text: str) -> str:
+    # YAML 1.1 reads 1e-3 as a string, since it wants a dot in floats.
+    try:
+        float(text)
+    except ValueError:
+        return text
+    return text if text.lstrip("+-").isdigit() else repr(float(text))
+
+
+def _explain(kind: type[Settings], item: Any) -> str:
+    path = [str(part) for part in item["loc"]]
+    key = ".".join(path)
+    if item["type"] != "extra_forbidden":
+        return f"{key}={item['input']!r}: {item['msg']}" if item["type"] != "missing" else f"{key} is missing"
+    fields = kind.model_fields
+    for part in path[:-1]:
+        inner = fields[part].annotation
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            fields = inner.model_fields
+    near = difflib.get_close_matches(path[-1], fields, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(fields)}"
+    return f"unknown key {key!r}; {hint}"

@@ -1,0 +1,128 @@
+"""Batches of pixels for the visual tokenizer, decoded as they are needed; pure functions of (seed, step)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from triptych.data.records import Record
+from triptych.data.shards import held_out
+from triptych.errors import DataError, MediaError
+from triptych.files import read_jsonl
+from triptych.media import image, video
+from triptych.media.limits import LOCAL
+
+HELD = 0.02  # share of files and sequences kept for validation
+
+
+def is_held(record: Record) -> bool:
+    """Whether a record is kept for validation; all pictures of a sequence go together."""
+    return held_out(f"sequence {record.sequence.id}" if record.sequence else record.file, HELD)
+
+
+def decode(record: Record, folder: Path, *, size: int, fps: float, frames: int, start: float = 0.0) -> np.ndarray:
+    """Bytes (F, size, size, 3) of a picture (F = 1) or of a window of a clip (F = frames); MediaError if unreadable."""
+    path = folder / record.file
+    if record.kind == "picture":
+        return image.fit(image.read(path, limits=LOCAL, at_least=size), size)[None]
+    clip = video.read(path, fps=fps, frames=frames, start=start, size=size, limits=LOCAL).frames
+    if len(clip) < frames:  # a window at a clip's end stands still
+        clip = np.concatenate([clip, np.repeat(clip[-1:], frames - len(clip), 0)])
+    return clip
+
+
+def jitter(frames: np.ndarray, rng: np.random.Generator, reach: float = 0.06) -> np.ndarray:
+    """Crop a random part of up to `reach` off each side and fit it back: another framing of the same medium."""
+    side = frames.shape[1]
+    room = rng.integers(0, int(side * reach) + 1, 4)
+    cut = frames[:, room[0] : side - room[1], room[2] : side - room[3]]
+    # One crop for all frames; stretched by a few per cent at most, as another lens would.
+    pixels = torch.from_numpy(np.ascontiguousarray(cut)).permute(0, 3, 1, 2).float()
+    out = torch.nn.functional.interpolate(pixels, (side, side), mode="bilinear", align_corners=False, antialias=True)
+    return out.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+
+
+class FrameBatches(Dataset[dict[str, Tensor]]):
+    """Batch number `step`: pictures (B, 1, Y, X, 3) and, where there are clips, windows (b, F, Y, X, 3), as bytes.
+
+    Args:
+        folder: a prepared folder (its manifest).
+        source: the folder of media.
+        batch: frames a step that come as pictures.
+        clip_share: clips' share of the frames of a step.
+        frames: of a clip in training, 1 + 4k; fewer than the model's are enough to learn motion, and cheaper.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        source: Path,
+        *,
+        batch: int,
+        clip_share: float,
+        seed: int,
+        size: int,
+        fps: float,
+        frames: int = 9,
+        full: int = 17,
+    ) -> None:
+        self.source, self.seed, self.size, self.fps, self.frames, self.full = source, seed, size, fps, frames, full
+        self.train: dict[str, list[str]] = {"picture": [], "clip": []}
+        self.held: dict[str, list[str]] = {"picture": [], "clip": []}
+        for line in read_jsonl(folder / "manifest.jsonl"):
+            record = Record.model_validate(line)
+            (self.held if is_held(record) else self.train)[record.kind].append(record.file)
+        pictures, clips = len(self.train["picture"]), len(self.train["clip"])
+        if not pictures and not clips:
+            raise DataError(f"{folder / 'manifest.jsonl'} lists no media to train on")
+        share = 0.0 if not clips else (clip_share if pictures else 1.0)
+        self.counts = {
+            "clip": max(1, round(batch * share / frames)) if share else 0,
+            "picture": round(batch * (1 - share)) if pictures else 0,
+        }
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        out = {}
+        for tag, (kind, count) in enumerate(self.counts.items()):
+            if count:
+                arrays = [self._one(kind, tag, step * count + place) for place in range(count)]
+                out[kind] = torch.from_numpy(np.stack(arrays))
+        return out
+
+    def held_frames(self, kind: str, count: int) -> Tensor | None:
+        """Up to `count` held-out media as bytes (n, F, Y, X, 3), or none."""
+        files = self.held[kind] or self.train[kind][-count:]
+        arrays = [self._read(kind, file, 0.0, self.full if kind == "clip" else 1) for file in files[:count]]
+        arrays = [array for array in arrays if array is not None]
+        return torch.from_numpy(np.stack(arrays)) if arrays else None
+
+    def _one(self, kind: str, tag: int, number: int) -> np.ndarray:
+        files = self.train[kind]
+        for attempt in range(20):  # a file may have vanished since it was cleaned: another takes its place
+            epoch, place = divmod(number + attempt * 7919, len(files))
+            file = files[_order(self.seed, tag, epoch, len(files))[place]]
+            rng = np.random.default_rng([self.seed, tag, number])
+            spare = (self.full - self.frames) / self.fps
+            frames = self.frames if kind == "clip" else 1
+            array = self._read(kind, file, rng.random() * spare if kind == "clip" else 0.0, frames)
+            if array is not None:
+                array = array[:, :, ::-1] if rng.random() < 0.5 else array
+                return np.ascontiguousarray(array)
+        raise DataError(f"{self.source}: 20 files in a row can't be read any more; run `triptych prepare` again")
+
+    def _read(self, kind: str, file: str, start: float, frames: int) -> np.ndarray | None:
+        record = Record(file=file, kind="clip" if kind == "clip" else "picture")
+        try:
+            return decode(record, self.source, size=self.size, fps=self.fps, frames=frames, start=start)
+        except MediaError:
+            return None
+
+
+@lru_cache(maxsize=8)
+def _order(seed: int, tag: int, epoch: int, size: int) -> np.ndarray:
+    return np.random.default_rng([seed, tag, epoch, 11]).permutation(size)

@@ -1,0 +1,199 @@
+"""Shards -> batches of spelled rows. A batch is a pure function of (seed, step), so a run resumes exactly.
+
+Spellings by medium: pictures `draw`, `read`; sequences of pictures `view`; clips `watch`, `predict`, `film`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from triptych.config import GPTConfig
+from triptych.data.records import Question, Record
+from triptych.data.shards import Shards
+from triptych.sequence import spell, vocab
+from triptych.sequence.layout import Builder, Row
+from triptych.sequence.pack import collate
+from triptych.tokenizers.text import TextTokenizer
+
+MEDIA = {"draw": "picture", "read": "picture", "view": "sequence", "watch": "clip", "predict": "clip", "film": "clip"}
+DEFAULT_MIX = {"draw": 3.0, "read": 2.0, "view": 1.0, "watch": 2.0, "predict": 0.5, "film": 0.5}
+QUESTIONS = 6  # questions after one medium in training
+WHAT = {"en": "What is this?", "zh": "这是什么？"}
+
+
+class Rows:
+    """Spells windows as rows. Which text, which question, how many frames: by the generator that is passed in.
+
+    Args:
+        shards: the windows.
+        text: the text tokenizer.
+        config: of the GPT that will read the rows.
+        fps, span: frames a second of the clips, and frames a map.
+        drop: share of drawn rows whose condition is left out.
+        held: take the windows kept for validation instead of those for training.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        text: TextTokenizer,
+        config: GPTConfig,
+        *,
+        fps: float = 8.0,
+        span: int = 4,
+        drop: float = 0.1,
+        held: bool = False,
+    ) -> None:
+        self.shards, self.text, self.config = shards, text, config
+        self.fps, self.span, self.drop = fps, span, drop
+        sequences = shards.sequences(held=held)
+        self.items: dict[str, Any] = {
+            "picture": shards.select(clips=False, held=held),
+            "clip": shards.select(clips=True, held=held),
+            "sequence": sequences,
+        }
+
+    def has(self, spelling: str) -> bool:
+        """Whether there is any medium for this spelling."""
+        return len(self.items[MEDIA[spelling]]) > 0
+
+    def encode(self, text: str) -> list[int]:
+        """Text -> sequence ids."""
+        return vocab.to_ids(self.text.encode(text))
+
+    def spell(self, spelling: str, item: int, rng: np.random.Generator) -> Row:
+        """One row of the item-th medium of this spelling."""
+        builder = spell.begin(Builder(self.config.group, self.config.latent))
+        spellers: dict[str, Callable[[Builder, Any, np.random.Generator], Builder]] = {
+            "draw": self._draw,
+            "read": self._read,
+            "view": self._view,
+            "watch": self._watch,
+            "predict": self._predict,
+            "film": self._film,
+        }
+        return spellers[spelling](builder, self.items[MEDIA[spelling]][item], rng).finish()
+
+    def condition(self, record: Record, rng: np.random.Generator) -> list[int]:
+        """A text of the record to draw from, or nothing in `drop` of the cases."""
+        texts = [text.text for text in record.texts] or ([record.label] if record.label else [])
+        if not texts or rng.random() < self.drop:
+            return []
+        return self.encode(texts[rng.integers(len(texts))])
+
+    def _draw(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
+        spell.draw_prompt(builder, self.condition(self.shards.record(index), rng))
+        return spell.drawn(builder, self.shards.maps(index)[0])
+
+    def _read(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
+        spell.picture(builder, self.shards.maps(index)[0])
+        return self._talk(builder, self.shards.record(index), rng)
+
+    def _watch(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
+        spell.clip(builder, self.shards.maps(index), self.encode, self.fps, self.span)
+        return self._talk(builder, self.shards.record(index), rng)
+
+    def _view(self, builder: Builder, members: np.ndarray, rng: np.random.Generator) -> Builder:
+        target = int(rng.integers(1, len(members)))
+        for index in members[int(rng.integers(target)) : target]:
+            spell.picture(builder, self.shards.maps(index)[0])
+        text = self.condition(self.shards.record(members[target]), rng) if rng.random() < 0.5 else []
+        spell.draw_prompt(builder, text)
+        return spell.drawn(builder, self.shards.maps(members[target])[0])
+
+    def _film(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
+        spell.film_prompt(builder, self.condition(self.shards.record(index), rng))
+        return spell.filmed(builder, self.shards.maps(index), 0, self.encode, self.fps, self.span)
+
+    def _predict(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
+        maps, record = self.shards.maps(index), self.shards.record(index)
+        given = int(rng.integers(1, max(2, len(maps))))
+        spell.clip(builder, maps[:given], self.encode, self.fps, self.span)
+        told = record.instruction and rng.random() >= self.drop
+        text = self.encode(record.instruction[rng.integers(len(record.instruction))].text) if told else []
+        spell.predict_prompt(builder, text)
+        return spell.filmed(builder, maps, given, self.encode, self.fps, self.span)
+
+    def _talk(self, builder: Builder, record: Record, rng: np.random.Generator) -> Builder:
+        """A caption and some questions about a medium, in any order: one reading serves them all."""
+        parts: list[Callable[[], Builder]] = []
+        if record.texts:
+            text = record.texts[rng.integers(len(record.texts))]
+            parts.append(
+                lambda: spell.answer(spell.caption_prompt(builder, self.encode(text.lang)), self.encode(text.text))
+            )
+        questions = [q for q in record.qa if q.answer]
+        if record.label is not None:
+            questions += [Question(question=asked, answer=record.label, lang=lang) for lang, asked in WHAT.items()]
+            parts.append(lambda: spell.answer(spell.label_prompt(builder), self.encode(record.label or "")))
+        for choice in rng.permutation(len(questions))[:QUESTIONS]:
+            q = questions[choice]
+            parts.append(
+                lambda q=q: spell.answer(  # type: ignore[misc]
+                    spell.question_prompt(builder, self.encode(q.question)), self.encode(q.answer)
+                )
+            )
+        for choice in rng.permutation(len(record.events))[:2]:
+            event = record.events[choice]
+            times = f"{spell.time_text(event.start)}-{spell.time_text(event.end)}"
+            parts.append(
+                lambda event=event, times=times: spell.answer(  # type: ignore[misc]
+                    spell.locate_prompt(builder, self.encode(event.text)), self.encode(times)
+                )
+            )
+        for choice in rng.permutation(len(parts)):
+            parts[choice]()
+        return builder
+
+
+class Batches(Dataset[list[dict[str, Tensor]]]):
+    """Batch number `step`: one collated part for each medium, so that rows of a part are of like length.
+
+    Args:
+        rows: what spells.
+        mix: weight of each spelling; those without media are left out.
+        batch: rows a step, over all parts.
+        seed: of all choices.
+        multiple: lengths are padded up to a multiple of this.
+    """
+
+    def __init__(
+        self, rows: Rows, mix: dict[str, float], batch: int, seed: int, *, limit: int = 1024, multiple: int = 16
+    ) -> None:
+        present = {name: weight for name, weight in (mix or DEFAULT_MIX).items() if weight > 0 and rows.has(name)}
+        total = sum(present.values())
+        self.counts = {name: max(1, round(batch * weight / total)) for name, weight in present.items()}
+        self.rows, self.seed, self.limit, self.multiple = rows, seed, limit, multiple
+
+    def __getitem__(self, step: int) -> list[dict[str, Tensor]]:
+        parts: dict[str, list[Row]] = {}
+        for tag, (spelling, count) in enumerate(self.counts.items()):
+            for place in range(count):
+                number = step * count + place
+                rng = np.random.default_rng([self.seed, tag, number])
+                row = self.rows.spell(spelling, self._item(spelling, tag, number), rng)
+                parts.setdefault(MEDIA[spelling], []).append(_cut(row, self.limit))
+        return [collate(part, multiple=self.multiple) for part in parts.values()]
+
+    def _item(self, spelling: str, tag: int, number: int) -> int:
+        size = len(self.rows.items[MEDIA[spelling]])
+        epoch, place = divmod(number, size)
+        return int(_order(self.seed, tag, epoch, size)[place])
+
+
+@lru_cache(maxsize=16)
+def _order(seed: int, tag: int, epoch: int, size: int) -> np.ndarray:
+    return np.random.default_rng([seed, tag, epoch, 7]).permutation(size)
+
+
+def _cut(row: Row, limit: int) -> Row:
+    if len(row) <= limit:
+        return row
+    parts = (row.ids, row.values, row.codes, row.positions, row.weights)
+    return Row(*(part[:limit] for part in parts), next_position=row.next_position)

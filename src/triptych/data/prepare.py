@@ -1,0 +1,263 @@
+"""A cleaned folder -> tokenizers' food, a sheet for the eye, and token shards.
+
+A prepared folder:
+    manifest.jsonl  report.json  report.html      from cleaning (data/clean.py)
+    prepare.json                                  the source folder, frame size and rate
+    tokenizers/                                   a model folder without a GPT
+    originals-and-codes.png                       media above what their codes keep of them
+    shards/NNNNN.safetensors                      see data/shards.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from triptych.config import Settings
+from triptych.data.frames import decode, is_held, jitter
+from triptych.data.records import Record
+from triptych.data.shards import ROWS, ShardWriter, stable_hash
+from triptych.errors import DataError, MediaError
+from triptych.files import read_jsonl, sha256, write_json
+from triptych.media import image
+from triptych.tokenizers.text import TextTokenizer
+from triptych.tokenizers.visual import VisualTokenizer
+
+Advance = Callable[[int, int], None]
+
+
+class FrameSettings(Settings):
+    """How media become frames."""
+
+    size: int = 224
+    """Side of a frame in pixels; a multiple of 32."""
+    fps: float = 8.0
+    """Frames a second taken from clips."""
+    frames: int = 17
+    """Frames of a window of a clip, 1 + 4k."""
+
+
+class Prepared:
+    """A prepared folder, or one in the making."""
+
+    def __init__(self, folder: Path, source: Path, settings: FrameSettings) -> None:
+        self.folder, self.source, self.settings = folder, source, settings
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Prepared:
+        """Read prepare.json; DataError if the folder was not prepared."""
+        folder = Path(folder)
+        try:
+            facts = json.loads((folder / "prepare.json").read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise DataError(f"{folder} is not a prepared folder: run `triptych prepare MEDIA {folder}`") from error
+        return cls(folder, Path(facts["source"]), FrameSettings.model_validate(facts["settings"]))
+
+    def save(self) -> None:
+        """Write prepare.json."""
+        facts = {"source": str(self.source.resolve()), "settings": self.settings.model_dump(mode="json")}
+        write_json(self.folder / "prepare.json", facts)
+
+    def records(self) -> Iterator[Record]:
+        """The clean media, in order, one at a time."""
+        for line in read_jsonl(self.folder / "manifest.jsonl"):
+            yield Record.model_validate(line)
+
+    def texts(self) -> Iterator[str]:
+        """Every text of the data, for the text tokenizer."""
+        for record in self.records():
+            yield from (text.text for text in [*record.texts, *record.instruction])
+            yield from (part for q in record.qa for part in (q.question, q.answer))
+            yield from (event.text for event in record.events)
+            if record.label:
+                yield record.label
+
+    def text_tokenizer(self, size: int = 2048) -> TextTokenizer:
+        """The folder's text tokenizer; trained on its texts if there is none yet."""
+        path = self.folder / "text.json"
+        if not path.exists():
+            TextTokenizer.train(self.texts(), size).save(path)
+        return TextTokenizer.load(path)
+
+
+class _Windows(Dataset[tuple[int, int, np.ndarray | str]]):
+    """(row in the manifest, copy, frames or what is wrong) of each window of some records."""
+
+    def __init__(self, prepared: Prepared, windows: list[tuple[Record, float, int]]) -> None:
+        self.prepared, self.windows = prepared, windows
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> np.ndarray | str:  # type: ignore[override]
+        record, start, copy = self.windows[index]
+        settings = self.prepared.settings
+        try:
+            frames = decode(
+                record,
+                self.prepared.source,
+                size=settings.size,
+                fps=settings.fps,
+                frames=settings.frames,
+                start=start,
+            )
+        except MediaError as error:
+            return str(error)
+        if copy:
+            frames = jitter(frames, np.random.default_rng([stable_hash(record.file), copy]))
+        return frames
+
+
+def windows_of(record: Record, settings: FrameSettings) -> list[tuple[Record, float]]:
+    """A record's windows: itself, or for a long clip one every (frames - 1) / fps seconds, with what is true of each.
+
+    Texts and label go to every window; events go where they happen, with the window's own times; questions are kept
+    only where one window holds the whole clip, since elsewhere the answer may not be in sight.
+    """
+    span = (settings.frames - 1) / settings.fps
+    if record.kind == "picture" or record.duration <= span * 1.25:
+        return [(record, 0.0)]
+    out = []
+    for index in range(max(1, round(record.duration / span))):
+        start = index * span
+        events = [
+            event.model_copy(update={"start": max(event.start - start, 0.0), "end": min(event.end - start, span)})
+            for event in record.events
+            if event.end >= start and event.start <= start + span
+        ]
+        out.append((record.model_copy(update={"events": events, "qa": []}), start))
+    return out
+
+
+def cut(
+    prepared: Prepared,
+    visual: VisualTokenizer,
+    tokenizer_hash: str,
+    *,
+    copies: int = 1,
+    workers: int = 2,
+    batch: int = 16,
+    advance: Advance | None = None,
+) -> dict[str, Any]:
+    """Encode every window and write the shards; shards that are there already, of the same data, are kept.
+
+    Args:
+        prepared: cleaned folder.
+        visual: the tokenizer, on the device to use.
+        tokenizer_hash: SHA-256 of its weights; shards of another tokenizer are cut anew.
+        copies: framings of each medium; 1 is the medium alone, more add random crops of up to 6% (training only).
+        workers: processes that decode.
+        batch: media encoded at once.
+        advance: called with (done, all) records.
+
+    Returns:
+        counts of windows, and of files that could no longer be read.
+    """
+    folder = prepared.folder / "shards"
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = {
+        "manifest": sha256(prepared.folder / "manifest.jsonl"),
+        "tokenizer": tokenizer_hash,
+        "copies": copies,
+        "settings": prepared.settings.model_dump(mode="json"),
+    }
+    index_file = folder / "index.json"
+    if not index_file.exists() or json.loads(index_file.read_text()) != stamp:
+        for old in folder.glob("*.safetensors"):
+            old.unlink()
+        write_json(index_file, stamp)
+    total = sum(1 for _ in prepared.records())
+    done, number, lost = 0, 0, []
+    for chunk in _chunks(prepared.records(), max(1, ROWS // copies)):
+        path = folder / f"{number:05d}.safetensors"
+        if not path.exists():
+            writer = ShardWriter()
+            lost += _cut_chunk(prepared, visual, chunk, copies, workers, batch, writer)
+            if writer.codes:
+                writer.write(path)
+        number += 1
+        done += len(chunk)
+        if advance is not None:
+            advance(done, total)
+    if not any(folder.glob("*.safetensors")):
+        raise DataError(f"{prepared.folder}: none of its {total} media could be read; see report.html")
+    return {"records": total, "lost": lost}
+
+
+def _chunks(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
+    chunk: list[Record] = []
+    for record in records:
+        chunk.append(record)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _cut_chunk(
+    prepared: Prepared,
+    visual: VisualTokenizer,
+    chunk: list[Record],
+    copies: int,
+    workers: int,
+    batch: int,
+    writer: ShardWriter,
+) -> list[str]:
+    windows = [
+        (window, start, copy)
+        for record in chunk
+        for window, start in windows_of(record, prepared.settings)
+        for copy in range(1 if is_held(record) else copies)
+    ]
+    lost = []
+    device = next(visual.parameters()).device
+    # Pictures and clips are encoded apart, since a batch has one shape.
+    for kind, count in (("picture", batch), ("clip", max(1, batch // 8))):
+        mine = [window for window in windows if window[0].kind == kind]
+        loader = DataLoader(
+            _Windows(prepared, mine), batch_size=count, num_workers=min(workers, len(mine)), collate_fn=list
+        )
+        place = 0
+        for frames in loader:
+            group, place = mine[place : place + len(frames)], place + len(frames)
+            good = [(w, f) for w, f in zip(group, frames, strict=True) if not isinstance(f, str)]
+            lost += [f for f in frames if isinstance(f, str)]
+            if not good:
+                continue
+            codes, latents = visual.tokenize(torch.from_numpy(np.stack([f for _, f in good])).to(device))
+            for (window, _), code, latent in zip(good, codes.cpu().numpy(), latents.cpu().numpy(), strict=True):
+                record, _, copy = window
+                writer.add(record, code, latent, held=is_held(record), copy=copy)
+    return lost
+
+
+def sheet(prepared: Prepared, visual: VisualTokenizer, count: int = 8) -> Path:
+    """Write originals above what their codes keep of them: the check to make before any training."""
+    device = next(visual.parameters()).device
+    settings = prepared.settings
+    columns = []
+    for record in _spread(prepared, count):
+        try:
+            frames = decode(record, prepared.source, size=settings.size, fps=settings.fps, frames=settings.frames)
+        except MediaError:
+            continue
+        codes, _ = visual.tokenize(torch.from_numpy(frames)[None].to(device))
+        drawn = visual.draw(codes)[0].cpu().numpy()
+        columns.append(np.concatenate([frames[-1], drawn[-1]]))
+    path = prepared.folder / "originals-and-codes.png"
+    if columns:
+        image.write(path, np.concatenate(columns, 1))
+    return path
+
+
+def _spread(prepared: Prepared, count: int) -> list[Record]:
+    total = sum(1 for _ in prepared.records())
+    wanted = {round(i * (total - 1) / max(count - 1, 1)) for i in range(count)}
+    return [record for index, record in enumerate(prepared.records()) if index in wanted]

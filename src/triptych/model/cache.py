@@ -1,0 +1,48 @@
+"""Keys and values of the positions read so far, for rows of different lengths.
+
+B rows, K key/value heads, S new positions, N positions of room, E width of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Cache:
+    """Room for `room` positions of each row in each layer.
+
+    `lengths` (B,) counts what each row holds. New positions are written behind them; what lies behind a row's
+    length is never attended, so prompts of different lengths may be padded on the right and are overwritten.
+    """
+
+    def __init__(self, layers: int, rows: int, heads: int, room: int, width: int, like: Tensor) -> None:
+        shape = (layers, rows, heads, room, width)
+        self.keys = torch.zeros(shape, dtype=like.dtype, device=like.device)
+        self.values = torch.zeros_like(self.keys)
+        self.lengths = torch.zeros(rows, dtype=torch.long, device=like.device)
+        self._held = 0  # the longest row, so that attention reads no further
+
+    @property
+    def room(self) -> int:
+        """Positions of room."""
+        return self.keys.shape[3]
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Write (B, K, S, E) behind each row; give all keys, values and the mask (B, 1, S, N') of what is legal."""
+        rows, _, count, _ = key.shape
+        new = torch.arange(count, device=key.device)
+        places = self.lengths[:, None] + new  # (B, S)
+        end = self._held + count
+        if end > self.room:
+            raise ValueError(f"the cache has room for {self.room} positions, {end} are needed")
+        row = torch.arange(rows, device=key.device)[:, None]
+        self.keys[layer][row, :, places] = key.transpose(1, 2).to(self.keys.dtype)
+        self.values[layer][row, :, places] = value.transpose(1, 2).to(self.values.dtype)
+        mask = torch.arange(end, device=key.device) <= places[..., None]
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end], mask[:, None]
+
+    def advance(self, counts: Tensor) -> None:
+        """Count (B,) new positions as held, after the last layer has written them."""
+        self.lengths = self.lengths + counts
+        self._held = int(self.lengths.max())

@@ -1,0 +1,102 @@
+"""The network: a causal Transformer over text ids and visual values, with a head for each.
+
+B batch, S positions, D width, V ids, G codes a position, d latent dimensions, C visual codes, M chosen positions.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.config import GPTConfig
+from triptych.model.cache import Cache
+from triptych.model.layers import HEAD, Block, rotary
+
+
+class DepthHead(nn.Module):
+    """Predicts the G codes of a position one after another, from the state before it (RQ-Transformer, 2203.01941)."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        width = config.head_width
+        self.slots = config.slots
+        self.state = nn.Linear(config.width, width, bias=False)
+        self.code = nn.Embedding(config.codes, width)
+        self.place = nn.Parameter(torch.zeros(config.slots, width))
+        heads, hidden = width // HEAD, -(-width * 8 // 3 // 64) * 64
+        self.blocks = nn.ModuleList(Block(width, heads, heads, hidden) for _ in range(config.head_layers))
+        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.out = nn.Linear(width, config.codes, bias=False)
+
+    def forward(self, state: Tensor, codes: Tensor) -> Tensor:
+        """States (M, D) and the codes known so far (M, k), k < G -> logits (M, k + 1, C)."""
+        x = torch.cat([self.state(state)[:, None], self.code(codes).to(state.dtype)], 1)
+        x = x + self.place[: x.shape[1]]
+        for block in self.blocks:
+            x = block(x, None)
+        return self.out(self.norm(x))
+
+
+class GPT(nn.Module):
+    """Text ids and visual values in, states out; two heads read the states."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.text = nn.Embedding(config.vocabulary, width)
+        self.visual = nn.Linear(config.slots * config.latent, width)
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.kv_heads, config.hidden, config.dropout)
+            for _ in range(config.depth)
+        )
+        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.head = DepthHead(config)
+        self.apply(_initialise)
+        for block in [*self.blocks, *self.head.blocks]:
+            # Each block starts as the identity: the deeper the network, the more this steadies the first steps.
+            nn.init.zeros_(block.attention.out.weight)
+            nn.init.zeros_(block.feed.down.weight)
+
+    def forward(
+        self, ids: Tensor, values: Tensor, is_visual: Tensor, positions: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        """States of each position.
+
+        Args:
+            ids: (B, S) int64 in [0, V).
+            values: (B, S, G*d) latents where `is_visual`, ignored elsewhere.
+            is_visual: (B, S) bool.
+            positions: (B, S, 3) time, row, column.
+            cache: earlier positions of the same rows; the caller advances it.
+
+        Returns:
+            (B, S, D) normed states; the state of a position predicts the next one.
+        """
+        x = torch.where(is_visual[..., None], self.visual(values), self.text(ids))
+        turn = rotary(positions)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, turn, cache, layer)
+        return self.norm(x)
+
+    def text_logits(self, states: Tensor) -> Tensor:
+        """(..., D) -> (..., V); the embedding's weights serve again."""
+        return F.linear(states, self.text.weight)
+
+    def code_logits(self, states: Tensor, codes: Tensor) -> Tensor:
+        """States (M, D) and their next codes (M, G), or the first k < G of them -> logits (M, min(k + 1, G), C)."""
+        return self.head(states, codes[:, : self.config.slots - 1])
+
+    def new_cache(self, rows: int, room: int) -> Cache:
+        """An empty cache for this network."""
+        return Cache(len(self.blocks), rows, self.config.kv_heads, room, HEAD, like=self.norm.weight)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)

@@ -1,0 +1,127 @@
+"""One sequence as arrays: ids, visual values, codes, positions and weights, built piece by piece.
+
+S positions; G codes a position (1 or 4); d latent dimensions; y, x rows and columns of codes.
+Positions are three-dimensional (time, row, column). Text walks all three together; the codes of one map share
+their time and spread over rows and columns, and what follows continues after the larger side.
+Source of the rule: multimodal rotary embedding of Qwen2-VL, arXiv 2409.12191.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from triptych.sequence.vocab import Special
+
+
+@dataclass(frozen=True)
+class Map:
+    """One map of a visual medium, as the tokenizer gives it.
+
+    codes: (y, x) integers. latents: (y, x, d) in [-1, 1], before rounding; read when the map is a condition.
+    grid: (y, x, d), after rounding; read when the map is a target, since that is all that generation will know.
+    """
+
+    codes: np.ndarray
+    latents: np.ndarray
+    grid: np.ndarray
+
+
+@dataclass(frozen=True)
+class Row:
+    """A finished sequence.
+
+    ids (S,) int64; values (S, G*d) float32, zero where text stands; codes (S, G) int64, zero where text stands;
+    positions (S, 3) int64; weights (S,) float32: how much predicting this very position counts in training.
+    """
+
+    ids: np.ndarray
+    values: np.ndarray
+    codes: np.ndarray
+    positions: np.ndarray
+    weights: np.ndarray
+    next_position: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def grouped(array: np.ndarray, group: int) -> np.ndarray:
+    """(y, x, ...) -> (y/g * x/g, g*g, ...): the neighbours that share a position, row by row.
+
+    >>> grouped(np.arange(16).reshape(4, 4), 2)[0].tolist()
+    [0, 1, 4, 5]
+    """
+    y, x, *rest = array.shape
+    if y % group or x % group:
+        raise ValueError(f"a map of {y}x{x} codes can't be grouped {group}x{group}: its sides must be multiples")
+    parts = array.reshape(y // group, group, x // group, group, *rest).swapaxes(1, 2)
+    return parts.reshape((y // group) * (x // group), group * group, *rest)
+
+
+def ungrouped(array: np.ndarray, group: int, rows: int, columns: int) -> np.ndarray:
+    """The inverse of `grouped`: (rows/g * columns/g, g*g, ...) -> (rows, columns, ...)."""
+    rest = array.shape[2:]
+    parts = array.reshape(rows // group, columns // group, group, group, *rest).swapaxes(1, 2)
+    return parts.reshape(rows, columns, *rest)
+
+
+def map_positions(start: int, rows: int, columns: int) -> np.ndarray:
+    """(rows * columns, 3) positions of one map of groups whose time is `start`."""
+    y, x = np.divmod(np.arange(rows * columns), columns)
+    return np.stack([np.full(rows * columns, start), start + y, start + x], 1)
+
+
+@dataclass
+class Builder:
+    """Collects the parts of a sequence; `finish` gives the arrays."""
+
+    group: int
+    latent: int
+    position: int = 0
+    _ids: list[int] = field(default_factory=list)
+    _weights: list[float] = field(default_factory=list)
+    _positions: list[np.ndarray] = field(default_factory=list)
+    _visual: list[tuple[int, np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    def text(self, ids: Sequence[int], weight: float = 0.0) -> Builder:
+        """Add sequence ids, each one position further."""
+        count = len(ids)
+        steps = np.arange(self.position, self.position + count)
+        self._ids += list(ids)
+        self._weights += [weight] * count
+        self._positions.append(np.stack([steps] * 3, 1))
+        self.position += count
+        return self
+
+    def map(self, map_: Map, *, target: bool, weight: float = 1.0) -> Builder:
+        """Add one map: as a condition by its latents, as a target by its rounded values."""
+        values = grouped(map_.grid if target else map_.latents, self.group)
+        codes = grouped(map_.codes, self.group)
+        rows, columns = map_.codes.shape[0] // self.group, map_.codes.shape[1] // self.group
+        self._visual.append((len(self._ids), values.reshape(len(values), -1), codes))
+        self._ids += [int(Special.VISUAL)] * len(codes)
+        self._weights += [weight if target else 0.0] * len(codes)
+        self._positions.append(map_positions(self.position, rows, columns))
+        self.position += max(rows, columns)
+        return self
+
+    def finish(self) -> Row:
+        """The arrays of all parts so far."""
+        count, slots = len(self._ids), self.group * self.group
+        values = np.zeros((count, slots * self.latent), np.float32)
+        codes = np.zeros((count, slots), np.int64)
+        for start, part_values, part_codes in self._visual:
+            values[start : start + len(part_codes)] = part_values
+            codes[start : start + len(part_codes)] = part_codes
+        positions = np.concatenate(self._positions) if self._positions else np.zeros((0, 3), np.int64)
+        return Row(
+            np.array(self._ids, np.int64),
+            values,
+            codes,
+            positions,
+            np.array(self._weights, np.float32),
+            self.position,
+        )

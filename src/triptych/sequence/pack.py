@@ -1,0 +1,31 @@
+"""Rows of different lengths -> one batch of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from triptych.sequence.layout import Row
+from triptych.sequence.vocab import Special
+
+
+def collate(rows: Sequence[Row], device: torch.device | str = "cpu", multiple: int = 1) -> dict[str, Tensor]:
+    """Rows of different lengths -> tensors padded on the right: ids, values, is_visual, positions, codes, weights.
+
+    Under a causal mask what stands to the right is never seen, so padding needs no mask of its own.
+    """
+    longest = -(-max(len(row) for row in rows) // multiple) * multiple
+
+    def pad(name: str) -> Tensor:
+        arrays = [getattr(row, name) for row in rows]
+        out = np.zeros((len(rows), longest, *arrays[0].shape[1:]), arrays[0].dtype)
+        for place, array in zip(out, arrays, strict=True):
+            place[: len(array)] = array
+        return torch.from_numpy(out).to(device, non_blocking=True)
+
+    batch = {name: pad(name) for name in ("ids", "values", "positions", "codes", "weights")}
+    batch["is_visual"] = batch["ids"] == Special.VISUAL
+    return batch

@@ -1,0 +1,229 @@
+"""Training the GPT: next-token loss on text and codes, over all spellings of the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from triptych import zoo
+from triptych.config import RunConfig
+from triptych.data.loader import MEDIA, Batches, Rows
+from triptych.data.shards import Shards
+from triptych.errors import DataError
+from triptych.files import sha256
+from triptych.model.gpt import GPT
+from triptych.sequence.layout import Row
+from triptych.sequence.pack import collate
+from triptych.sequence.vocab import Special, size
+from triptych.train.loop import autocast, device_of
+
+Z_LOSS = 1e-4  # keeps the logits' normaliser near 1 (PaLM, arXiv 2204.02311)
+VALIDATION_ROWS = 128
+Sampler = Callable[[zoo.Bundle, Path, int], None]
+
+
+def sums(model: GPT, trunk: Callable[..., Tensor], batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Nats of all weighted text ids, nats of all weighted codes, and the z-loss of both.
+
+    `trunk` is the model, or the model compiled; heads see only the positions that count.
+    """
+    states = trunk(batch["ids"], batch["values"], batch["is_visual"], batch["positions"])[:, :-1]
+    weights, visual = batch["weights"][:, 1:], batch["is_visual"][:, 1:]
+    z = states.new_zeros((), dtype=torch.float32)
+    nats = []
+    for is_code in (False, True):
+        chosen = (weights > 0) & (visual == is_code)
+        if is_code:
+            codes = batch["codes"][:, 1:][chosen]
+            logits, targets = model.code_logits(states[chosen], codes).float(), codes
+        else:
+            targets = batch["ids"][:, 1:][chosen]
+            logits = model.text_logits(states[chosen]).float()
+        loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape)
+        weight = weights[chosen]
+        nats.append((loss * (weight[:, None] if is_code else weight)).sum())
+        if len(targets):
+            z = z + logits.logsumexp(-1).square().sum()
+    return nats[0], nats[1], z
+
+
+def counts(batch: dict[str, Tensor], slots: int) -> tuple[float, float]:
+    """How many text ids and how many codes count in a batch, by weight."""
+    weights, visual = batch["weights"][:, 1:], batch["is_visual"][:, 1:]
+    return float(weights[~visual].sum()), float(weights[visual].sum()) * slots
+
+
+class GPTJob:
+    """The GPT on a prepared folder; see train.loop.Job.
+
+    Args:
+        config: the run.
+        preview: draws and captions for a person to look at; it comes from outside, since training knows no tasks.
+    """
+
+    def __init__(self, config: RunConfig, preview: Sampler | None = None) -> None:
+        self.run, self.preview = config, preview
+        self.device = device_of(config)
+        prepared = Path(config.data)
+        start = zoo.load(config.start, str(self.device)) if config.start else None
+        self.parts = zoo.load(prepared / "tokenizers", str(self.device))
+        if start is not None and sha256(start.path / "visual.safetensors") != sha256(
+            self.parts.path / "visual.safetensors"
+        ):
+            raise DataError(
+                f"{prepared} was cut with other tokenizers than {start.path} reads: "
+                f"prepare it again with --tokenizer {start.path}"
+            )
+        self.config = config.gpt.model_copy(
+            update={
+                "vocabulary": size(self.parts.text.size),
+                "codes": self.parts.info.visual.codes,
+                "latent": len(self.parts.info.visual.levels),
+            }
+        )
+        torch.manual_seed(config.seed)
+        if start is not None:
+            dropout = self.config.dropout
+            self.config = start.need_gpt().config.model_copy(update={"dropout": dropout})
+            self.model = GPT(self.config)
+            self.model.load_state_dict(start.need_gpt().state_dict())
+        else:
+            self.model = GPT(self.config)
+        self.model.to(self.device)
+        self.trunk: Callable[..., Tensor] = torch.compile(self.model, dynamic=True) if config.compile else self.model
+        visual = self.parts.visual
+        grid = visual.fsq.to_latents(torch.arange(visual.fsq.codes, device=self.device)).cpu().numpy()
+        shards = Shards(prepared / "shards", grid)
+        info = self.parts.info
+
+        def rows(held: bool) -> Rows:
+            drop = 0.0 if held else config.drop
+            return Rows(shards, self.parts.text, self.config, fps=info.fps, span=info.visual.span, drop=drop, held=held)
+
+        self.rows, self.held = rows(False), rows(True)
+        multiple = 64 if self.device.type == "cuda" else 16
+        self.batches = Batches(self.rows, config.mix, config.batch, config.seed, multiple=multiple)
+        if not self.batches.counts:
+            raise DataError(f"{prepared / 'shards'}: no window fits the spellings {list(config.mix) or list(MEDIA)}")
+        self.bits: dict[str, float] = {}
+
+    def losses(self, batch: list[dict[str, Tensor]], scale: Callable[[Tensor], None]) -> dict[str, float]:
+        """See train.loop.Job: text ids and codes count by their means, so that neither drowns the other."""
+        totals = np.sum([counts(part, self.config.slots) for part in batch], 0)
+        text_total, code_total = max(totals[0], 1.0), max(totals[1], 1.0)
+        text = code = torch.zeros((), device=self.device)
+        tokens = 0
+        for part in batch:
+            part = {name: value.to(self.device, non_blocking=True) for name, value in part.items()}
+            with autocast(self.run, self.device):
+                text_nats, code_nats, z = sums(self.model, self.trunk, part)
+            loss = text_nats / text_total + code_nats / code_total
+            scale(loss + Z_LOSS * z / (text_total + code_total))
+            text, code = text + text_nats.detach(), code + code_nats.detach()
+            tokens += part["ids"].numel()
+        text_mean, code_mean = float(text) / text_total, float(code) / code_total
+        return {
+            "loss": text_mean + code_mean,
+            "bits/text": text_mean / math.log(2),
+            "bits/code": code_mean / math.log(2),
+            "tokens": float(tokens),
+        }
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Bits per code and per text id for each spelling, and what the right text gains over a wrong one."""
+        scores: dict[str, float] = {}
+        nats = np.zeros(2)
+        total = np.zeros(2)
+        for tag, name in enumerate(self.batches.counts):
+            if not self.held.has(name):
+                continue
+            number = min(VALIDATION_ROWS, len(self.held.items[MEDIA[name]]))
+            rows = [self.held.spell(name, i, np.random.default_rng([1, tag, i])) for i in range(number)]
+            part, amount = self._nats(rows)
+            nats, total = nats + part, total + amount
+            for index, unit in enumerate(("text", "code")):
+                if amount[index]:
+                    scores[f"{name} bits/{unit}"] = part[index] / amount[index] / math.log(2)
+        if self.held.has("draw"):
+            scores["text gain"] = self._text_gain() / math.log(2)
+        self.bits = {name: round(value, 4) for name, value in scores.items()}
+        mean = nats / np.maximum(total, 1)
+        return {"loss": float(mean.sum()), **scores}
+
+    def _nats(self, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+        nats, total = np.zeros(2), np.zeros(2)
+        for first in range(0, len(rows), 16):
+            batch = collate(rows[first : first + 16], self.device, 16)
+            with autocast(self.run, self.device):
+                text, code, _ = sums(self.model, self.model, batch)
+            nats += [float(text), float(code)]
+            total += counts(batch, self.config.slots)
+        return nats, total
+
+    def _text_gain(self) -> float:
+        """Nats a code that drawing gains when the text is the picture's own and not its neighbour's."""
+        number = min(VALIDATION_ROWS, len(self.held.items["picture"]))
+        right = [self.held.spell("draw", i, np.random.default_rng([2, i])) for i in range(number)]
+        wrong = [_with_text_of(right[i], right[i - 1]) for i in range(number)]
+        (_, a), (_, total) = self._nats(right)
+        (_, b), _ = self._nats(wrong)
+        return (b - a) / max(total, 1)
+
+    def sample(self, folder: Path, step: int) -> None:
+        """Pictures and captions from fixed prompts, by the preview that was passed in."""
+        if self.preview is not None:
+            self.preview(self._bundle(), folder, step)
+
+    def describe(self) -> dict[str, str]:
+        """The plan; see train.loop.Job."""
+        config, parameters = self.config, sum(p.numel() for p in self.model.parameters())
+        media = {name: len(items) for name, items in self.rows.items.items() if len(items)}
+        rows = ", ".join(f"{count} {name}" for name, count in self.batches.counts.items())
+        state = parameters * 4 * (5 if self.run.optim.ema else 4)
+        cache = 2 * config.depth * config.kv_heads * 64 * 4
+        return {
+            "data": ", ".join(f"{count:,} {name}s" for name, count in media.items()),
+            "held out": ", ".join(f"{len(v):,} {name}s" for name, v in self.held.items.items() if len(v)),
+            "rows a step": rows,
+            "network": f"depth {config.depth}, width {config.width}, {config.heads} heads, "
+            f"{config.group}x{config.group} codes a position",
+            "parameters": f"{parameters:,}",
+            "cost a token": f"{6 * parameters / 1e6:.0f} MFLOP in training, {2 * parameters / 1e6:.0f} in use, "
+            f"{cache / 1024:.1f} KiB of cache",
+            "memory of weights and optimiser": f"{state / 2**20:,.0f} MiB",
+            "device": str(self.device),
+        }
+
+    def export(self, folder: Path, made: dict[str, Any]) -> None:
+        """Write the model folder; weights as bfloat16 halve its size."""
+        bundle = self._bundle(made)
+        zoo.save(folder, bundle.info, bundle.text, bundle.visual, self.model, dtype=torch.bfloat16)
+
+    def _bundle(self, made: dict[str, Any] | None = None) -> zoo.Bundle:
+        info = self.parts.info.model_copy(
+            update={"gpt": self.config, "bits": self.bits, "made": made or {}, "name": Path(self.run.out).name}
+        )
+        return zoo.Bundle(Path(self.run.out), info, self.parts.text, self.parts.visual, self.model)
+
+
+def _with_text_of(row: Row, other: Row) -> Row:
+    """A drawing row with another row's text."""
+
+    def split(r: Row) -> int:
+        return int(np.flatnonzero(r.ids == Special.DRAW)[0])
+
+    mine, theirs = split(row), split(other)
+    shift = theirs - mine
+
+    def join(name: str, move: int = 0) -> np.ndarray:
+        return np.concatenate([getattr(other, name)[:theirs], getattr(row, name)[mine:] + move])
+
+    return Row(join("ids"), join("values"), join("codes"), join("positions", shift), join("weights"))

@@ -1,0 +1,149 @@
+"""Training the visual tokenizer: L1 and gradients of the difference at three scales, and a perceptual loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from triptych import zoo
+from triptych.config import RunConfig
+from triptych.data.frames import FrameBatches
+from triptych.data.prepare import Prepared
+from triptych.media import image
+from triptych.tokenizers.visual import VisualTokenizer, to_bytes, to_float
+from triptych.train.features import load_features, perceptual_loss
+from triptych.train.loop import autocast, device_of
+
+HELD_PICTURES, HELD_CLIPS = 64, 8
+
+
+def pixel_loss(one: Tensor, two: Tensor) -> Tensor:
+    """Mean |difference| and |gradient of the difference| at three scales: edges weigh as much as areas. (B, 3, Y, X)."""
+    error = one - two
+    loss = error.new_zeros(())
+    for scale in range(3):
+        if scale:
+            error = F.avg_pool2d(error, 2)
+        right, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
+        loss = loss + error.abs().mean() * (1.0 if scale == 0 else 0.5) + (right.abs().mean() + down.abs().mean()) / 2
+    return loss
+
+
+def psnr(one: Tensor, two: Tensor) -> float:
+    """Mean peak signal-to-noise ratio in dB over a batch of pixels in [-1, 1]."""
+    error = (one.clamp(-1, 1) - two.clamp(-1, 1)).square().flatten(1).mean(1) / 4
+    return float((-10 * torch.log10(error.clamp_min(1e-10))).mean())
+
+
+class TokenizerJob:
+    """The visual tokenizer on a prepared folder; see train.loop.Job."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.run, self.device = config, device_of(config)
+        self.prepared = Prepared.load(config.data)
+        settings = self.prepared.settings
+        torch.manual_seed(config.seed)
+        start = zoo.load(config.start) if config.start else None
+        self.model = start.visual if start else VisualTokenizer(config.visual)
+        self.model.to(self.device, memory_format=torch.channels_last)
+        self.network: Callable[[Tensor], Tensor] = torch.compile(self.model) if config.compile else self.model
+        self.batches = FrameBatches(
+            Path(config.data),
+            self.prepared.source,
+            batch=config.batch,
+            clip_share=config.clip_share,
+            seed=config.seed,
+            size=settings.size,
+            fps=settings.fps,
+            full=settings.frames,
+        )
+        self.features = load_features(self.device) if config.perceptual else None
+
+    def losses(self, batch: dict[str, Tensor], scale: Callable[[Tensor], None]) -> dict[str, float]:
+        """See train.loop.Job; pictures and clips count by their frames."""
+        total = sum(part.shape[0] * part.shape[1] for part in batch.values())
+        facts = {"loss": 0.0, "pixels": 0.0, "percept": 0.0}
+        for part in batch.values():
+            pixels = to_float(part.to(self.device, non_blocking=True))
+            share = part.shape[0] * part.shape[1] / total
+            with autocast(self.run, self.device):
+                drawn = self.network(pixels).flatten(0, 1)
+            pixels = pixels.flatten(0, 1)
+            drawn = drawn.float()
+            flat = pixel_loss(drawn, pixels)
+            deep = flat.new_zeros(())
+            if self.features is not None:
+                with autocast(self.run, self.device):
+                    deep = perceptual_loss(self.features, drawn, pixels)
+            loss = flat + self.run.perceptual * deep
+            scale(loss * share)
+            for name, value in (("loss", loss), ("pixels", flat), ("percept", deep)):
+                facts[name] += float(value.detach()) * share
+        facts["tokens"] = float(total * (self.prepared.settings.size // 16) ** 2)
+        return facts
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """PSNR of held-out pictures and clips, and the share of codes in use."""
+        scores: dict[str, float] = {}
+        used: set[int] = set()
+        loss, parts = 0.0, 0
+        for kind, count in (("picture", HELD_PICTURES), ("clip", HELD_CLIPS)):
+            held = self.batches.held_frames(kind, count)
+            if held is None:
+                continue
+            ratios = []
+            for part in held.split(8 if kind == "picture" else 1):
+                pixels = to_float(part.to(self.device))
+                latents = self.model.encode(pixels)
+                drawn = self.model.decode(self.model.fsq.quantize(latents)).float()
+                ratios.append(psnr(drawn.flatten(0, 1), pixels.flatten(0, 1)))
+                loss, parts = loss + float(pixel_loss(drawn.flatten(0, 1), pixels.flatten(0, 1))), parts + 1
+                used.update(self.model.fsq.to_codes(latents).unique().tolist())
+            scores[f"{kind} psnr"] = float(np.mean(ratios))
+        return {"loss": loss / max(parts, 1), **scores, "codes used": len(used) / self.model.fsq.codes}
+
+    @torch.no_grad()
+    def sample(self, folder: Path, step: int) -> None:
+        """A sheet of held-out media above what the codes keep of them."""
+        held = self.batches.held_frames("picture", 8)
+        if held is None:
+            held = self.batches.held_frames("clip", 1)
+            if held is None:
+                return
+            held = held[0, ::2, None][:8]
+        drawn = torch.cat([to_bytes(self.model(to_float(part.to(self.device)))).cpu() for part in held.split(4)])
+        rows = [np.concatenate(list(part[:, 0].numpy()), 1) for part in (held, drawn)]
+        image.write(folder / f"step-{step:08d}.png", np.concatenate(rows))
+
+    def describe(self) -> dict[str, str]:
+        """The plan; see train.loop.Job."""
+        counts = self.batches.counts
+        parameters = sum(p.numel() for p in self.model.parameters())
+        return {
+            "data": ", ".join(f"{len(files):,} {kind}s" for kind, files in self.batches.train.items() if files),
+            "held out": ", ".join(f"{len(files):,} {kind}s" for kind, files in self.batches.held.items() if files),
+            "rows a step": ", ".join(f"{count} {kind}s" for kind, count in counts.items() if count),
+            "network": f"channels {self.model.config.widths}, {self.model.fsq.codes} codes",
+            "parameters": f"{parameters:,}",
+            "device": str(self.device),
+        }
+
+    def export(self, folder: Path, made: dict[str, Any]) -> None:
+        """Write the tokenizers beside each other: this one, and the text tokenizer of the prepared folder."""
+        settings = self.prepared.settings
+        info = zoo.ModelInfo(
+            name="tokenizers",
+            visual=self.model.config,
+            size=settings.size,
+            fps=settings.fps,
+            frames=settings.frames,
+            made=made,
+        )
+        zoo.save(folder, info, self.prepared.text_tokenizer(), self.model, dtype=torch.float16)

@@ -1,0 +1,178 @@
+"""Name or folder -> model: configuration, tokenizers, weights; load and save.
+
+A model is a folder:
+    model.json            what it is: configuration of each part, frame size and rate, and what made it
+    text.json             the text tokenizer
+    visual.safetensors    the visual tokenizer's weights
+    gpt.safetensors       the GPT's weights (absent in a folder that holds tokenizers only)
+    SHA256.json           the hash of each file; a damaged file is refused
+Nothing is fetched, nothing is unpickled, no code is run from the folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from triptych.config import GPTConfig, Settings, VisualTokenizerConfig
+from triptych.errors import ModelError
+from triptych.files import sha256, write_atomically, write_json
+from triptych.model.gpt import GPT
+from triptych.tokenizers.text import TextTokenizer
+from triptych.tokenizers.visual import VisualTokenizer
+
+FORMAT = 1
+
+
+class ModelInfo(Settings):
+    """What model.json holds."""
+
+    format: int = FORMAT
+    """Version of this layout."""
+    name: str = "model"
+    """How the model calls itself."""
+    visual: VisualTokenizerConfig
+    """The visual tokenizer."""
+    gpt: GPTConfig | None = None
+    """The GPT; none in a folder of tokenizers."""
+    size: int = 224
+    """Side of its pictures in pixels."""
+    fps: float = 8.0
+    """Frames a second of its clips."""
+    frames: int = 17
+    """Frames of its clips."""
+    bits: dict[str, float] = Field(default_factory=dict)
+    """Bits per code or text token on validation data, by spelling: what "usual" means for this model."""
+    made: dict[str, Any] = Field(default_factory=dict)
+    """What made it: recipe, data, steps, hours, versions."""
+
+
+@dataclass
+class Bundle:
+    """A loaded model: its parts in eval mode on one device."""
+
+    path: Path
+    info: ModelInfo
+    text: TextTokenizer
+    visual: VisualTokenizer
+    gpt: GPT | None
+
+    def need_gpt(self) -> GPT:
+        """The GPT; ModelError where the folder holds tokenizers only."""
+        if self.gpt is None:
+            raise ModelError(f"{self.path} holds tokenizers but no GPT: train one with `triptych train`")
+        return self.gpt
+
+
+def shipped() -> dict[str, Path]:
+    """Models that come with the package, by name."""
+    root = Path(str(resources.files("triptych"))) / "models"
+    return {path.parent.name: path.parent for path in sorted(root.glob("*/model.json"))}
+
+
+def find(name: str | Path) -> Path:
+    """Folder of a shipped model's name or of a path; ModelError lists what there is."""
+    path = Path(name)
+    if (path / "model.json").is_file():
+        return path
+    known = shipped()
+    if str(name) in known:
+        return known[str(name)]
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    names = ", ".join(known) or "none"
+    raise ModelError(f"no model {str(name)!r}: {hint}shipped models: {names}; or give a folder that holds model.json")
+
+
+def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundle:
+    """Load a model by name or folder.
+
+    Errors: ModelError if it is missing, of another format, or if a file's hash differs (`verify`).
+    """
+    path = find(name)
+    if verify:
+        check(path)
+    try:
+        info = ModelInfo.model_validate_json((path / "model.json").read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise ModelError(
+            f"{path / 'model.json'}: not a model of format {FORMAT}: {error.errors()[0]['msg']}"
+        ) from error
+    if info.format != FORMAT:
+        raise ModelError(f"{path}: format {info.format}, this version reads {FORMAT}: install a newer triptych")
+    visual = VisualTokenizer(info.visual)
+    _read_weights(visual, path / "visual.safetensors")
+    gpt = None
+    if info.gpt is not None:
+        gpt = GPT(info.gpt)
+        _read_weights(gpt, path / "gpt.safetensors")
+        gpt = gpt.eval().to(device)
+    visual = visual.eval().to(device, memory_format=torch.channels_last)
+    return Bundle(path, info, TextTokenizer.load(path / "text.json"), visual, gpt)
+
+
+def save(
+    path: Path | str,
+    info: ModelInfo,
+    text: TextTokenizer,
+    visual: VisualTokenizer | dict[str, torch.Tensor],
+    gpt: GPT | dict[str, torch.Tensor] | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> Path:
+    """Write a model folder; weights are stored as `dtype`, the hashes last."""
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "SHA256.json").unlink(missing_ok=True)  # a folder being written is not whole
+    write_atomically(path / "text.json", lambda file: text.save(file))
+    _write_weights(visual, path / "visual.safetensors", dtype)
+    if gpt is not None:
+        _write_weights(gpt, path / "gpt.safetensors", dtype)
+    write_json(path / "model.json", info.model_dump(mode="json"))
+    seal(path)
+    return path
+
+
+def seal(path: Path) -> None:
+    """Write the hashes of a model folder's files."""
+    names = ["model.json", "text.json", "visual.safetensors", "gpt.safetensors"]
+    write_json(path / "SHA256.json", {name: sha256(path / name) for name in names if (path / name).is_file()})
+
+
+def check(path: Path) -> None:
+    """Compare each file of a model folder with its hash; ModelError names the first that differs."""
+    sums = path / "SHA256.json"
+    if not sums.is_file():
+        raise ModelError(f"{path}: SHA256.json is missing, so the folder was not written whole: export the model again")
+    for name, expected in json.loads(sums.read_text()).items():
+        if not (path / name).is_file():
+            raise ModelError(f"{path / name}: missing; copy the model folder again")
+        if sha256(path / name) != expected:
+            raise ModelError(f"{path / name}: damaged (its SHA-256 differs from SHA256.json); copy the folder again")
+
+
+def _write_weights(module: nn.Module | dict[str, torch.Tensor], path: Path, dtype: torch.dtype) -> None:
+    tensors = module.state_dict() if isinstance(module, nn.Module) else module
+    stored = {name: value.detach().to("cpu", dtype).contiguous() for name, value in tensors.items()}
+    write_atomically(path, lambda file: save_file(stored, file))
+
+
+def _read_weights(module: nn.Module, path: Path) -> None:
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: can't be read: {error}") from error
+    try:
+        module.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except RuntimeError as error:
+        raise ModelError(f"{path}: the weights don't fit model.json: {str(error).splitlines()[-1].strip()}") from error
