@@ -112,9 +112,9 @@ def _radiance(direction: Array, seed: int) -> Array:
     """Light of a room with a few soft boxes and windows, seen along directions (..., 3)."""
     rng = np.random.default_rng([23, seed])
     up = np.clip(direction[..., 1:2], -1, 1)
-    sky = np.array([0.78, 0.82, 0.88]) * rng.uniform(0.7, 1.0)
-    ground = np.array([0.72, 0.68, 0.62]) * rng.uniform(0.8, 1.0)
-    wall = rng.uniform(0.5, 0.75) * np.array([1, 0.96, 0.91])
+    sky = np.array([0.95, 0.98, 1.02]) * rng.uniform(0.8, 1.0)
+    ground = np.array([1.0, 0.96, 0.9]) * rng.uniform(0.8, 1.0)
+    wall = rng.uniform(0.95, 1.2) * np.array([1, 0.96, 0.91])
     color = np.where(up > 0, wall * (1 - up) + sky * up, wall * (1 + up) - ground * up)
     for _ in range(int(rng.integers(2, 5))):
         azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 1.2)
@@ -131,7 +131,7 @@ def _radiance(direction: Array, seed: int) -> Array:
         if rng.random() < 0.5:  # a window's cross
             mask = mask * np.clip((abs(x) - 0.02) / 0.01, 0, 1) * np.clip((abs(y) - 0.02) / 0.01, 0, 1)
         warmth = rng.uniform(-0.1, 0.14)
-        color = color + mask[..., None] * rng.uniform(3, 7) * np.array([1 + warmth, 1, 1 - warmth])
+        color = color + mask[..., None] * rng.uniform(2.5, 5) * np.array([1 + warmth, 1, 1 - warmth])
     return color
 
 

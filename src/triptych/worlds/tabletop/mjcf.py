@@ -32,10 +32,14 @@ def require_mujoco() -> Any:
 
 def material_xml(name: str, color: str, material: str) -> str:
     """A material whose finish can be told by eye: mirror, matt, or glossy."""
-    metallic, roughness = {"metal": (1, 0.16), "rubber": (0, 0.95), "plastic": (0, 0.22)}[material]
+    metallic, roughness = {"metal": (0.9, 0.15), "rubber": (0, 1.0), "plastic": (0, 0.18)}[material]
+    # Flat faces mirror one spot of the room only, so the tone has to tell the materials apart as well:
+    # metal silvery, plastic vivid, rubber dull.
     rgb = np.array(COLORS[color])
-    if metallic:  # a metal's colour is its mirror's tint: it needs to be bright
-        rgb = 0.18 + 0.82 * rgb
+    if material == "metal":
+        rgb = 0.3 + 0.7 * rgb
+    elif material == "rubber":
+        rgb = 0.72 * rgb + 0.06
     return (
         f'<material name="{name}" rgba="{rgb[0]:.3f} {rgb[1]:.3f} {rgb[2]:.3f} 1" '
         f'metallic="{metallic}" roughness="{roughness}"/>'
@@ -91,7 +95,7 @@ def stage_xml(scene: Scene, view: View, reach: float = 1.0) -> tuple[str, str, s
         f'roughness="{assets.FLOOR_ROUGHNESS[scene.floor]}"/>'
     )
     lights = (
-        '<light type="image" texture="env" intensity="9000"/>'
+        '<light type="image" texture="env" intensity="8500"/>'
         f'<light type="spot" pos="{light[0]} {light[1]} {light[2]}" dir="{down[0]} {down[1]} {down[2]}" cutoff="40" '
         f'softness=".5" range="{40 * reach}" bulbradius=".35" castshadow="true" '
         f'intensity="{strength * 1.15e6 * reach**2}" diffuse="{1 + warmth} 1 {1 - warmth}"/>'
