@@ -173,15 +173,14 @@ def cut(
             old.unlink()
         write_json(index_file, stamp)
     total = sum(1 for _ in prepared.records())
-    done, number, lost = 0, 0, []
-    for chunk in _chunks(prepared.records(), max(1, ROWS // copies)):
+    done, lost = 0, []
+    for number, chunk in enumerate(_chunks(prepared.records(), max(1, ROWS // copies))):
         path = folder / f"{number:05d}.safetensors"
         if not path.exists():
             writer = ShardWriter()
             lost += _cut_chunk(prepared, visual, chunk, copies, workers, batch, writer)
             if writer.codes:
                 writer.write(path)
-        number += 1
         done += len(chunk)
         if advance is not None:
             advance(done, total)
@@ -248,7 +247,7 @@ def sheet(prepared: Prepared, visual: VisualTokenizer, count: int = 8) -> Path:
             frames = decode(record, prepared.source, size=settings.size, fps=settings.fps, frames=settings.frames)
         except MediaError:
             continue
-        codes, _ = visual.tokenize(torch.from_numpy(frames)[None].to(device))
+        codes, _ = visual.tokenize(torch.from_numpy(frames.copy())[None].to(device))
         drawn = visual.draw(codes)[0].cpu().numpy()
         columns.append(np.concatenate([frames[-1], drawn[-1]]))
     path = prepared.folder / "originals-and-codes.png"

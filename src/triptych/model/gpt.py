@@ -58,6 +58,9 @@ class GPT(nn.Module):
             # Each block starts as the identity: the deeper the network, the more this steadies the first steps.
             nn.init.zeros_(block.attention.out.weight)
             nn.init.zeros_(block.feed.down.weight)
+        # A latent of exactly zero must not leave the residual stream empty: the norms would blow its gradient up.
+        nn.init.normal_(self.visual.bias, std=0.02)
+        nn.init.normal_(self.head.place, std=0.02)
 
     def forward(
         self, ids: Tensor, values: Tensor, is_visual: Tensor, positions: Tensor, cache: Cache | None = None

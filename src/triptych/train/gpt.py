@@ -26,7 +26,7 @@ from triptych.train.loop import autocast, device_of
 
 Z_LOSS = 1e-4  # keeps the logits' normaliser near 1 (PaLM, arXiv 2204.02311)
 VALIDATION_ROWS = 128
-Sampler = Callable[[zoo.Bundle, Path, int], None]
+Preview = Callable[[zoo.Bundle, Path, int], None]
 
 
 def sums(model: GPT, trunk: Callable[..., Tensor], batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -68,7 +68,7 @@ class GPTJob:
         preview: draws and captions for a person to look at; it comes from outside, since training knows no tasks.
     """
 
-    def __init__(self, config: RunConfig, preview: Sampler | None = None) -> None:
+    def __init__(self, config: RunConfig, preview: Preview | None = None) -> None:
         self.run, self.preview = config, preview
         self.device = device_of(config)
         prepared = Path(config.data)

@@ -87,7 +87,7 @@ class Loop:
                 progress = self._progress()
                 if progress >= 1:
                     break
-                facts = self._update(batch, progress)
+                facts = self.update(batch, progress)
                 self.seconds = base + time.monotonic() - started
                 self.step += 1
                 window.append(facts)
@@ -138,7 +138,8 @@ class Loop:
         )
         return iter(loader)
 
-    def _update(self, batch: Any, progress: float) -> dict[str, float]:
+    def update(self, batch: Any, progress: float) -> dict[str, float]:
+        """One step on a batch, `progress` (0 to 1) of the way; gives what to log."""
         # Dropout and noise of a step depend on nothing but the seed and the step: a resumed run repeats them.
         torch.manual_seed(self.config.seed * 1_000_003 + self.step)
         self.job.model.train()

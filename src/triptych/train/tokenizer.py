@@ -24,7 +24,7 @@ HELD_PICTURES, HELD_CLIPS = 64, 8
 
 
 def pixel_loss(one: Tensor, two: Tensor) -> Tensor:
-    """Mean |difference| and |gradient of the difference| at three scales: edges weigh as much as areas. (B, 3, Y, X)."""
+    """Mean |difference| and |gradient of it| at three scales, so that edges weigh as much as areas. (B, 3, Y, X)."""
     error = one - two
     loss = error.new_zeros(())
     for scale in range(3):

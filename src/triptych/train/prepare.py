@@ -1,0 +1,117 @@
+"""The whole of `triptych prepare`: clean, train or take the tokenizers, make the sheet, cut the shards."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from triptych import zoo
+from triptych.config import RunConfig
+from triptych.data.clean import clean
+from triptych.data.prepare import FrameSettings, Prepared, cut, sheet
+from triptych.data.settings import PrepareConfig
+from triptych.errors import DataError, ModelError
+from triptych.files import sha256
+from triptych.train.loop import Loop, device_of
+from triptych.train.tokenizer import TokenizerJob
+
+TRAIN = "train"
+LATER = "later"
+
+
+def prepare(
+    source: Path,
+    out: Path,
+    *,
+    tokenizer: str = TRAIN,
+    run: RunConfig,
+    frames: FrameSettings,
+    cleaning: PrepareConfig,
+    copies: int = 1,
+    workers: int = 2,
+    progress: bool = True,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Take a folder of media to token shards; what is done already is not done again.
+
+    Args:
+        source: the folder of media; nothing in it is changed.
+        out: the prepared folder.
+        tokenizer: "train" trains the visual tokenizer on this data; a model's name or folder takes that model's
+            tokenizers, of text too; "later" stops after cleaning.
+        run: how to train the tokenizer.
+        frames: size and rate of frames; a taken tokenizer brings its own.
+        cleaning: limits and thresholds of cleaning.
+        copies: framings of each medium in the shards.
+        workers: processes that decode.
+        progress: whether to show bars.
+        console: where to print.
+
+    Returns:
+        counts of the cleaning and the cutting.
+    """
+    console = console or Console(stderr=True)
+    out.mkdir(parents=True, exist_ok=True)
+    summary = clean(source, out, cleaning, progress=progress)
+    if not any(True for _ in _lines(out)):
+        raise DataError(f"{source}: no picture or clip in it can be used; see {out / 'report.html'}")
+    taken = zoo.load(tokenizer) if tokenizer not in (TRAIN, LATER) else None
+    if taken is not None:
+        frames = FrameSettings(size=taken.info.size, fps=taken.info.fps, frames=taken.info.frames)
+    prepared = Prepared(out, source, frames)
+    prepared.save()
+    result: dict[str, Any] = {"clean": summary.as_dict() if hasattr(summary, "as_dict") else vars(summary)}
+    if tokenizer == LATER:
+        return result
+    if taken is not None:
+        taken.text.save(out / "text.json")
+        info = taken.info.model_copy(update={"gpt": None, "bits": {}, "made": {"taken from": str(taken.path)}})
+        _replace(out / "tokenizers", taken, info)
+    elif not _whole(out / "tokenizers"):
+        prepared.text_tokenizer()
+        console.print("training the visual tokenizer on these media")
+        Loop(TokenizerJob(run), run, console).run()
+        shutil.rmtree(out / "tokenizers", ignore_errors=True)
+        shutil.copytree(Path(run.out) / "model", out / "tokenizers")
+    bundle = zoo.load(out / "tokenizers", str(device_of(run)))
+    console.print(f"originals and what their codes keep: {sheet(prepared, bundle.visual)}")
+    columns = (TextColumn("cutting shards"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not progress) as bar:
+        task = bar.add_task("cut", total=None)
+        result["cut"] = cut(
+            prepared,
+            bundle.visual,
+            sha256(out / "tokenizers" / "visual.safetensors"),
+            copies=copies,
+            workers=workers,
+            batch=64 if device_of(run).type == "cuda" else 8,
+            advance=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    return result
+
+
+def _lines(out: Path) -> Any:
+    with open(out / "manifest.jsonl", encoding="utf-8") as file:
+        yield from file
+
+
+def _whole(folder: Path) -> bool:
+    try:
+        zoo.check(folder)
+    except ModelError:
+        return False
+    return True
+
+
+def _replace(folder: Path, taken: zoo.Bundle, info: zoo.ModelInfo) -> None:
+    """Copy a model's tokenizers byte for byte, so that their hash tells whose they are."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in ("text.json", "visual.safetensors"):
+        shutil.copyfile(taken.path / name, folder / name)
+    zoo.write_json(folder / "model.json", info.model_dump(mode="json"))
+    zoo.seal(folder)
