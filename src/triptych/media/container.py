@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,12 +87,14 @@ def opened(path: Path | str, limits: Limits) -> Iterator[Source]:
         with image.quiet(), _animation(path) as picture:
             yield AnimatedSource(path, picture, limits)
         return
-    with _container(path, limits) as container:
-        source = StreamSource(path, container, limits)
+    source = StreamSource(path, limits)
+    try:
         if source.duration > limits.video_seconds:
             most = f"more than the {limits.video_seconds:g} s allowed"
             raise MediaError(path, f"lasts {source.duration:.1f} s, {most}", "cut it")
         yield source
+    finally:
+        source.close()
 
 
 def _animation(path: Path | str) -> Image.Image:
@@ -103,8 +104,7 @@ def _animation(path: Path | str) -> Image.Image:
         raise MediaError(path, image.TRUNCATED, "copy or download it again") from None
 
 
-@contextmanager
-def _container(path: Path | str, limits: Limits) -> Iterator[InputContainer]:
+def _container(path: Path | str, limits: Limits) -> InputContainer:
     options = {
         "format_whitelist": FORMATS,
         "codec_whitelist": CODECS,
@@ -112,11 +112,9 @@ def _container(path: Path | str, limits: Limits) -> Iterator[InputContainer]:
         "max_pixels": str(int(min(limits.image_pixels * 2, 2**31 - 1))),  # codecs count padding too
     }
     try:
-        file = av.open("file:" + os.path.abspath(path), "r", options=options, metadata_errors="replace")
+        return av.open("file:" + os.path.abspath(path), "r", options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError, OSError):
         raise MediaError(path, *_why_not(path)) from None
-    with file:
-        yield file
 
 
 def _why_not(path: Path | str) -> tuple[str, str]:
@@ -168,8 +166,22 @@ class StreamSource:
 
     tolerance = 1e-3  # Matroska rounds to milliseconds
 
-    def __init__(self, path: Path | str, file: InputContainer, limits: Limits) -> None:
-        self.path, self.file, self.limits = path, file, limits
+    def __init__(self, path: Path | str, limits: Limits) -> None:
+        self.path, self.limits = path, limits
+        self.file = _container(path, limits)
+        try:
+            self._choose(self.file)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    def _choose(self, file: InputContainer) -> None:
+        """Take the first stream that holds moving pictures, and what its header says."""
+        path, limits = self.path, self.limits
         streams = [s for s in file.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             reason = "has sound but no picture" if file.streams.audio else "has no picture"
@@ -184,7 +196,7 @@ class StreamSource:
         limits.check_size(path, context.width, context.height)
         context.thread_type = "AUTO"
         # A worker of a pool keeps to its own core.
-        context.thread_count = 1 if multiprocessing.parent_process() else min(4, os.cpu_count() or 1)
+        context.thread_count = 1 if os.environ.get("TRIPTYCH_WORKER") else min(4, os.cpu_count() or 1)
         self.codec = context.name.removeprefix("lib")
         self.fps = float(stream.average_rate or stream.base_rate or 0)
         self.base = float(stream.time_base or 0)
@@ -206,6 +218,7 @@ class StreamSource:
     def measure(self) -> float:
         """Seconds up to the end of the last frame, by the packets, none of them decoded."""
         self._rewind()
+        self._fresh = False
         first, last, before, length = math.inf, -math.inf, -math.inf, 0
         for packet in self._packets():
             time = packet.pts if packet.pts is not None else packet.dts
@@ -234,7 +247,7 @@ class StreamSource:
             yield first
             yield from decoded
         else:  # the file has no good index: walk there
-            self._rewind(force=True)
+            self._rewind()
             yield from self._decode()
 
     def _decode(self) -> Iterator[StreamFrame]:
@@ -283,14 +296,12 @@ class StreamSource:
             return False
         return True
 
-    def _rewind(self, force: bool = False) -> None:
-        if self._fresh and not force:
-            self._fresh = False
-            return
-        try:
-            self.file.seek(-(2**31), stream=self.stream)
-        except (av.FFmpegError, ValueError):
-            raise MediaError(self.path, "can't be read twice", _CONVERT) from None
+    def _rewind(self) -> None:
+        """Go back to the start by opening the file again: seeking there fails in some containers."""
+        if not self._fresh:
+            self.file.close()
+            self.file = _container(self.path, self.limits)
+            self._choose(self.file)
 
 
 class AnimatedFrame:

@@ -142,9 +142,10 @@ def read_metadata(path: Path | str) -> dict[str, str]:
 
 
 def size_of(path: Path | str, *, limits: Limits = Limits()) -> tuple[int, int]:
-    """Width and height from the header, in pixels as stored; raises MediaError as `read` does."""
+    """Width and height, upright, from the header alone; raises MediaError as `read` does."""
     with _opened(path, limits) as picture:
-        return picture.size
+        width, height = picture.size
+        return (height, width) if _orientation(picture) >= 5 else (width, height)
 
 
 def is_animated(path: Path | str, *, limits: Limits = LOCAL) -> bool:
@@ -216,11 +217,15 @@ def quiet() -> Iterator[None]:
 
 
 def _upright(rgb: Image.Image, opened: Image.Image) -> Image.Image:
+    turn = _TURNS.get(_orientation(opened))
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _orientation(opened: Image.Image) -> int:
     try:
-        turn = _TURNS.get(opened.getexif().get(_ORIENTATION, 1))
+        return int(opened.getexif().get(_ORIENTATION, 1))
     except Exception:  # damaged EXIF: the pixels are still good
-        turn = None
-    return rgb.transpose(turn) if turn is not None else rgb
+        return 1
 
 
 def _ended(source: Path | str | bytes) -> bool:

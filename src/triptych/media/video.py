@@ -117,9 +117,15 @@ def stream(
 
 
 def segments(
-    path: Path | str, *, fps: float = 8.0, frames: int = 17, size: int | None = 224, limits: Limits = LOCAL
+    path: Path | str,
+    *,
+    fps: float = 8.0,
+    frames: int = 17,
+    size: int | None = 224,
+    start: float = 0.0,
+    limits: Limits = LOCAL,
 ) -> Iterator[Clip]:
-    """Yield windows of `frames` frames; each begins with the last frame of the one before.
+    """Yield windows of `frames` frames from `start` on; each begins with the last frame of the one before.
 
     The last window is filled by repeating its last frame; a rest of a single frame makes no window of its
     own, but a clip of one frame makes one. Memory is that of one window.
@@ -127,15 +133,15 @@ def segments(
     if frames < 2:
         raise ValueError(f"a window has at least 2 frames, not {frames}")
     kept: list[np.ndarray] = []
-    count, first, own = 0, 0, 0  # windows so far; index of kept[0]; frames of this window within the duration
-    for _, pixels, within in _samples(path, fps, 0.0, size, limits):
+    first, own = 0, 0  # index of kept[0]; frames of this window that lie within the clip's duration
+    for _, pixels, within in _samples(path, fps, start, size, limits):
         kept.append(pixels)
         own += within
         if len(kept) == frames:
-            yield _clip(kept, first, frames, fps)
-            kept, first, own, count = [pixels], first + frames - 1, int(within), count + 1
-    if own >= 2 or (count == 0 and kept):
-        yield _clip(kept, first, frames, fps)
+            yield _clip(kept, frames, start + first / fps, fps)
+            kept, first, own = [pixels], first + frames - 1, int(within)
+    if own >= 2 or (first == 0 and kept):
+        yield _clip(kept, frames, start + first / fps, fps)
 
 
 def write(path: Path | str, frames: np.ndarray, fps: float = 8.0) -> None:
@@ -209,9 +215,9 @@ def _pixels(shown: container.Shown, size: int | None) -> np.ndarray:
     return fit(shown.rgb(width, height), size)
 
 
-def _clip(kept: list[np.ndarray], first: int, frames: int, fps: float) -> Clip:
+def _clip(kept: list[np.ndarray], frames: int, start: float, fps: float) -> Clip:
     filled = kept + [kept[-1]] * (frames - len(kept))
-    return Clip(np.stack(filled), (first + np.arange(frames)) / fps, fps)
+    return Clip(np.stack(filled), start + np.arange(frames) / fps, fps)
 
 
 def _write_mp4(path: Path, frames: np.ndarray, fps: float) -> None:
