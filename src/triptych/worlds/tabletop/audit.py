@@ -158,7 +158,9 @@ def _check_counts(text: str, objects: list[Row]) -> Iterator[str]:
     """A caption of a picture counts as many nouns as there are objects (its first sentence, where it lists)."""
     first = re.split(r"\.\s", text)[0]
     count = 0
-    for words in re.finditer(r"\b(an?|two|three|four|five|six|seven) ((?:[a-z]+ )*?)(" + "|".join(SHAPES[3]) + r")s?\b", first):
+    for words in re.finditer(
+        r"\b(an?|two|three|four|five|six|seven) ((?:[a-z]+ )*?)(" + "|".join(SHAPES[3]) + r")s?\b", first
+    ):
         count += _NUMBER_WORDS.get(words.group(1), 1)
     if count != len(objects):
         yield f"{text!r} counts {count} objects, not {len(objects)}"
@@ -167,7 +169,9 @@ def _check_counts(text: str, objects: list[Row]) -> Iterator[str]:
 def _check_caption_relations(text: str, objects: list[Row], size: int) -> Iterator[str]:
     """Sentences like "The red ball is to the left of the blue cube." hold."""
     names = {the(o, objects, "en"): o for o in objects}
-    for match in re.finditer(r"(The [a-z ]+?) is (to the left of|to the right of|in front of|behind) (the [a-z ]+)\.", text):
+    for match in re.finditer(
+        r"(The [a-z ]+?) is (to the left of|to the right of|in front of|behind) (the [a-z ]+)\.", text
+    ):
         a, b = names.get("the" + match.group(1)[3:]), names.get(match.group(3))
         if a is None or b is None:
             yield f"{text!r} names an object without telling which"
@@ -209,7 +213,11 @@ def derive(question: Row, objects: list[Row], size: int) -> str | None:
 
 def _matching(words: str, objects: list[Row]) -> list[Row]:
     """The objects that a phrase such as "small red ball" or "red object" fits."""
-    return [o for o in objects if all(w == "object" or w in (o["size"], o["color"], o["material"], o["shape"]) for w in words.split())]
+    return [
+        o
+        for o in objects
+        if all(w == "object" or w in (o["size"], o["color"], o["material"], o["shape"]) for w in words.split())
+    ]
 
 
 def _check_clip(row: Row, shown: list[Row]) -> Iterator[str]:

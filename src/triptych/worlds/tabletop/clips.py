@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.worlds.tabletop.arm import arm_clip, draw_arm
+from triptych.worlds.tabletop.arm_words import arm_record
 from triptych.worlds.tabletop.mjcf import compile_scene
 from triptych.worlds.tabletop.narrate import clip_texts, event_rows
 from triptych.worlds.tabletop.physics import (
@@ -33,6 +35,7 @@ from triptych.worlds.tabletop.staging import plan_story, sample_story
 from triptych.worlds.tabletop.stills import look, unseen
 
 ATTEMPTS = 400
+ARM_EVERY, ARM_PLACE = 5, 2  # every fifth clip shows the arm; never one that a twin is made of
 TWIN_EVERY = 5  # in validation and test every fifth clip is an impossible twin of the one before it
 
 
@@ -52,6 +55,11 @@ class Clip:
 def is_twin(split: str, index: int) -> bool:
     """Whether clip `index` (from 0) breaks physics on purpose."""
     return split != "train" and index % TWIN_EVERY == TWIN_EVERY - 1
+
+
+def is_arm(index: int) -> bool:
+    """Whether clip `index` (from 0) shows the arm."""
+    return index % ARM_EVERY == ARM_PLACE
 
 
 def story_clip(seed: int, split: str, level: int, index: int, size: int, skip: int = 0) -> Clip:
@@ -85,7 +93,9 @@ def story_clip(seed: int, split: str, level: int, index: int, size: int, skip: i
     raise RuntimeError(f"no clip for seed {seed}, split {split}, level {level}, index {index}")
 
 
-def frame_rows(poses: NDArray[np.float64], speeds: NDArray[np.float64], sights: list[Any]) -> list[list[dict[str, Any]]]:
+def frame_rows(
+    poses: NDArray[np.float64], speeds: NDArray[np.float64], sights: list[Any]
+) -> list[list[dict[str, Any]]]:
     """Per frame, what can be seen of each thing in the picture: the compact truth."""
     return [
         [
@@ -172,7 +182,9 @@ def impossible(clip: Clip, rng: np.random.Generator) -> tuple[Rollout, dict[str,
     return rollout, {"kind": kind, "time": round(frame / FPS, 3), "object": thing}
 
 
-def twin_record(clip: Clip, rollout: Rollout, fault: dict[str, Any], seed: int, split: str, index: int, size: int) -> Any:
+def twin_record(
+    clip: Clip, rollout: Rollout, fault: dict[str, Any], seed: int, split: str, index: int, size: int
+) -> Any:
     """The metadata of an impossible twin: truth only, since no caption of the original holds."""
     sights = watch(clip.scene, replace(rollout, poses=rollout.poses[:FRAMES]), size, clip.scene.turn)
     truth = _truth(clip, seed, split, index, rollout, sights)
@@ -195,16 +207,9 @@ def draw_clip(renderer: Any, scene: Scene, rollout: Rollout, size: int) -> NDArr
 
 
 def write_video(path: Path, pictures: NDArray[np.uint8]) -> None:
-    """Write pictures (F, Y, X, 3) as H.264 at 8 a second, nearly lossless.
+    """Write pictures (F, Y, X, 3), 0..255, as H.264 at 8 a second, nearly lossless."""
+    import av
 
-    Raises: MissingExtra without av.
-    """
-    try:
-        import av
-    except ImportError as error:
-        from triptych.errors import MissingExtra
-
-        raise MissingExtra("av", "world", "writing clips") from error
     part = path.with_suffix(".tmp.mp4")
     with av.open(str(part), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(FPS))
@@ -221,25 +226,48 @@ def write_clips(job: Any, renderer: Any) -> list[dict[str, Any]]:
     """Make the clips of a chunk and return their metadata."""
     rows = []
     for index in range(job.first, job.last):
-        twin = is_twin(job.split, index)
-        source = index - 1 if twin else index
         skip = failed = 0
         while True:
-            clip = story_clip(job.seed, job.split, job.level, source, job.size, skip)
             try:
-                if twin:
-                    rng = generator(job.seed, job.split, job.level, "clip", index, 2000)
-                    rollout, fault = impossible(clip, rng)
-                    record = twin_record(clip, rollout, fault, job.seed, job.split, index, job.size)
-                else:
-                    rollout, record = clip.rollout, clip_record(clip, job.seed, job.split, index)
-                pictures = draw_clip(renderer, clip.scene, rollout, job.size)
+                record, pictures = make_clip(job, renderer, index, skip)
                 break
-            except ValueError:  # physics or compiler refuse a scene now and then: the next attempt takes its place
-                failed, skip = failed + 1, clip.attempt + 1
+            except RefusedScene as refusal:  # the next attempt takes its place
+                failed, skip = failed + 1, refusal.attempt + 1
         name = f"clips/{index + 1:07d}.mp4"
         write_video(Path(job.out) / name, pictures)
         if failed:
             record["truth"]["failed"] = failed
         rows.append({"file_name": name, **record})
     return rows
+
+
+class RefusedScene(Exception):
+    """The physics or its compiler refused the scene of an attempt."""
+
+    def __init__(self, attempt: int) -> None:
+        super().__init__(f"attempt {attempt}")
+        self.attempt = attempt
+
+
+def make_clip(job: Any, renderer: Any, index: int, skip: int) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """The metadata and the pictures of clip `index`, from attempt `skip` on.
+
+    Raises: RefusedScene when the attempt can't be simulated or compiled.
+    """
+    seed, split, level, size = job.seed, job.split, job.level, job.size
+    attempt = skip
+    try:
+        if is_arm(index):
+            work = arm_clip(seed, split, level, index, size, skip)
+            attempt = work.attempt
+            return arm_record(work, seed, split, index), draw_arm(renderer, work, size)
+        twin = is_twin(split, index)
+        clip = story_clip(seed, split, level, index - 1 if twin else index, size, skip)
+        attempt = clip.attempt
+        if not twin:
+            return clip_record(clip, seed, split, index), draw_clip(renderer, clip.scene, clip.rollout, size)
+        rollout, fault = impossible(clip, generator(seed, split, level, "clip", index, 2000))
+        record = twin_record(clip, rollout, fault, seed, split, index, size)
+        return record, draw_clip(renderer, clip.scene, rollout, size)
+    except ValueError as error:
+        raise RefusedScene(attempt) from error

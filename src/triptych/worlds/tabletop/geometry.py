@@ -64,7 +64,12 @@ def bevelled_box(bevel: float = 0.1, steps: int = 4) -> tuple[Array, NDArray[np.
                     vertices.append(inner + bevel * out / np.linalg.norm(out))
             for i in range(n - 1):
                 for j in range(n - 1):
-                    quad = [start + i * n + j, start + (i + 1) * n + j, start + (i + 1) * n + j + 1, start + i * n + j + 1]
+                    quad = [
+                        start + i * n + j,
+                        start + (i + 1) * n + j,
+                        start + (i + 1) * n + j + 1,
+                        start + i * n + j + 1,
+                    ]
                     quad = quad[::-1] if side < 0 else quad
                     faces += [(quad[0], quad[1], quad[2]), (quad[0], quad[2], quad[3])]
     return np.array(vertices), np.array(faces)

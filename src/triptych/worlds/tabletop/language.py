@@ -209,7 +209,10 @@ def _long(row: list[Object], pairs: list[tuple[Object, str, Object]], floor: str
     items = [one(t, ATTRIBUTES, lang) for t in row]
     facts = [relate(the(a, row, lang), r, the(b, row, lang), lang) for a, r, b in pairs]
     if lang == "en":
-        facts = [f.replace(f" {RELATION[r][0]}", f" is {RELATION[r][0]}", 1) for f, (_, r, _) in zip(facts, pairs, strict=True)]
+        facts = [
+            f.replace(f" {RELATION[r][0]}", f" is {RELATION[r][0]}", 1)
+            for f, (_, r, _) in zip(facts, pairs, strict=True)
+        ]
         words = join(items, lang)
         if len(row) == 1:
             text = f"On {english} stands {words}." if style else f"A picture of {words}, alone on {english}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from triptych.errors import MissingExtra
-from triptych.worlds.tabletop import assets
+from triptych.worlds.tabletop import surfaces
 from triptych.worlds.tabletop.geometry import EXTENT, View
 from triptych.worlds.tabletop.scene import COLORS, Scene, Thing
 
@@ -84,7 +84,7 @@ def stage_xml(scene: Scene, view: View, reach: float = 1.0) -> tuple[str, str, s
     away = np.array([np.sin(a) * np.cos(e), -np.cos(a) * np.cos(e), np.sin(e)])
     light = view.target + 7 * reach * away
     down = -away
-    repeat = assets.FLOOR_REPEAT[scene.floor] / reach
+    repeat = surfaces.FLOOR_REPEAT[scene.floor] / reach
     settings = """<visual><quality shadowsize="1024" offsamples="4"/><map znear=".02" zfar="8" shadowclip=".7"/></visual>
 <custom><text name="filament.shadows.type" data="pcf"/><numeric name="filament.shadows.map_size" data="1024"/>
 <text name="filament.cg.tone_mapping" data="aces"/><numeric name="filament.cg.exposure" data="0"/>
@@ -92,7 +92,7 @@ def stage_xml(scene: Scene, view: View, reach: float = 1.0) -> tuple[str, str, s
     dressing = (
         '<texture name="env" type="2d" file="env.ktx"/><texture name="floor" type="2d" file="floor.png"/>'
         f'<material name="floor" texture="floor" texrepeat="{repeat} {repeat}" texuniform="true" metallic="0" '
-        f'roughness="{assets.FLOOR_ROUGHNESS[scene.floor]}"/>'
+        f'roughness="{surfaces.FLOOR_ROUGHNESS[scene.floor]}"/>'
     )
     lights = (
         '<light type="image" texture="env" intensity="8500"/>'
@@ -110,9 +110,9 @@ def stage_xml(scene: Scene, view: View, reach: float = 1.0) -> tuple[str, str, s
 
 def stage_files(scene: Scene) -> dict[str, bytes]:
     """The files that a dressed scene's XML names."""
-    files = {f"{shape}.obj": assets.mesh_file(shape) for shape in ("cube", "cylinder", "cone")}
-    files["floor.png"] = assets.floor_texture(scene.floor, scene.variant, scene.level == 1)
-    files["env.ktx"] = assets.environment_file(scene.environment)
+    files = {f"{shape}.obj": surfaces.mesh_file(shape) for shape in ("cube", "cylinder", "cone")}
+    files["floor.png"] = surfaces.floor_texture(scene.floor, scene.variant, scene.level == 1)
+    files["env.ktx"] = surfaces.environment_file(scene.environment)
     return files
 
 
@@ -138,7 +138,7 @@ def compile_scene(
         x, y, z = thing.position
         bodies.append(f'<body name="b{i}" pos="{x} {y} {z}" euler="0 0 {thing.yaw}"><freejoint/>{geoms}</body>')
     settings, dressing, lights, camera = stage_xml(scene, view) if view else ("", "", "", "")
-    files = stage_files(scene) if view else {"cone.obj": assets.mesh_file("cone")}
+    files = stage_files(scene) if view else {"cone.obj": surfaces.mesh_file("cone")}
     finish = 'material="floor"' if view else ""
     xml = (
         f'<mujoco><compiler angle="degree"/><option timestep="{TIMESTEP}" integrator="implicitfast" cone="elliptic" '

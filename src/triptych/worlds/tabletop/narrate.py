@@ -12,7 +12,11 @@ from triptych.worlds.tabletop.physics import DURATION, Event
 
 # Each type's ways to say it; {0} does it to {1}.
 SAYINGS = {
-    "collide": (("{0} hits {1}", "{0}撞上{1}"), ("{0} bumps into {1}", "{0}碰到{1}"), ("{0} runs into {1}", "{0}撞到{1}")),
+    "collide": (
+        ("{0} hits {1}", "{0}撞上{1}"),
+        ("{0} bumps into {1}", "{0}碰到{1}"),
+        ("{0} runs into {1}", "{0}撞到{1}"),
+    ),
     "enter": (("{0} enters the view", "{0}进入画面"), ("{0} comes into view", "{0}来到画面中")),
     "exit": (("{0} leaves the view", "{0}离开画面"), ("{0} goes out of view", "{0}移出画面")),
     "start": (("{0} starts to move", "{0}开始移动"),),

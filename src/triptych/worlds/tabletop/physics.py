@@ -91,7 +91,15 @@ def simulate(
         events += state.update(data.qvel.reshape(n, 6), grounded, time)
     if not np.isfinite(data.qpos).all():
         raise ValueError("the physics diverged")
-    return Rollout(poses, speeds, sorted(events, key=lambda e: e.time))
+    kept = [e for e in events if e.type not in ("start", "stop") or _travels(poses[:, e.things[0]], e)]
+    return Rollout(poses, speeds, sorted(kept, key=lambda e: e.time))
+
+
+def _travels(track: NDArray[np.float64], event: Event) -> bool:
+    """Whether a start or a stop belongs to a motion of more than 12 cm: less can hardly be seen."""
+    away = np.linalg.norm(track[:, :3] - track[0, :3], axis=1)
+    frame = min(int(event.time * FPS) + 1, len(away) - 1)
+    return bool((away.max() if event.type == "start" else away[: frame + 1].max()) > 0.12)
 
 
 class _Motion:

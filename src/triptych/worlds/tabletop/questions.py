@@ -55,13 +55,20 @@ def _query(rng: np.random.Generator, things: list[Object], attribute: str) -> li
     """Ask for one attribute of an object that its other attributes name without doubt."""
     thing = things[int(rng.integers(len(things)))]
     if attribute == "shape":
-        sets: list[tuple[str, ...]] = [("color",), ("color", "material"), ("size", "color"), ("size", "color", "material")]
+        sets: list[tuple[str, ...]] = [
+            ("color",),
+            ("color", "material"),
+            ("size", "color"),
+            ("size", "color", "material"),
+        ]
         for keys in sets:
             if sum(all(o[k] == thing[k] for k in keys) for o in things) == 1:
                 en, zh = phrase(thing, keys, "en"), phrase(thing, keys, "zh")
                 en = en[: -len(thing["shape"])] + "object"
                 zh = zh[: -len(ZH[thing["shape"]])] + "物体"
-                return ask("shape", (f"What shape is the {en}?", thing["shape"]), (f"{zh}是什么形状？", ZH[thing["shape"]]))
+                return ask(
+                    "shape", (f"What shape is the {en}?", thing["shape"]), (f"{zh}是什么形状？", ZH[thing["shape"]])
+                )
         return []
     others = [k for k in ("color", "size", "material") if k != attribute]
     for keys in ((), (others[0],), (others[1],), tuple(others)):

@@ -13,7 +13,16 @@ import numpy as np
 
 from triptych.worlds.tabletop.language import Object, the
 from triptych.worlds.tabletop.narrate import say
-from triptych.worlds.tabletop.physics import DURATION, FRAMES, FUTURE, MOVING_SPEED, REST_SPEED, Event, Rollout, simulate
+from triptych.worlds.tabletop.physics import (
+    DURATION,
+    FRAMES,
+    FUTURE,
+    MOVING_SPEED,
+    REST_SPEED,
+    Event,
+    Rollout,
+    simulate,
+)
 from triptych.worlds.tabletop.questions import Question, ask
 from triptych.worlds.tabletop.scene import Scene
 
@@ -182,7 +191,9 @@ def _causal(rng: np.random.Generator, rollout: Rollout, events: Sequence[Event],
     starts = [e for e in rollout.events if e.type == "start" and e.things[0] in things and e.time < DURATION - 0.1]
     for start in starts[:1]:
         before = [
-            e for e in events if e.type == "collide" and start.things[0] in e.things and -0.1 < start.time - e.time < 0.3
+            e
+            for e in events
+            if e.type == "collide" and start.things[0] in e.things and -0.1 < start.time - e.time < 0.3
         ]
         if len(before) != 1 or len(things) < 3:
             continue

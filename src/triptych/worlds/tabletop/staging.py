@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from triptych.worlds.tabletop.geometry import sightings
 from triptych.worlds.tabletop.scene import (
     UNSEEN_SHARE,
     Scene,
@@ -17,7 +18,6 @@ from triptych.worlds.tabletop.scene import (
     sample_looks,
     sample_table,
 )
-from triptych.worlds.tabletop.geometry import sightings
 
 # Shares of the stories among event clips; "static" clips show nothing happening.
 STORIES = {
@@ -98,9 +98,7 @@ def _send(thing: Thing, start: tuple[float, float], heading: float, distance: fl
     return replace(thing.moved(*start), velocity=velocity)
 
 
-def _toward(
-    mover: Thing, target: Thing, heading: float, run: float, time: float, off: float = 0.0
-) -> Thing | None:
+def _toward(mover: Thing, target: Thing, heading: float, run: float, time: float, off: float = 0.0) -> Thing | None:
     """The mover, `run` metres before touching the target, aimed at it with a sideways error of `off` metres."""
     reach = run + mover.radius + target.radius
     x, y, _ = target.position

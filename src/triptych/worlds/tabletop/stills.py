@@ -57,9 +57,7 @@ def unseen(things: list[dict[str, Any]]) -> bool:
     return any((t["color"], t["shape"]) in WITHHELD for t in things)
 
 
-def picture_record(
-    scene: Scene, seed: int, split: str, index: int, attempt: int, size: int
-) -> dict[str, Any]:
+def picture_record(scene: Scene, seed: int, split: str, index: int, attempt: int, size: int) -> dict[str, Any]:
     """The metadata of picture `index` (from 0), without its file name."""
     number, step = place_of(index)
     walked = (step or 0) * VIEW_STEP

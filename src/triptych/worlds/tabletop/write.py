@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
+from triptych.files import write_json, write_text
 from triptych.worlds.tabletop.scene import Split, generator
 
 CHUNK = {"images": 40, "clips": 10}  # multiples of a block of pictures, and of a clip and its twin
@@ -83,7 +84,9 @@ def write_world(
     from triptych.worlds.tabletop.render import choose_device
 
     if images < 0 or clips < 0 or images + clips == 0:
-        raise ValueError(f"images={images} and clips={clips}: give at least one picture or clip, and no negative number")
+        raise ValueError(
+            f"images={images} and clips={clips}: give at least one picture or clip, and no negative number"
+        )
     if level not in (1, 2, 3):
         raise ValueError(f"level={level}: choose 1, 2 or 3")
     if size < 64 or size % 2:
@@ -102,7 +105,7 @@ def write_world(
     _run([job for job in jobs if not job.part.exists()], workers or os.cpu_count() or 1, progress)
     summary = _merge(out, jobs)
     summary |= {"device": reason}
-    _write(out / "world.json", json.dumps({**settings, "version": _version(), **summary}, indent=1) + "\n")
+    write_json(out / "world.json", {**settings, "version": _version(), **summary})
     return summary
 
 
@@ -113,13 +116,6 @@ def _version() -> str:
         return version("triptych")
     except PackageNotFoundError:
         return "unknown"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    part = path.with_name(path.name + ".tmp")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
@@ -135,7 +131,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
     for name in ("images", "clips", ".parts"):
         (out / name).mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        _write(path, json.dumps(settings, indent=1) + "\n")
+        write_json(path, settings)
 
 
 def _bar(total: int, show: bool) -> Any:
@@ -190,7 +186,7 @@ def make_chunk(job: Job) -> None:
 
     renderer = shared_renderer(job.size, job.software)
     rows = _pictures(job, renderer) if job.medium == "images" else write_clips(job, renderer)
-    _write(job.part, "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows))
+    write_text(job.part, "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows))
 
 
 def _pictures(job: Job, renderer: Any) -> list[dict[str, Any]]:

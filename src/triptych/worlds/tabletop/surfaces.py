@@ -17,7 +17,14 @@ Array = NDArray[np.float64]
 # Roughness of the table: lower values mirror the room.
 FLOOR_ROUGHNESS = {"plain": 0.7, "wood": 0.5, "concrete": 0.85, "marble": 0.35, "tile": 0.4, "cloth": 0.95}
 FLOOR_REPEAT = {"plain": 0.14, "wood": 0.14, "concrete": 0.14, "marble": 0.14, "tile": 0.2, "cloth": 0.5}
-_PLAIN = ((0.62, 0.60, 0.56), (0.50, 0.56, 0.60), (0.58, 0.62, 0.54), (0.66, 0.58, 0.52), (0.54, 0.52, 0.58), (0.70, 0.69, 0.66))
+_PLAIN = (
+    (0.62, 0.60, 0.56),
+    (0.50, 0.56, 0.60),
+    (0.58, 0.62, 0.54),
+    (0.66, 0.58, 0.52),
+    (0.54, 0.52, 0.58),
+    (0.70, 0.69, 0.66),
+)
 
 
 def _noise(rng: np.random.Generator, size: int, octaves: int, sx: float = 1, sy: float = 1) -> Array:
@@ -118,9 +125,7 @@ def _radiance(direction: Array, seed: int) -> Array:
     color = np.where(up > 0, wall * (1 - up) + sky * up, wall * (1 + up) - ground * up)
     for _ in range(int(rng.integers(2, 5))):
         azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 1.2)
-        axis = np.array(
-            [np.cos(azimuth) * np.cos(elevation), np.sin(elevation), np.sin(azimuth) * np.cos(elevation)]
-        )
+        axis = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(elevation), np.sin(azimuth) * np.cos(elevation)])
         right = np.cross(axis, [0, 1, 0])
         right /= np.linalg.norm(right)
         top = np.cross(right, axis)
