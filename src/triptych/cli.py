@@ -37,7 +37,7 @@ def world_tabletop(
     clips: Clips of 17 frames at 8 a second.
     seed: Another seed, other scenes.
     split: Scenes of one split never occur in another; some pairs of colour and shape occur in test only.
-    level: 1 (few objects, calm) to 3 (many objects, stacks, all cameras).
+    level: 0 (a studio: only the objects vary), 1 (few objects, calm) to 3 (many objects, stacks, all cameras).
     workers: Processes; one a core if not given.
     device: Where to render.
     """

@@ -85,7 +85,8 @@ def stage_xml(scene: Scene, view: View, reach: float = 1.0) -> tuple[str, str, s
     light = view.target + 7 * reach * away
     down = -away
     repeat = surfaces.FLOOR_REPEAT[scene.floor] / reach
-    settings = """<visual><quality shadowsize="1024" offsamples="4"/><map znear=".02" zfar="8" shadowclip=".7"/></visual>
+    settings = """<visual><quality shadowsize="1024" offsamples="4"/>
+<map znear=".02" zfar="8" shadowclip=".7"/></visual>
 <custom><text name="filament.shadows.type" data="pcf"/><numeric name="filament.shadows.map_size" data="1024"/>
 <text name="filament.cg.tone_mapping" data="aces"/><numeric name="filament.cg.exposure" data="0"/>
 <numeric name="filament.ao.enabled" data="0"/></custom>"""
@@ -111,7 +112,7 @@ def stage_xml(scene: Scene, view: View, reach: float = 1.0) -> tuple[str, str, s
 def stage_files(scene: Scene) -> dict[str, bytes]:
     """The files that a dressed scene's XML names."""
     files = {f"{shape}.obj": surfaces.mesh_file(shape) for shape in ("cube", "cylinder", "cone")}
-    files["floor.png"] = surfaces.floor_texture(scene.floor, scene.variant, scene.level == 1)
+    files["floor.png"] = surfaces.floor_texture(scene.floor, scene.variant, scene.level <= 1)
     files["env.ktx"] = surfaces.environment_file(scene.environment)
     return files
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,7 +25,8 @@ COLORS = {
 }
 MATERIALS = ("metal", "rubber", "plastic")
 SIZES = ("small", "large")
-SHAPES = {1: ("ball", "cube", "cylinder", "cone")}
+SHAPES = {0: ("ball", "cube", "cylinder", "cone")}
+SHAPES[1] = SHAPES[0]
 SHAPES[2] = SHAPES[3] = (*SHAPES[1], "capsule", "egg")
 # Pairs that a model meets first in the test split.
 WITHHELD = frozenset(
@@ -41,11 +42,13 @@ WITHHELD = frozenset(
     }
 )
 UNSEEN_SHARE = 0.3
-RADIUS = {1: {"small": 0.26, "large": 0.42}, 2: {"small": 0.25, "large": 0.42}, 3: {"small": 0.2, "large": 0.36}}
-FLOORS = {1: ("plain", "wood", "concrete", "marble")}
+RADIUS = {0: {"small": 0.28, "large": 0.46}}
+RADIUS |= {1: {"small": 0.26, "large": 0.42}, 2: {"small": 0.25, "large": 0.42}, 3: {"small": 0.2, "large": 0.36}}
+FLOORS = {0: ("plain", "wood", "concrete", "marble")}
+FLOORS[1] = FLOORS[0]
 FLOORS[2] = FLOORS[3] = (*FLOORS[1], "tile", "cloth")
-ENVIRONMENTS = {1: 4, 2: 8, 3: 8}
-VARIANTS = 6  # textures in the bank for each floor
+ENVIRONMENTS = {0: 1, 1: 4, 2: 8, 3: 8}
+VARIANTS = {0: 1, 1: 6, 2: 6, 3: 6}  # textures in the bank for each floor
 VIEW_STEP = 20.0  # degrees from one view of a still scene to the next
 VIEWS = 4
 VISIBLE = 0.6  # the part of an object that must be seen in a picture
@@ -75,10 +78,12 @@ class Thing:
 
     @property
     def quaternion(self) -> np.ndarray:
+        """The turn around z as (w, x, y, z)."""
         half = math.radians(self.yaw) / 2
         return np.array([math.cos(half), 0.0, 0.0, math.sin(half)])
 
-    def moved(self, x: float, y: float, z: float | None = None, **changes: object) -> Thing:
+    def moved(self, x: float, y: float, z: float | None = None, **changes: Any) -> Thing:
+        """The same thing at another place; without z it rests on the table."""
         return replace(self, position=(float(x), float(y), self.rest if z is None else float(z)), **changes)
 
 
@@ -115,12 +120,15 @@ def generator(seed: int, split: str, level: int, medium: str, index: int, attemp
 
 def sample_table(rng: np.random.Generator, level: int, medium: Medium) -> Scene:
     """A table without objects: floor, light and camera."""
-    calm = level == 1
-    spread = {1: 0.0, 2: 0.25, 3: 0.6}[level] + (0.15 if medium == "clip" else 0.0)
+    calm = level <= 1
+    spread = {0: 0.0, 1: 0.0, 2: 0.25, 3: 0.6}[level] + (0.15 if medium == "clip" else 0.0)
+    if level == 0:  # a studio: one camera, one light, one floor of each kind; all that varies are the objects
+        floor = str(rng.choice(FLOORS[0]))
+        return Scene(0, floor, 0, 0, 0.0, 34.0, 4.8 + spread, 40.0, sun=(-40.0, 58.0, 1.05, 0.02))
     return Scene(
         level=level,
         floor=str(rng.choice(FLOORS[level])),
-        variant=int(rng.integers(VARIANTS)),
+        variant=int(rng.integers(VARIANTS[level])),
         environment=int(rng.integers(ENVIRONMENTS[level])),
         azimuth=float(rng.uniform(-15, 15) if calm else rng.uniform(-180, 180)),
         elevation=float(rng.uniform(28, 38) if calm else rng.uniform(18, 42)),
@@ -178,7 +186,7 @@ def free_place(
 
 def plan_still(rng: np.random.Generator, level: int, split: str) -> tuple[int, bool]:
     """The number of objects of a still scene, and whether it shows a withheld pair; drawn once, before any attempt."""
-    fewest, most = {1: (1, 3), 2: (2, 5), 3: (2, 7)}[level]
+    fewest, most = {0: (1, 3), 1: (1, 3), 2: (2, 5), 3: (2, 7)}[level]
     return int(rng.integers(fewest, most + 1)), bool(split == "test" and rng.random() < UNSEEN_SHARE)
 
 
@@ -190,11 +198,11 @@ def sample_still(
     Args: views: how many cameras, each VIEW_STEP degrees further around the table.
     """
     table = sample_table(rng, level, "picture")
-    if views > 1 and level == 1:
+    if views > 1 and level <= 1:
         # Four views span 60 degrees; starting early keeps them around the front of the table.
-        table = replace(table, azimuth=float(rng.uniform(-40, -20)))
+        table = replace(table, azimuth=-30.0 if level == 0 else float(rng.uniform(-40, -20)))
     looks = sample_looks(rng, level, count, unseen)
-    reach = {1: 1.25, 2: 1.5, 3: 1.8}[level]
+    reach = {0: 1.2, 1: 1.25, 2: 1.5, 3: 1.8}[level]
     for _ in range(30):
         placed: list[Thing] = []
         for thing in looks:

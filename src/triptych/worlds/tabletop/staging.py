@@ -41,7 +41,7 @@ def plan_story(rng: np.random.Generator, level: int, split: str) -> tuple[str, i
     """
     story = str(rng.choice(list(STORIES), p=np.array(list(STORIES.values())) / sum(STORIES.values())))
     unseen = split == "test" and rng.random() < UNSEEN_SHARE
-    return story, int(rng.integers(3 if story == "chain" else 2, {1: 3, 2: 4, 3: 6}[level] + 1)), unseen
+    return story, int(rng.integers(3 if story == "chain" else 2, {0: 3, 1: 3, 2: 4, 3: 6}[level] + 1)), unseen
 
 
 def sample_story(

@@ -67,7 +67,7 @@ def write_world(
         seed: any whole number from 0.
         split: train, validation or test: disjoint seeds; test also holds withheld pairs of colour and shape, and
             validation and test hold impossible twins among the clips.
-        level: 1 (few objects, calm) to 3 (many objects, stacks, all cameras).
+        level: 0 (a studio: only the objects vary), 1 (few objects, calm) to 3 (many objects, stacks, all cameras).
         workers: processes; None takes one a core.
         size: side of the pictures in pixels, even.
         device: where to render; auto tries an NVIDIA GPU and falls back to software.
@@ -87,8 +87,8 @@ def write_world(
         raise ValueError(
             f"images={images} and clips={clips}: give at least one picture or clip, and no negative number"
         )
-    if level not in (1, 2, 3):
-        raise ValueError(f"level={level}: choose 1, 2 or 3")
+    if level not in (0, 1, 2, 3):
+        raise ValueError(f"level={level}: choose 0, 1, 2 or 3")
     if size < 64 or size % 2:
         raise ValueError(f"size={size}: choose an even number of pixels from 64")
     generator(seed, split, level, "picture", 0)  # raises for an unknown split or a negative seed
