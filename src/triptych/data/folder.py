@@ -6,6 +6,7 @@ import json
 import math
 import os
 import posixpath
+import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,17 +24,25 @@ PICTURES, CLIPS = frozenset(image.SUFFIXES), frozenset(video.SUFFIXES)
 MEDIA = PICTURES | CLIPS  # a GIF or WebP that moves is a clip
 METADATA = "metadata.jsonl"
 LONGEST_LINE = 2**20  # characters; a longer line of metadata is not read
+HIDDEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+)  # control and direction
 _WRONG_FORM = (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in the folder that its owner should know: which file, what kind, why, and what to do."""
+    """Something in the folder that its owner should know.
+
+    `file` is the file (and line), `kind` one of `report.KINDS`, `detail` what was seen, `remedy` what to do,
+    `other` the file it was compared with.
+    """
 
     file: str
     kind: str
     detail: str
     remedy: str
+    other: str = ""
 
 
 Report = Callable[[Finding], object]

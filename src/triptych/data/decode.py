@@ -1,0 +1,123 @@
+"""Records -> frames: pictures and windows of clips, decoded on all cores, in order, in bounded memory.
+
+Long clips are cut into windows that share one frame: window i starts at i * (frames - 1) / fps seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triptych.data.records import Event, Record
+from triptych.data.settings import PrepareConfig
+from triptych.errors import MediaError
+from triptych.media import image, video
+from triptych.media.limits import LOCAL
+from triptych.media.worker import Workers
+
+_TOGETHER = 8  # windows of a clip decoded by one call: seeking costs less, and a call's result stays some 20 MB
+_SLACK = 2e-3  # seconds; files round their times
+
+
+def windows(record: Record, settings: PrepareConfig) -> list[tuple[float, float]]:
+    """Start and end of each window of a record, in seconds; a picture has the one window (0, 0).
+
+    A window needs two frames of its own; a shorter rest belongs to the window before it.
+    """
+    if record.kind == "picture":
+        return [(0.0, 0.0)]
+    step = (settings.frames - 1) / settings.fps
+    count = max(1, math.ceil((record.duration - 1 / settings.fps - _SLACK) / step))
+    starts = [i * step for i in range(count)]
+    return list(zip(starts, [*starts[1:], max(record.duration, starts[-1])], strict=True))
+
+
+def window_record(record: Record, start: float, end: float) -> Record:
+    """What is true of one window of a clip.
+
+    Texts and label go to every window; events are those that overlap it, their times counted from its start
+    and clipped to it; questions stay only if the window is the whole clip.
+    """
+    if start <= 0 and end >= record.duration:
+        return record
+    events = [
+        event.model_copy(update={"start": max(event.start, start) - start, "end": min(event.end, end) - start})
+        for event in record.events
+        if _overlaps(event, start, end)
+    ]
+    return record.model_copy(update={"events": events, "qa": [], "duration": end - start})
+
+
+def decode(record: Record, folder: Path | str, settings: PrepareConfig, start: float = 0.0) -> np.ndarray:
+    """Decode the window that begins at `start`: uint8 (F, size, size, 3), F = 1 or settings.frames.
+
+    The last frame is repeated where a clip is shorter than its window.
+
+    Raises:
+        MediaError: the file can't be decoded, or is over before `start`.
+    """
+    path = Path(folder) / record.file
+    return _decode(str(path), record.kind, settings.size, settings.fps, settings.frames, start, 1)[0]
+
+
+def iterate(
+    folder: Path | str, records: Iterable[Record], settings: PrepareConfig = PrepareConfig(), workers: int = 0
+) -> Iterator[tuple[Record, float, np.ndarray | MediaError]]:
+    """Yield (record, window's start, frames or what is wrong), in order, for every window of every record.
+
+    Args:
+        folder: what the records' files are relative to.
+        records: taken lazily.
+        settings: size, rate and length of windows; time and memory of a decoding process.
+        workers: processes; 0 for settings.workers, which may be 0 for one a core.
+    """
+    folder = Path(folder)
+
+    def calls() -> Iterator[tuple[Record, list[float]]]:
+        for record in records:
+            starts = [start for start, _ in windows(record, settings)]
+            for i in range(0, len(starts), _TOGETHER):
+                yield record, starts[i : i + _TOGETHER]
+
+    def arguments(call: tuple[Record, list[float]]) -> tuple[str, list[Any], float]:
+        record, starts = call
+        values = [str(folder / record.file), record.kind, settings.size, settings.fps, settings.frames]
+        return record.file, [*values, starts[0], len(starts)], settings.timeout
+
+    with Workers(workers or settings.workers, int(settings.memory * 2**30)) as pool:
+        for (record, starts), frames in pool.map(_decode, calls(), arguments, ahead=2):
+            for i, start in enumerate(starts):
+                if isinstance(frames, MediaError):
+                    yield record, start, frames
+                elif i < len(frames):
+                    yield record, start, frames[i]
+                else:
+                    yield (
+                        record,
+                        start,
+                        MediaError(record.file, f"is over before {start:g} s", "clean the folder again"),
+                    )
+
+
+def _decode(path: str, kind: str, size: int, fps: float, frames: int, start: float, count: int) -> np.ndarray:
+    """Up to `count` windows from `start` on: (windows, F, size, size, 3). Runs in a worker."""
+    if kind == "picture":
+        return image.fit(image.read(path, limits=LOCAL, at_least=size), size)[None, None]
+    found: list[np.ndarray] = []
+    for clip in video.segments(path, fps=fps, frames=frames, size=size, start=start, limits=LOCAL):
+        found.append(clip.frames)
+        if len(found) == count:
+            break
+    if not found:
+        raise MediaError(path, f"is over before {start:g} s", "clean the folder again")
+    return np.stack(found)
+
+
+def _overlaps(event: Event, start: float, end: float) -> bool:
+    if event.start == event.end:  # a moment belongs to one window
+        return start <= event.start < end
+    return event.start < end and event.end > start
