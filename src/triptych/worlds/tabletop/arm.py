@@ -78,7 +78,8 @@ def panda_files() -> dict[str, bytes]:
 def _arm_xml() -> tuple[str, str]:
     """Meshes and bodies of the arm, hand and fingers."""
     meshes = "".join(f'<mesh name="{name[:-4]}" file="{name}"/>' for name in panda_files())
-    meshes += '<material name="white" rgba=".86 .87 .88 1" roughness=".35"/><material name="dark" rgba=".2 .2 .21 1" roughness=".4"/>'
+    meshes += '<material name="white" rgba=".86 .87 .88 1" roughness=".35"/>'
+    meshes += '<material name="dark" rgba=".2 .2 .21 1" roughness=".4"/>'
     skin = 'type="mesh" contype="0" conaffinity="0" group="1" mass="0"'
     touch = 'group="3" contype="1" conaffinity="1" condim="4"'
     fingers = ""

@@ -62,12 +62,24 @@ def form_of(question: Row, clip: bool) -> str:
     return f"en {'clip' if clip else 'picture'} {question['kind']} {first} {last}".strip()
 
 
+_ZH_FORMS = (
+    *(
+        "画面中有几个物体",
+        "发生了几次",
+        "有几个",
+        "什么颜色",
+        "什么材质",
+        "什么形状",
+        "大的还是小的",
+        "相碰",
+        "还在动吗",
+    ),
+    *("之前吗", "第几秒", "哪个物体", "动了起来", "被撞才动", "做了什么", "移动了", "撞上", "相撞", "有", "在"),
+)
+
+
 def _zh_form(text: str) -> str:
-    for mark in ("画面中有几个物体", "发生了几次", "有几个", "什么颜色", "什么材质", "什么形状", "大的还是小的", "相碰",
-                 "还在动吗", "之前吗", "第几秒", "哪个物体", "动了起来", "被撞才动", "撞上", "相撞", "有", "在"):  # fmt: skip
-        if mark in text:
-            return mark
-    return "other"
+    return next((mark for mark in _ZH_FORMS if mark in text), "other")
 
 
 def balance_problems(answers: dict[str, Counter[str]]) -> list[str]:
@@ -306,7 +318,8 @@ def _strip(path: Path, clip: bool) -> Any:
     from PIL import Image
 
     if not clip:
-        return Image.open(path).convert("RGB")
+        with Image.open(path) as image:
+            return image.convert("RGB")
     import av
 
     with av.open(str(path)) as container:

@@ -186,14 +186,15 @@ def sightings(view: View, things: list[tuple[str, float, Array, Array]]) -> list
         outside), ``inside`` the part of its outline within the frame, ``visible`` the part within the frame and
         not hidden by a nearer thing (both 0..1), ``depth`` in metres along the camera's axis.
     """
-    size, outlines, found = view.size, [], []
+    size, outlines = view.size, []
+    found: list[dict] = []
     for shape, radius, position, quaternion in things:
         pixels, depth = view.project(outline(shape) * radius @ rotation(quaternion).T + position)
         middle, middle_depth = view.project(position)
         border = hull(pixels) if depth.min() > 0.1 else np.zeros((0, 2))
         outlines.append(border)
         found.append({"center": [round(float(v), 1) for v in middle[0]], "depth": round(float(middle_depth[0]), 2)})
-    order = sorted(range(len(things)), key=lambda i: found[i]["depth"])
+    order = sorted(range(len(things)), key=lambda i: float(found[i]["depth"]))
     # Painted on a canvas twice as wide, so that what lies outside the frame counts as well.
     wide, edge = 2 * size, size // 2
     covered = np.zeros((wide, wide), bool)

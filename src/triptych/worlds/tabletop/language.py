@@ -180,7 +180,8 @@ def _medium_plan(rng: np.random.Generator, things: list[Object], size: int, full
     if not pairs:
         return {"pair": None, "rest": things, "keys": keys}
     a, relation, b = pairs[int(rng.integers(len(pairs)))]
-    # The first is named in full, the second often by its colour alone: "a small red metal ball to the left of a blue cube".
+    # The first is named in full, the second often by its colour alone:
+    # "a small red metal ball to the left of a blue cube".
     keys[a["id"]] = ATTRIBUTES
     if rng.random() < 0.5:
         keys[b["id"]] = ("color",)

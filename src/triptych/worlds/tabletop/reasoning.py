@@ -28,13 +28,15 @@ from triptych.worlds.tabletop.scene import Scene
 
 # The part of the questions kept for (form, answer); measured on a thousand clips, 1 where not named.
 KEEP: dict[tuple[str, str], float] = {
-    ("because", "no"): 0.4,
-    ("collisions", "0"): 0.25,
-    ("collisions", "1"): 0.5,
-    ("touch", "no"): 0.67,
-    ("ending", "no"): 0.67,
-    ("will_move", "yes"): 0.5,
-    ("will_hit", "no"): 0.55,
+    ("because", "no"): 0.6,
+    ("collisions", "0"): 0.28,
+    ("collisions", "1"): 0.6,
+    ("collisions", "2"): 0.75,
+    ("touch", "no"): 0.62,
+    ("ending", "yes"): 0.9,
+    ("ending", "no"): 0.8,
+    ("will_move", "yes"): 0.25,
+    ("will_hit", "no"): 0.46,
 }
 Things = dict[int, Object]
 

@@ -25,7 +25,7 @@ COLORS = {
 }
 MATERIALS = ("metal", "rubber", "plastic")
 SIZES = ("small", "large")
-SHAPES = {0: ("ball", "cube", "cylinder", "cone")}
+SHAPES: dict[int, tuple[str, ...]] = {0: ("ball", "cube", "cylinder", "cone")}
 SHAPES[1] = SHAPES[0]
 SHAPES[2] = SHAPES[3] = (*SHAPES[1], "capsule", "egg")
 # Pairs that a model meets first in the test split.
@@ -44,7 +44,7 @@ WITHHELD = frozenset(
 UNSEEN_SHARE = 0.3
 RADIUS = {0: {"small": 0.28, "large": 0.46}}
 RADIUS |= {1: {"small": 0.26, "large": 0.42}, 2: {"small": 0.25, "large": 0.42}, 3: {"small": 0.2, "large": 0.36}}
-FLOORS = {0: ("plain", "wood", "concrete", "marble")}
+FLOORS: dict[int, tuple[str, ...]] = {0: ("plain", "wood", "concrete", "marble")}
 FLOORS[1] = FLOORS[0]
 FLOORS[2] = FLOORS[3] = (*FLOORS[1], "tile", "cloth")
 ENVIRONMENTS = {0: 1, 1: 4, 2: 8, 3: 8}

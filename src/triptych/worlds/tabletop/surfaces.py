@@ -148,7 +148,8 @@ def _packed(color: Array) -> NDArray[np.uint32]:
         exponent = (bits >> 23).astype(np.int64) - 112
         return ((exponent << mantissa) | ((bits >> (23 - mantissa)) & ((1 << mantissa) - 1))).astype(np.uint32)
 
-    return small(color[..., 0], 6) | (small(color[..., 1], 6) << 11) | (small(color[..., 2], 5) << 22)
+    red, green, blue = small(color[..., 0], 6), small(color[..., 1], 6), small(color[..., 2], 5)
+    return (red | green << np.uint32(11) | blue << np.uint32(22)).astype(np.uint32)
 
 
 @functools.cache

@@ -97,9 +97,10 @@ def write_world(
     settings = {"format": _FORMAT, "world": "tabletop", "seed": seed, "split": split, "level": level, "size": size}
     _claim(out, settings)
     software, reason = choose_device(device)
+    counts: tuple[tuple[Literal["images", "clips"], int], ...] = (("images", images), ("clips", clips))
     jobs = [
         Job(str(out), medium, first, min(first + CHUNK[medium], count), seed, split, level, size, software)
-        for medium, count in (("images", images), ("clips", clips))
+        for medium, count in counts
         for first in range(0, count, CHUNK[medium])
     ]
     _run([job for job in jobs if not job.part.exists()], workers or os.cpu_count() or 1, progress)

@@ -1,0 +1,181 @@
+"""Small rendered worlds: written whole, the same on any number of workers, taken up again, audited."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from triptych.errors import MissingExtra
+from triptych.worlds.tabletop import audit, contact_sheet, mjcf, write, write_world
+
+pytest.importorskip("mujoco", reason="the tabletop world needs mujoco: pip install 'triptych[world]'")
+
+IMAGES, CLIPS, SIZE = 12, 5, 96
+
+
+def _renders() -> str | None:
+    """Why pictures can't be rendered here, or None if they can."""
+    import subprocess
+    import sys
+
+    code = "from triptych.worlds.tabletop.render import Renderer; Renderer(64)"
+    probe = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    return None if probe.returncode == 0 else (probe.stderr.strip().splitlines() or ["the renderer died"])[-1]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if reason := _renders():
+        pytest.skip(f"no Vulkan driver (Debian: mesa-vulkan-drivers): {reason}")
+    out = tmp_path_factory.mktemp("world") / "out"
+    patch = pytest.MonkeyPatch()
+    patch.setattr(write, "CHUNK", {"images": 8, "clips": 5})
+    counts = write_world(
+        out,
+        images=IMAGES,
+        clips=CLIPS,
+        seed=5,
+        split="validation",
+        workers=2,
+        size=SIZE,
+        device="software",
+        progress=False,
+    )
+    patch.undo()
+    assert (counts["images"], counts["clips"]) == (IMAGES, CLIPS)
+    return out
+
+
+def rows_of(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_folder_is_whole_and_passes_its_audit(world: Path) -> None:
+    rows = rows_of(world)
+    assert [r["file_name"] for r in rows[:2]] == ["images/0000001.jpg", "images/0000002.jpg"]
+    assert len(rows) == IMAGES + CLIPS
+    assert audit(world) == []
+    assert {r["truth"]["kind"] for r in rows[IMAGES:]} == {"events", "arm"}
+    assert sum("sequence" in r for r in rows) == 4
+    twins = [r for r in rows if r["truth"].get("impossible")]
+    assert len(twins) == 1
+    assert twins[0]["texts"] == {"en": [], "zh": []}
+    assert twins[0]["truth"]["impossible"]["twin_of"] == rows[-2]["file_name"]
+    arm = next(r for r in rows if r["truth"].get("kind") == "arm")
+    assert set(arm["instruction"]) == {"en", "zh"}
+    settings = json.loads((world / "world.json").read_text())
+    assert settings["images"] == IMAGES
+    assert settings["version"]
+
+
+def test_pictures_show_the_objects_where_the_truth_says(world: Path) -> None:
+    from PIL import Image
+
+    for row in rows_of(world)[:IMAGES]:
+        with Image.open(world / row["file_name"]) as picture:
+            pixels = np.asarray(picture).astype(float)
+        for thing in row["truth"]["objects"]:
+            if thing["color"] == "gray":
+                continue
+            x0, y0, x1, y1 = thing["box"]
+            middle = pixels[int(y0 * 0.5 + y1 * 0.5), int(x0 * 0.5 + x1 * 0.5)]
+            assert middle.max() - middle.min() > 25, f"{row['file_name']}: nothing coloured at {thing}"
+
+
+def test_labels_do_not_depend_on_workers_or_on_how_many_are_asked_for(world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again"
+    write_world(
+        out, images=6, clips=0, seed=5, split="validation", workers=1, size=SIZE, device="software", progress=False
+    )
+    assert rows_of(out) == rows_of(world)[:6]
+
+
+def test_a_second_run_makes_only_what_is_missing(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "CHUNK", {"images": 8, "clips": 5})
+    before = (world / "metadata.jsonl").read_bytes()
+    lost = world / ".parts" / "images-0000008-0000012.jsonl"
+    lost.unlink()
+    (world / "images" / "0000010.jpg").unlink()
+    kept = (world / "images" / "0000001.jpg").stat().st_mtime_ns
+    made: list[str] = []
+
+    def pool(jobs: list[write.Job], workers: int) -> object:
+        for job in jobs:
+            made.append(job.part.name)
+            write.make_chunk(job)
+            yield job
+
+    monkeypatch.setattr(write, "_pool", pool)
+    settings = {"seed": 5, "split": "validation", "size": SIZE, "device": "software", "progress": False}
+    write_world(world, images=IMAGES, clips=CLIPS, **settings)
+    assert made == [lost.name]
+    assert (world / "images" / "0000010.jpg").exists()
+    assert (world / "images" / "0000001.jpg").stat().st_mtime_ns == kept
+    assert (world / "metadata.jsonl").read_bytes() == before
+
+
+def test_another_world_is_refused(world: Path) -> None:
+    with pytest.raises(ValueError, match="seed=5 there, 6 asked"):
+        write_world(world, images=2, clips=0, seed=6, split="validation", size=SIZE, device="software", progress=False)
+
+
+BREAKS: dict[str, tuple[int, Callable[[dict], object], str]] = {
+    "a count": (0, lambda r: next(q for q in r["qa"] if q["kind"] == "count").update(answer="9"), "the truth says"),
+    "a colour": (0, lambda r: r["texts"]["en"].append("a pink ball and a black cone"), "counts"),
+    "an absent shape": (0, lambda r: r["texts"]["zh"].append("一个红色的胶囊体"), "names 'capsule'"),
+    "a box": (0, lambda r: r["truth"]["objects"][0].update(box=[0, 0, 500, 20]), "out of the frame"),
+    "a withheld pair": (0, lambda r: r["truth"]["objects"][0].update(color="purple", shape="cone"), "withheld"),
+    "an event": (
+        IMAGES,
+        lambda r: r["events"].append({"start": 3.0, "end": 3.5, "type": "stop", "text": {"en": ""}}),
+        "outside",
+    ),
+    "words of a twin": (-1, lambda r: r["texts"]["en"].append("a ball"), "impossible clip has words"),
+    "a name": (1, lambda r: r.update(file_name="images/0009999.jpg"), "missing"),
+}
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_the_audit_fails_on_a_broken_label(world: Path, tmp_path: Path, what: str) -> None:
+    number, change, message = BREAKS[what]
+    rows = rows_of(world)
+    change(rows[number])
+    for name in ("images", "clips"):
+        os.symlink(world / name, tmp_path / name)
+    (tmp_path / "world.json").write_bytes((world / "world.json").read_bytes())
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / "metadata.jsonl").write_text(lines, encoding="utf-8")
+    problems = audit(tmp_path, media=False)
+    assert any(message in p for p in problems), problems
+
+
+def test_a_sheet_shows_samples(world: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    contact_sheet(world, tmp_path / "sheet.png", n=6)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size[1] > 6 * SIZE
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"level": 4}, "level=4"), ({"size": 63}, "size=63"), ({"images": -1}, "images=-1"), ({"split": "dev"}, "split")],
+)
+def test_wrong_settings_are_refused_before_any_work(tmp_path: Path, change: dict, message: str) -> None:
+    settings = {"images": 1, "clips": 0, "device": "software", "progress": False} | change
+    with pytest.raises(ValueError, match=message):
+        write_world(tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'triptych\[world\]'"):
+        mjcf.require_mujoco()
