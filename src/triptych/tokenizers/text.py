@@ -12,7 +12,7 @@ from pathlib import Path
 import tokenizers as hf
 from triptych.errors import ModelError
 
-_WORDS = r"\p{Han}|\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+"
+_WORDS = r"\p{Han}|\p{N}| ?[\p{L}&&[^\p{Han}]]+| ?[^\s\p{L}\p{N}\p{Han}]+|\s+"
 
 
 class TextTokenizer:
