@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,12 +21,12 @@ class Settings(BaseModel):
 class VisualTokenizerConfig(Settings):
     """The network between pixels and codes. Sizes are channels at 1/4, 1/8 and 1/16 of the picture's side."""
 
-    levels: tuple[int, ...] = (8, 5, 5, 5)
+    levels: tuple[Annotated[int, Field(ge=2)], ...] = Field((8, 5, 5, 5), min_length=1)
     """Steps of each latent dimension (FSQ, arXiv 2309.15505); their product is the number of codes."""
-    widths: tuple[int, int, int] = (48, 96, 192)
-    """Channels at strides 4, 8 and 16."""
+    widths: tuple[int, int, int] = (32, 64, 128)
+    """Channels at strides 4 (of the decoder), 8 and 16."""
     blocks: int = Field(2, ge=1)
-    """Residual blocks at each stride."""
+    """Residual blocks at strides 8 and 16."""
 
     @property
     def codes(self) -> int:
@@ -131,7 +131,7 @@ class RunConfig(Settings):
     """If given, the schedule follows the clock and ends after so many minutes (not bit-repeatable)."""
     batch: int = Field(16, ge=1)
     """Rows a step."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Of initial weights, data order and dropout."""
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: cuda where there is one."""
@@ -157,6 +157,8 @@ class RunConfig(Settings):
     """The Transformer (kind: gpt)."""
     perceptual: float = Field(0.5, ge=0)
     """Weight of the perceptual loss (kind: tokenizer); 0 needs no feature network."""
+    perceptual_crop: int = Field(128, ge=32)
+    """Side of the random square that the perceptual loss looks at (kind: tokenizer)."""
     clip_share: float = Field(0.25, ge=0, le=1)
     """Share of a tokenizer batch's frames that come as clips, where the data has clips."""
     mix: dict[str, float] = Field(default_factory=dict)
@@ -181,6 +183,8 @@ def load_settings(kind: type[S], recipe: Path | str | None = None, overrides: li
             loaded = yaml.safe_load(Path(recipe).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise ConfigError(f"{recipe}: no such recipe") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{recipe}: not a readable recipe: {error}") from error
         except yaml.YAMLError as error:
             raise ConfigError(f"{recipe}: not valid YAML: {error}") from error
         if not isinstance(loaded, dict):
@@ -198,7 +202,10 @@ def load_settings(kind: type[S], recipe: Path | str | None = None, overrides: li
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"{override!r}: {part!r} holds a value, not a group of keys")
-        place[last] = yaml.safe_load(_yaml_number(text))
+        try:
+            place[last] = yaml.safe_load(_yaml_number(text))
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{override!r}: the value is not valid YAML: quote it") from error
     try:
         return kind.model_validate(values)
     except ValidationError as error:
