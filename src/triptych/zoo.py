@@ -104,10 +104,9 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
         check(path)
     try:
         info = ModelInfo.model_validate_json((path / "model.json").read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise ModelError(
-            f"{path / 'model.json'}: not a model of format {FORMAT}: {error.errors()[0]['msg']}"
-        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise ModelError(f"{path / 'model.json'}: not a model of format {FORMAT}: {reason}") from error
     if info.format != FORMAT:
         raise ModelError(f"{path}: format {info.format}, this version reads {FORMAT}: install a newer triptych")
     visual = VisualTokenizer(info.visual)
@@ -130,12 +129,16 @@ def save(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
-    """Write a model folder; weights are stored as `dtype`, the hashes last."""
+    """Write a model folder; weights are stored as `dtype`, the hashes last.
+
+    The visual tokenizer is never stored as bfloat16: its 8 bits would move codes away from those of the shards that
+    the GPT learned from. Weights read from float16 are written back as the same bytes, so the file's hash stays.
+    """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
     (path / "SHA256.json").unlink(missing_ok=True)  # a folder being written is not whole
     write_atomically(path / "text.json", lambda file: text.save(file))
-    _write_weights(visual, path / "visual.safetensors", dtype)
+    _write_weights(visual, path / "visual.safetensors", torch.float16 if dtype == torch.bfloat16 else dtype)
     if gpt is not None:
         _write_weights(gpt, path / "gpt.safetensors", dtype)
     write_json(path / "model.json", info.model_dump(mode="json"))
@@ -154,7 +157,11 @@ def check(path: Path) -> None:
     sums = path / "SHA256.json"
     if not sums.is_file():
         raise ModelError(f"{path}: SHA256.json is missing, so the folder was not written whole: export the model again")
-    for name, expected in json.loads(sums.read_text()).items():
+    try:
+        hashes = dict(json.loads(sums.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{sums}: damaged ({error}); copy the model folder again") from error
+    for name, expected in hashes.items():
         if not (path / name).is_file():
             raise ModelError(f"{path / name}: missing; copy the model folder again")
         if sha256(path / name) != expected:
