@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from triptych.config import Settings
 from triptych.data.frames import decode, is_held, jitter
 from triptych.data.records import Record
-from triptych.data.shards import ROWS, ShardWriter, stable_hash
+from triptych.data.shards import PATTERN, ROWS, ShardWriter, lost_in, stable_hash
 from triptych.errors import DataError, MediaError
 from triptych.files import read_jsonl, sha256, write_json
 from triptych.media import image
@@ -30,6 +30,7 @@ from triptych.tokenizers.text import TextTokenizer
 from triptych.tokenizers.visual import VisualTokenizer
 
 Advance = Callable[[int, int], None]
+Window = tuple[Record, float, int]  # what is true of it, the second it starts at, the number of its framing
 
 
 class FrameSettings(Settings):
@@ -86,16 +87,16 @@ class Prepared:
         return TextTokenizer.load(path)
 
 
-class _Windows(Dataset[tuple[int, int, np.ndarray | str]]):
-    """(row in the manifest, copy, frames or what is wrong) of each window of some records."""
+class _Windows(Dataset[np.ndarray | str]):
+    """The frames of each window, or what is wrong with it."""
 
-    def __init__(self, prepared: Prepared, windows: list[tuple[Record, float, int]]) -> None:
+    def __init__(self, prepared: Prepared, windows: list[Window]) -> None:
         self.prepared, self.windows = prepared, windows
 
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __getitem__(self, index: int) -> np.ndarray | str:  # type: ignore[override]
+    def __getitem__(self, index: int) -> np.ndarray | str:
         record, start, copy = self.windows[index]
         settings = self.prepared.settings
         try:
@@ -157,7 +158,7 @@ def cut(
         advance: called with (done, all) records.
 
     Returns:
-        counts of windows, and of files that could no longer be read.
+        records: how many there are; lost: what could not be read, whether in this call or in an earlier one.
     """
     folder = prepared.folder / "shards"
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,53 +170,56 @@ def cut(
     }
     index_file = folder / "index.json"
     if not index_file.exists() or json.loads(index_file.read_text()) != stamp:
-        for old in folder.glob("*.safetensors"):
+        for old in folder.glob(PATTERN):
             old.unlink()
         write_json(index_file, stamp)
+    for part in folder.glob(".*.safetensors"):  # left by a writer that was killed
+        part.unlink()
     total = sum(1 for _ in prepared.records())
-    done, lost = 0, []
-    for number, chunk in enumerate(_chunks(prepared.records(), max(1, ROWS // copies))):
+    lost: list[str] = []
+    for number, (chunk, done) in enumerate(_chunks(prepared, copies)):
         path = folder / f"{number:05d}.safetensors"
-        if not path.exists():
+        if path.exists():
+            lost += lost_in(path)
+        else:
             writer = ShardWriter()
-            lost += _cut_chunk(prepared, visual, chunk, copies, workers, batch, writer)
+            missing = _cut_chunk(prepared, visual, chunk, workers, batch, writer)
+            lost += missing
             if writer.codes:
-                writer.write(path)
-        done += len(chunk)
+                writer.write(path, missing)
         if advance is not None:
             advance(done, total)
-    if not any(folder.glob("*.safetensors")):
+    if not any(folder.glob(PATTERN)):
         raise DataError(f"{prepared.folder}: none of its {total} media could be read; see report.html")
-    return {"records": total, "lost": lost}
+    return {"records": total, "lost": list(dict.fromkeys(lost))}  # each once, however many windows it has
 
 
-def _chunks(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
-    chunk: list[Record] = []
-    for record in records:
-        chunk.append(record)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
+def _chunks(prepared: Prepared, copies: int) -> Iterator[tuple[list[Window], int]]:
+    """The windows of each shard, and how many records are done with it. An hour of clip may fill many shards."""
+    chunk: list[Window] = []
+    done = 0
+    for record in prepared.records():
+        framings = range(1 if is_held(record) else copies)
+        for window, start in windows_of(record, prepared.settings):
+            for copy in framings:
+                if len(chunk) == ROWS:
+                    yield chunk, done
+                    chunk = []
+                chunk.append((window, start, copy))
+        done += 1
     if chunk:
-        yield chunk
+        yield chunk, done
 
 
 def _cut_chunk(
     prepared: Prepared,
     visual: VisualTokenizer,
-    chunk: list[Record],
-    copies: int,
+    windows: list[Window],
     workers: int,
     batch: int,
     writer: ShardWriter,
 ) -> list[str]:
-    windows = [
-        (window, start, copy)
-        for record in chunk
-        for window, start in windows_of(record, prepared.settings)
-        for copy in range(1 if is_held(record) else copies)
-    ]
-    lost = []
+    lost: list[str] = []
     device = next(visual.parameters()).device
     # Pictures and clips are encoded apart, since a batch has one shape.
     for kind, count in (("picture", batch), ("clip", max(1, batch // 8))):

@@ -6,14 +6,17 @@ A shard is one safetensors file of up to `ROWS` windows:
     texts (bytes) uint8, text_first (n + 1) int64                                 each window's record as JSON
     kind (n) uint8: 0 picture, 1 clip     held (n) uint8: 1 where the window is kept for validation
     group (n) int64: hash of its sequence's id, 0 for none     place (n) int32: its place there
+Its metadata lists, as JSON, the media of the shard that could not be read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -24,6 +27,7 @@ from triptych.files import write_atomically
 from triptych.sequence.layout import Map
 
 ROWS = 2048
+PATTERN = "[0-9]*.safetensors"  # a killed writer may leave a hidden, half-written file beside the shards
 _DTYPES = {"U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I32": np.int32, "I64": np.int64}
 
 
@@ -55,8 +59,8 @@ class ShardWriter:
         self.groups.append(stable_hash(f"{place.id}/{copy}") if place else 0)
         self.places.append(place.index if place else 0)
 
-    def write(self, path: Path) -> None:
-        """Write the shard atomically."""
+    def write(self, path: Path, lost: Sequence[str] = ()) -> None:
+        """Write the shard atomically; `lost` tells what could not be read."""
         counts = [len(codes) for codes in self.codes]
         tensors = {
             "codes": np.concatenate(self.codes),
@@ -69,7 +73,8 @@ class ShardWriter:
             "group": np.array(self.groups, np.int64),
             "place": np.array(self.places, np.int32),
         }
-        write_atomically(path, lambda file: save_file(tensors, file))
+        metadata = {"lost": json.dumps(list(lost))}
+        write_atomically(path, lambda file: save_file(tensors, file, metadata))
 
 
 class Shards:
@@ -81,7 +86,7 @@ class Shards:
     """
 
     def __init__(self, folder: Path | str, grid: np.ndarray) -> None:
-        self.paths = sorted(Path(folder).glob("*.safetensors"))
+        self.paths = sorted(Path(folder).glob(PATTERN))
         if not self.paths:
             raise DataError(f"{folder}: no token shards; run `triptych prepare` first")
         self.grid = grid
@@ -124,11 +129,30 @@ class Shards:
         return self._files[shard], int(index - self._starts[shard])
 
 
+def lost_in(path: Path) -> list[str]:
+    """What could not be read when this shard was cut; DataError if the shard is damaged."""
+    try:
+        _, header = _header(path)
+        return json.loads(header.get("__metadata__", {}).get("lost", "[]"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _header(path: Path) -> tuple[int, dict[str, Any]]:
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > path.stat().st_size:
+            raise ValueError("its header is longer than the file")
+        return size, json.loads(file.read(size))
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: damaged shard ({error}); delete it and run `triptych prepare` again")
+
+
 def _map(path: Path) -> dict[str, np.ndarray]:
     try:
-        with open(path, "rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size))
+        size, header = _header(path)
         whole = np.memmap(path, np.uint8, "r")
         out = {}
         for name, item in header.items():
@@ -138,7 +162,7 @@ def _map(path: Path) -> dict[str, np.ndarray]:
             out[name] = whole[begin:end].view(_DTYPES[item["dtype"]]).reshape(item["shape"])
         return out
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: damaged shard ({error}); delete it and run `triptych prepare` again") from error
+        raise _damaged(path, error) from error
 
 
 def held_out(key: str, share: float) -> bool:
