@@ -5,6 +5,7 @@ Spellings by medium: pictures `draw`, `read`; sequences of pictures `view`; clip
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from torch.utils.data import Dataset
 from triptych.config import GPTConfig
 from triptych.data.records import Question, Record
 from triptych.data.shards import Shards
+from triptych.errors import ConfigError
 from triptych.sequence import spell, vocab
 from triptych.sequence.layout import Builder, Row
 from triptych.sequence.pack import collate
@@ -23,7 +25,9 @@ from triptych.tokenizers.text import TextTokenizer
 
 MEDIA = {"draw": "picture", "read": "picture", "view": "sequence", "watch": "clip", "predict": "clip", "film": "clip"}
 DEFAULT_MIX = {"draw": 3.0, "read": 2.0, "view": 1.0, "watch": 2.0, "predict": 0.5, "film": 0.5}
+TEXT = 256  # positions kept free for the text of a row with many pictures
 QUESTIONS = 6  # questions after one medium in training
+LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
 WHAT = {"en": "What is this?", "zh": "这是什么？"}
 
 
@@ -101,11 +105,13 @@ class Rows:
 
     def _view(self, builder: Builder, members: np.ndarray, rng: np.random.Generator) -> Builder:
         target = int(rng.integers(1, len(members)))
-        for index in members[int(rng.integers(target)) : target]:
+        drawn = self.shards.maps(members[target])[0]
+        room = (LIMIT - TEXT) // (drawn.codes.size // self.config.slots + 1) - 1  # what is drawn must not be cut off
+        for index in members[int(rng.integers(max(0, target - max(room, 1)), target)) : target]:
             spell.picture(builder, self.shards.maps(index)[0])
         text = self.condition(self.shards.record(members[target]), rng) if rng.random() < 0.5 else []
         spell.draw_prompt(builder, text)
-        return spell.drawn(builder, self.shards.maps(members[target])[0])
+        return spell.drawn(builder, drawn)
 
     def _film(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.film_prompt(builder, self.condition(self.shards.record(index), rng))
@@ -158,14 +164,20 @@ class Batches(Dataset[list[dict[str, Tensor]]]):
     Args:
         rows: what spells.
         mix: weight of each spelling; those without media are left out.
-        batch: rows a step, over all parts.
+        batch: rows a step, over all parts; each spelling's share is rounded, and at least one row.
+        limit: positions beyond which a row is cut off.
         seed: of all choices.
         multiple: lengths are padded up to a multiple of this.
     """
 
     def __init__(
-        self, rows: Rows, mix: dict[str, float], batch: int, seed: int, *, limit: int = 1024, multiple: int = 16
+        self, rows: Rows, mix: dict[str, float], batch: int, seed: int, *, limit: int = LIMIT, multiple: int = 16
     ) -> None:
+        for name in mix:
+            if name not in MEDIA:
+                near = difflib.get_close_matches(name, MEDIA, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"spellings: {', '.join(MEDIA)}"
+                raise ConfigError(f"mix.{name}: no such spelling; {hint}")
         present = {name: weight for name, weight in (mix or DEFAULT_MIX).items() if weight > 0 and rows.has(name)}
         total = sum(present.values())
         self.counts = {name: max(1, round(batch * weight / total)) for name, weight in present.items()}
