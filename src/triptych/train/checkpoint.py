@@ -37,7 +37,10 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, A
         os.close(handle)
     shutil.rmtree(final, ignore_errors=True)
     os.replace(beside, final)
-    for old in steps(folder)[:-keep]:
+    here = steps(folder)
+    place = here.index(final) + 1
+    # What is newer than the checkpoint just written was damaged, else the run would have gone on from there.
+    for old in [*here[: max(place - keep, 0)], *here[place:]]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 
@@ -56,8 +59,8 @@ def whole(path: Path) -> bool:
     """Whether all files are there with the hashes they were written with."""
     try:
         sums = json.loads((path / "SHA256.json").read_text())
-        return all(sha256(path / name) == value for name, value in sums.items())
-    except (OSError, ValueError):
+        return all(sha256(path / name) == sums[name] for name in ("state.safetensors", "state.json"))
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from triptych.config import RunConfig
 from triptych.errors import TriptychError
-from triptych.files import write_json
+from triptych.files import write_json, write_text
 from triptych.train import checkpoint, optim
 
 
@@ -69,6 +69,7 @@ class Loop:
         self.optimizers = optim.build(job.model, config.optim)
         self.average = optim.Average(job.model, config.optim.ema) if config.optim.ema else None
         self.step = 0
+        self.saved = -1  # the step of the newest checkpoint
         self.seconds = 0.0
         self.folder = Path(config.out)
         self.checkpoints = self.folder / "checkpoints"
@@ -76,8 +77,8 @@ class Loop:
     def run(self) -> dict[str, float]:
         """Train to the end; give the last validation's scores."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._resume()  # refuses a run with other settings, whose config.json must stay
         write_json(self.folder / "config.json", self.config.model_dump(mode="json"))
-        self._resume()
         started, base = time.monotonic(), self.seconds
         window, window_start, tokens = [], time.monotonic(), 0.0
         scores: dict[str, float] = {}
@@ -106,7 +107,8 @@ class Loop:
                     self._save()
             if validated != self.step:
                 scores = self._validate(curves)
-            self._save()
+            if self.saved != self.step:
+                self._save()
         with self._averaged():
             self.job.export(
                 self.folder / "model",
@@ -149,7 +151,8 @@ class Loop:
         if not (math.isfinite(facts["loss"]) and math.isfinite(facts["norm"])):
             raise TriptychError(
                 f"the loss is {facts['loss']} and the gradient's norm {facts['norm']} at step {self.step}; nothing was "
-                f"updated. Resume with a lower optim.lr (now {self.config.optim.lr}), or check the rows of this step"
+                f"updated. Train into another `out` with a lower optim.lr (now {self.config.optim.lr}), or check the "
+                "data: the rows of a step are the same in every run of this seed"
             )
         share = optim.rate(progress, self.step, self.config.optim)
         for optimizer in self.optimizers:
@@ -210,6 +213,7 @@ class Loop:
             "config": self.config.model_dump(mode="json"),
         }
         checkpoint.save(self.checkpoints, self.step, tensors, facts, self.config.keep)
+        self.saved = self.step
 
     def _resume(self) -> None:
         path = checkpoint.newest(self.checkpoints)
@@ -230,7 +234,7 @@ class Loop:
             checkpoint.unpack_optimizer(optimizer, f"optimizer{number}", tensors, facts["scalars"])
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["peak"] = peak
-        self.step, self.seconds = facts["step"], facts["seconds"]
+        self.step, self.saved, self.seconds = facts["step"], facts["step"], facts["seconds"]
         self.console.print(f"resumed from {path} at step {self.step}")
 
 
@@ -249,7 +253,7 @@ class _Curves:
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / "log.jsonl"
-        _forget_after(self.path, step)
+        self.written = _forget_after(self.path, step)
         try:
             from torch.utils.tensorboard import SummaryWriter  # slow to import and optional
 
@@ -258,6 +262,9 @@ class _Curves:
             self.board = None
 
     def write(self, kind: str, step: int, values: dict[str, float]) -> None:
+        if (kind, step) in self.written:  # a run that had ended is only validated once more
+            return
+        self.written.add((kind, step))
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         if self.board is not None:
@@ -272,12 +279,19 @@ class _Curves:
             self.board.close()
 
 
-def _forget_after(path: Path, step: int) -> None:
-    """Lines that a killed run wrote after its last checkpoint would appear twice."""
+def _forget_after(path: Path, step: int) -> set[tuple[str, int]]:
+    """Drop lines that a killed run wrote after its last checkpoint; give (kind, step) of those that stay."""
+    kept: dict[tuple[str, int], str] = {}
     if path.exists():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                facts = json.loads(line)
+            except ValueError:  # torn by a kill
+                continue
+            if facts["step"] <= step:
+                kept.setdefault((facts["kind"], facts["step"]), line)
+        write_text(path, "".join(line + "\n" for line in kept.values()))
+    return set(kept)
 
 
 def _clock(seconds: float) -> str:
