@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych import zoo
 from triptych.config import RunConfig
 from triptych.data.loader import MEDIA, Batches, Rows
 from triptych.data.shards import Shards
 from triptych.errors import DataError
-from triptych.files import sha256
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Row
 from triptych.sequence.pack import collate
@@ -29,25 +28,39 @@ VALIDATION_ROWS = 128
 Preview = Callable[[zoo.Bundle, Path, int], None]
 
 
+def choose(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The batch with the places (row * S + position) of the text ids and of the codes that count.
+
+    To be called before the batch moves to a GPU: there, finding them would make the CPU wait.
+    """
+    counted = batch["weights"] > 0
+    counted[:, 0] = False  # nothing predicts the first position
+    places = {
+        name: (counted & (batch["is_visual"] == is_code)).flatten().nonzero()[:, 0]
+        for name, is_code in (("text_places", False), ("code_places", True))
+    }
+    return {**batch, **places}
+
+
 def sums(model: GPT, trunk: Callable[..., Tensor], batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Nats of all weighted text ids, nats of all weighted codes, and the z-loss of both.
 
-    `trunk` is the model, or the model compiled; heads see only the positions that count.
+    `trunk` is the model, or the model compiled; heads see only the positions that count, as `choose` found them.
     """
-    states = trunk(batch["ids"], batch["values"], batch["is_visual"], batch["positions"])[:, :-1]
-    weights, visual = batch["weights"][:, 1:], batch["is_visual"][:, 1:]
+    states = trunk(batch["ids"], batch["values"], batch["is_visual"], batch["positions"]).flatten(0, 1)
     z = states.new_zeros((), dtype=torch.float32)
     nats = []
     for is_code in (False, True):
-        chosen = (weights > 0) & (visual == is_code)
+        places = batch["code_places" if is_code else "text_places"]
+        before = states[places - 1]  # in the same row, since no place is a row's first
         if is_code:
-            codes = batch["codes"][:, 1:][chosen]
-            logits, targets = model.code_logits(states[chosen], codes).float(), codes
+            targets = batch["codes"].flatten(0, 1)[places]
+            logits = model.code_logits(before, targets).float()
         else:
-            targets = batch["ids"][:, 1:][chosen]
-            logits = model.text_logits(states[chosen]).float()
+            targets = batch["ids"].flatten()[places]
+            logits = model.text_logits(before).float()
         loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape)
-        weight = weights[chosen]
+        weight = batch["weights"].flatten()[places]
         nats.append((loss * (weight[:, None] if is_code else weight)).sum())
         if len(targets):
             z = z + logits.logsumexp(-1).square().sum()
@@ -74,13 +87,13 @@ class GPTJob:
         prepared = Path(config.data)
         start = zoo.load(config.start, str(self.device)) if config.start else None
         self.parts = zoo.load(prepared / "tokenizers", str(self.device))
-        if start is not None and sha256(start.path / "visual.safetensors") != sha256(
-            self.parts.path / "visual.safetensors"
-        ):
-            raise DataError(
-                f"{prepared} was cut with other tokenizers than {start.path} reads: "
-                f"prepare it again with --tokenizer {start.path}"
-            )
+        if start is not None:
+            if not _same(start.visual, self.parts.visual):
+                raise DataError(
+                    f"{prepared} was cut with another visual tokenizer than {start.path} reads: "
+                    f"prepare it again with --tokenizer {start.path}"
+                )
+            self.parts.text = start.text  # shards hold texts as they are: they are spelled in the ids that it knows
         self.config = config.gpt.model_copy(
             update={
                 "vocabulary": size(self.parts.text.size),
@@ -121,14 +134,16 @@ class GPTJob:
         text = code = torch.zeros((), device=self.device)
         tokens = 0
         for part in batch:
-            part = {name: value.to(self.device, non_blocking=True) for name, value in part.items()}
+            part = {name: value.to(self.device, non_blocking=True) for name, value in choose(part).items()}
             with autocast(self.run, self.device):
                 text_nats, code_nats, z = sums(self.model, self.trunk, part)
             loss = text_nats / text_total + code_nats / code_total
             scale(loss + Z_LOSS * z / (text_total + code_total))
             text, code = text + text_nats.detach(), code + code_nats.detach()
             tokens += part["ids"].numel()
-        text_mean, code_mean = float(text) / text_total, float(code) / code_total
+        # The only wait for the device in here, and after all of the work is under way.
+        text_nat, code_nat = torch.stack([text, code]).tolist()
+        text_mean, code_mean = text_nat / text_total, code_nat / code_total
         return {
             "loss": text_mean + code_mean,
             "bits/text": text_mean / math.log(2),
@@ -161,11 +176,12 @@ class GPTJob:
     def _nats(self, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
         nats, total = np.zeros(2), np.zeros(2)
         for first in range(0, len(rows), 16):
-            batch = collate(rows[first : first + 16], self.device, 16)
+            chosen = choose(collate(rows[first : first + 16], multiple=16))
+            batch = {name: value.to(self.device) for name, value in chosen.items()}
             with autocast(self.run, self.device):
                 text, code, _ = sums(self.model, self.model, batch)
-            nats += [float(text), float(code)]
-            total += counts(batch, self.config.slots)
+            nats += torch.stack([text, code]).tolist()
+            total += counts(chosen, self.config.slots)
         return nats, total
 
     def _text_gain(self) -> float:
@@ -212,6 +228,12 @@ class GPTJob:
             update={"gpt": self.config, "bits": self.bits, "made": made or {}, "name": Path(self.run.out).name}
         )
         return zoo.Bundle(Path(self.run.out), info, self.parts.text, self.parts.visual, self.model)
+
+
+def _same(one: nn.Module, two: nn.Module) -> bool:
+    """Whether two networks have the same weights."""
+    left, right = one.state_dict(), two.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
 def _with_text_of(row: Row, other: Row) -> Row:

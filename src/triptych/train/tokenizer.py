@@ -41,6 +41,15 @@ def psnr(one: Tensor, two: Tensor) -> float:
     return float((-10 * torch.log10(error.clamp_min(1e-10))).mean())
 
 
+def _window(pixels: Tensor, side: int) -> tuple[slice, ...]:
+    """A random square of `side` pixels: the feature network costs more than the tokenizer, and edges are everywhere."""
+    height, width = pixels.shape[-2:]
+    if side >= min(height, width):
+        return (slice(None),) * 4
+    top, left = int(torch.randint(height - side + 1, ())), int(torch.randint(width - side + 1, ()))
+    return slice(None), slice(None), slice(top, top + side), slice(left, left + side)
+
+
 class TokenizerJob:
     """The visual tokenizer on a prepared folder; see train.loop.Job."""
 
@@ -68,7 +77,7 @@ class TokenizerJob:
     def losses(self, batch: dict[str, Tensor], scale: Callable[[Tensor], None]) -> dict[str, float]:
         """See train.loop.Job; pictures and clips count by their frames."""
         total = sum(part.shape[0] * part.shape[1] for part in batch.values())
-        facts = {"loss": 0.0, "pixels": 0.0, "percept": 0.0}
+        sums = torch.zeros(3, device=self.device)
         for part in batch.values():
             pixels = to_float(part.to(self.device, non_blocking=True))
             share = part.shape[0] * part.shape[1] / total
@@ -79,14 +88,14 @@ class TokenizerJob:
             flat = pixel_loss(drawn, pixels)
             deep = flat.new_zeros(())
             if self.features is not None:
+                window = _window(pixels, self.run.perceptual_crop)
                 with autocast(self.run, self.device):
-                    deep = perceptual_loss(self.features, drawn, pixels)
+                    deep = perceptual_loss(self.features, drawn[window], pixels[window])
             loss = flat + self.run.perceptual * deep
             scale(loss * share)
-            for name, value in (("loss", loss), ("pixels", flat), ("percept", deep)):
-                facts[name] += float(value.detach()) * share
-        facts["tokens"] = float(total * (self.prepared.settings.size // 16) ** 2)
-        return facts
+            sums += torch.stack([loss, flat, deep]).detach() * share
+        facts = dict(zip(("loss", "pixels", "percept"), sums.tolist(), strict=True))  # the only wait for the device
+        return {**facts, "tokens": float(total * (self.prepared.settings.size // 16) ** 2)}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
