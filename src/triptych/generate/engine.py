@@ -122,8 +122,11 @@ class _Run:
         vocabulary = self.model.config.vocabulary
         said: list[list[int]] = [[] for _ in range(self.count)]
         open_ = [True] * self.count
+        masks = torch.zeros(self.count, vocabulary, dtype=torch.bool, device=self.engine.device)
         for index in range(step.limit):
-            masks = torch.stack([legal(step, text, vocabulary) for text in said]).to(self.engine.device)
+            # Without choices what is legal is the same from the second id on.
+            if step.choices or index < 2:
+                masks = torch.stack([legal(step, text, vocabulary) for text in said]).to(self.engine.device)
             logits = self.model.text_logits(self.state[: self.count]).float().masked_fill(~masks, -torch.inf)
             ids = self.sampler(torch.where(masks.any(-1, keepdim=True), logits, torch.zeros_like(logits)))
             for row, choice in enumerate(ids.tolist()):
@@ -182,7 +185,7 @@ class _Run:
     def _feed(self, ids: Tensor, values: Tensor, positions: Tensor) -> None:
         dtype = self.state.dtype
         states = self.model(ids, values.to(dtype), ids == Special.VISUAL, positions, self.cache)
-        self.cache.advance(torch.full_like(self.cache.lengths, ids.shape[1]))
+        self.cache.advance(ids.shape[1])
         self.state = states[:, -1]
 
     def _tick(self, count: int) -> None:

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 
 
+BLOCK = 64  # uniform numbers drawn ahead for each row
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How one row is drawn.
@@ -57,6 +60,7 @@ class Sampler:
         self.rows = list(rows)
         self.device = device
         self._streams = [torch.Generator().manual_seed(row.seed) for row in rows]
+        self._drawn, self._used = torch.zeros(len(self.rows), 0, device=device), 0
         column = [(row.temperature, row.top_p, row.top_k) for row in rows]
         self._temperature, self._top_p, self._top_k = torch.tensor(column, dtype=torch.float32, device=device).unbind(1)
         self._greedy = self._temperature == 0
@@ -64,7 +68,11 @@ class Sampler:
 
     def __call__(self, logits: Tensor) -> Tensor:
         """(B, K) logits -> (B,) int64 ids."""
-        uniform = torch.stack([torch.rand((), generator=stream) for stream in self._streams]).to(self.device)
+        if self._used == self._drawn.shape[1]:  # many at once: the same numbers as one by one, and cheaper
+            self._drawn = torch.stack([torch.rand(BLOCK, generator=stream) for stream in self._streams]).to(self.device)
+            self._used = 0
+        uniform = self._drawn[:, self._used]
+        self._used += 1
         return choose(logits.float(), uniform, self._temperature, self._top_k, self._top_p, self._plain)
 
     def guidance(self, progress: float) -> Tensor:

@@ -22,6 +22,7 @@ class Cache:
         self.values = torch.zeros_like(self.keys)
         self.lengths = torch.zeros(rows, dtype=torch.long, device=like.device)
         self._held = 0  # the longest row, so that attention reads no further
+        self._new: tuple[int, Tensor, Tensor, Tensor] | None = None  # count, rows, places and mask, for all layers
 
     @property
     def room(self) -> int:
@@ -30,19 +31,23 @@ class Cache:
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Write (B, K, S, E) behind each row; give all keys, values and the mask (B, 1, S, N') of what is legal."""
-        rows, _, count, _ = key.shape
-        new = torch.arange(count, device=key.device)
-        places = self.lengths[:, None] + new  # (B, S)
+        count = key.shape[2]
         end = self._held + count
         if end > self.room:
             raise ValueError(f"the cache has room for {self.room} positions, {end} are needed")
-        row = torch.arange(rows, device=key.device)[:, None]
+        if self._new is None or self._new[0] != count:
+            places = self.lengths[:, None] + torch.arange(count, device=key.device)  # (B, S)
+            row = torch.arange(len(places), device=key.device)[:, None]
+            mask = torch.arange(end, device=key.device) <= places[..., None]
+            self._new = count, row, places, mask[:, None]
+        _, row, places, mask = self._new
         self.keys[layer][row, :, places] = key.transpose(1, 2).to(self.keys.dtype)
         self.values[layer][row, :, places] = value.transpose(1, 2).to(self.values.dtype)
-        mask = torch.arange(end, device=key.device) <= places[..., None]
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end], mask[:, None]
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end], mask
 
-    def advance(self, counts: Tensor) -> None:
-        """Count (B,) new positions as held, after the last layer has written them."""
+    def advance(self, counts: Tensor | int) -> None:
+        """Count (B,) new positions as held, or the same number in each row, after the last layer has written them."""
         self.lengths = self.lengths + counts
-        self._held = int(self.lengths.max())
+        self._new = None
+        # A number needs no look at the lengths, which would make the CPU wait for the device.
+        self._held = self._held + counts if isinstance(counts, int) else int(self.lengths.max())
