@@ -1,0 +1,194 @@
+"""What the tasks give back: plain, frozen values that can be saved, printed, shown in a notebook, or turned to JSON."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from triptych.media import image
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn picture.
+
+    Args:
+        pixels: uint8 (Y, X, 3).
+        prompt: the text it was drawn from.
+        seed: of its random numbers; the same seed and settings draw it again.
+        settings: guidance, temperature and the like, by name.
+        model: name of the model, and the beginning of its weights' hash.
+    """
+
+    pixels: np.ndarray = field(repr=False)
+    prompt: str
+    seed: int
+    settings: Mapping[str, Any]
+    model: str
+
+    def metadata(self) -> dict[str, str]:
+        """How it was made, as the texts that `save` keeps in the file."""
+        settings = json.dumps(dict(self.settings))
+        return {"prompt": self.prompt, "seed": str(self.seed), "model": self.model, "settings": settings}
+
+    def save(self, path: Path | str, metadata: bool = True) -> Path:
+        """Write it as PNG, JPEG or WebP, by suffix; MediaError if that can't be done.
+
+        Args:
+            path: where to; an existing file is replaced whole.
+            metadata: keep prompt, seed, model and settings in the file.
+        """
+        image.write(path, self.pixels, self.metadata() if metadata else None)
+        return Path(path)
+
+    def to_pil(self) -> Image.Image:
+        """As a Pillow image."""
+        return Image.fromarray(self.pixels)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the pixels."""
+        height, width = self.pixels.shape[:2]
+        return {
+            "prompt": self.prompt,
+            "seed": self.seed,
+            "model": self.model,
+            "settings": dict(self.settings),
+            "width": width,
+            "height": height,
+        }
+
+    def __str__(self) -> str:
+        height, width = self.pixels.shape[:2]
+        return f"{width}x{height} picture of {self.prompt!r}, seed {self.seed}"
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.to_pil().save(buffer, "PNG")
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A description of a picture or clip.
+
+    Args:
+        text: the description.
+        language: its tag.
+        times: seconds of the clip that were read, from and to; None for a picture.
+    """
+
+    text: str
+    language: str
+    times: tuple[float, float] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question.
+
+    Args:
+        text: the answer; with choices, the likeliest of them.
+        probabilities: of each choice, in the order they were given; they sum to 1. None without choices.
+        times: seconds of the clip that were read, from and to; None for a picture or no medium.
+    """
+
+    text: str
+    probabilities: Mapping[str, float] | None = None
+    times: tuple[float, float] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        if self.probabilities is None:
+            return self.text
+        ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        return "\n".join(f"{probability:6.1%}  {choice}" for choice, probability in ranked)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Something that happens, `start` seconds from the beginning of the clip."""
+
+    start: float
+    text: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{clock(self.start)}  {self.text}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a clip, from `start` to `end` seconds: its caption, and what is new in it."""
+
+    start: float
+    end: float
+    caption: str
+    events: tuple[Moment, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What happens in a clip of any length.
+
+    Args:
+        events: all moments, in order.
+        captions: the windows that were read one after another, each with its caption.
+        language: tag of the texts.
+    """
+
+    events: tuple[Moment, ...]
+    captions: tuple[Window, ...]
+    language: str = "en"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        windows = [{"start": w.start, "end": w.end, "text": w.caption} for w in self.captions]
+        return {"language": self.language, "events": [asdict(event) for event in self.events], "captions": windows}
+
+    def to_json(self) -> str:
+        """As a JSON document."""
+        return json.dumps(self.as_dict(), ensure_ascii=False, indent=2)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.events))
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td>{clock(e.start)}</td><td>{html.escape(e.text)}</td></tr>" for e in self.events)
+        return f"<table>{rows}</table>"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds with one decimal.
+
+    >>> clock(63.46)
+    '1:03.5'
+    """
+    tenths = round(seconds * 10)
+    hours, rest = divmod(tenths, 36_000)
+    minutes, rest = divmod(rest, 600)
+    return (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{rest // 10:02d}.{rest % 10}"

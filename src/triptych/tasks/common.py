@@ -1,0 +1,249 @@
+"""What every task needs: media -> maps, text <-> ids, rows -> answers and their likelihoods.
+
+F frames, Y rows, X columns, T maps, S positions, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+
+from triptych import zoo
+from triptych.errors import MediaError, ModelError
+from triptych.generate.engine import Engine
+from triptych.generate.grammar import Say
+from triptych.generate.sample import Sampling
+from triptych.media import image, video
+from triptych.media.limits import LOCAL
+from triptych.sequence import spell, vocab
+from triptych.sequence.layout import Builder, Map, Row
+from triptych.sequence.pack import collate
+from triptych.sequence.vocab import Special
+
+Media = Path | str | np.ndarray | Image.Image
+"""A picture or a clip: a file, uint8 (Y, X, 3) or (F, Y, X, 3), or a Pillow image."""
+
+BATCH = 16  # rows side by side
+TEXT_LIMIT = 4096  # ids of one prompt
+SAY_LIMIT = 256  # ids of one answer
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A picture or a clip as the GPT reads it; `times` are the seconds that were read, None for a picture."""
+
+    maps: list[Map]
+    times: tuple[float, float] | None
+
+
+class Model:
+    """A loaded model, ready for the tasks: its parts and an engine.
+
+    Args:
+        bundle: the parts; ModelError if there is no GPT among them.
+    """
+
+    def __init__(self, bundle: zoo.Bundle) -> None:
+        self.bundle = bundle
+        self.gpt = bundle.need_gpt()
+        self.device = next(self.gpt.parameters()).device
+        fsq = bundle.visual.fsq
+        self.grid = fsq.to_latents(torch.arange(fsq.codes, device=fsq.steps.device))
+        self._grid = self.grid.cpu().numpy()
+        self.engine = Engine(self.gpt, self.grid)
+        self.codes = bundle.info.size // bundle.info.visual.stride  # on each side of a picture
+        if self.codes % self.gpt.config.group:
+            raise ModelError(f"{bundle.path}: {self.codes} codes a side can't be read in groups of {bundle.info.gpt}")
+
+    @property
+    def label(self) -> str:
+        """Name, and the beginning of the weights' hash where the model comes from a folder."""
+        sums = self.bundle.path / "SHA256.json"
+        digest = json.loads(sums.read_text()).get("gpt.safetensors", "") if sums.is_file() else ""
+        return f"{self.bundle.info.name} {digest[:12]}".strip()
+
+    def encode(self, text: str) -> list[int]:
+        """Text -> sequence ids; ModelError if there are too many."""
+        ids = vocab.to_ids(self.bundle.text.encode(text))
+        if len(ids) > TEXT_LIMIT:
+            raise ModelError(f"the text {text[:20]!r}... has {len(ids)} tokens, {TEXT_LIMIT} are allowed: shorten it")
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Sequence ids -> text; control characters, which could steer a terminal, become spaces."""
+        text = self.bundle.text.decode(vocab.to_text_ids(ids))
+        return "".join(c if c.isprintable() or c == "\n" else " " for c in text).strip()
+
+    def begin(self) -> Builder:
+        """An open sequence."""
+        return spell.begin(Builder(self.gpt.config.group, self.gpt.config.latent))
+
+    def show(self, builder: Builder, medium: Medium | None) -> Builder:
+        """Put a medium into a sequence, as a condition; no medium leaves it as it is."""
+        if medium is None:
+            return builder
+        if medium.times is None:
+            return spell.picture(builder, medium.maps[0])
+        info = self.bundle.info
+        return spell.clip(builder, medium.maps, self.encode, info.fps, info.visual.span)
+
+    @torch.inference_mode()
+    def look(self, frames: Sequence[np.ndarray]) -> list[list[Map]]:
+        """Arrays uint8 (F, size, size, 3) of one length -> the maps of each."""
+        pixels = torch.from_numpy(np.ascontiguousarray(np.stack(frames))).to(self.device)
+        codes, latents = (part.cpu().numpy() for part in self.bundle.visual.tokenize(pixels))
+        return [
+            [Map(c, z, self._grid[c]) for c, z in zip(*medium, strict=True)]
+            for medium in zip(codes, latents, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def paint(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Codes (rows, columns) of pictures -> uint8 (Y, X, 3) of each."""
+        codes = torch.from_numpy(np.stack(maps)).to(self.device)
+        return list(self.bundle.visual.draw(codes[:, None])[:, 0].cpu().numpy())
+
+    def say(self, prompts: Sequence[Row], *, limit: int = SAY_LIMIT) -> list[str]:
+        """The likeliest text after each prompt, id by id."""
+        texts = []
+        for chunk in chunks(prompts):
+            outputs = self.engine.generate(chunk, [Say(limit)], [Sampling(temperature=0)] * len(chunk))
+            texts += [self.decode(output.texts[0]) for output in outputs]
+        return texts
+
+    @torch.inference_mode()
+    def likelihood(self, prompts: Sequence[Row], texts: Sequence[Sequence[int]]) -> list[float]:
+        """Nats of each text (sequence ids) after its prompt: the sum over its ids, by teacher forcing."""
+        sums: list[float] = []
+        for chunk in chunks(list(zip(prompts, texts, strict=True))):
+            batch = collate([extended(row, ids) for row, ids in chunk], self.device)
+            states = self.gpt(batch["ids"], batch["values"], batch["is_visual"], batch["positions"])
+            for place, (row, ids) in enumerate(chunk):
+                first = len(row) - 1
+                logits = self.gpt.text_logits(states[place, first : first + len(ids)]).float()
+                chosen = torch.tensor(list(ids), device=self.device)[:, None]
+                sums.append(float(logits.log_softmax(-1).gather(1, chosen).sum()))
+        return sums
+
+    def read(self, media: Sequence[Media | None], *, start: float = 0.0) -> list[Medium | None]:
+        """Media -> what the GPT reads; one that occurs several times is encoded once.
+
+        Args:
+            media: pictures and clips; None stays None.
+            start: where in a clip's file to begin, in seconds.
+        """
+        unique = {_key(medium): medium for medium in media if medium is not None}
+        known: dict[Any, Medium] = {}
+        for chunk in chunks(list(unique.items())):
+            by_length: dict[int, list[tuple[Any, np.ndarray]]] = {}
+            for key, medium in chunk:
+                frames = self.frames(medium, start=start)
+                by_length.setdefault(len(frames), []).append((key, frames))
+            for length, items in by_length.items():
+                seconds = (length - 1) / self.bundle.info.fps
+                times = None if length == 1 else (start, start + seconds)
+                for (key, _), maps in zip(items, self.look([frames for _, frames in items]), strict=True):
+                    known[key] = Medium(maps, times)
+        return [None if medium is None else known[_key(medium)] for medium in media]
+
+    def frames(self, medium: Media, *, start: float = 0.0) -> np.ndarray:
+        """A medium as uint8 (F, size, size, 3): 1 frame for a picture, 1 + 4k for a clip.
+
+        Files of clips give one window from `start` on; arrays are taken to be at the model's frame rate.
+        """
+        info = self.bundle.info
+        if isinstance(medium, Image.Image):
+            return image.fit(np.asarray(image.to_rgb(medium)), info.size)[None]
+        if isinstance(medium, np.ndarray):
+            return self._array_frames(medium)
+        if not is_clip(medium):
+            return image.fit(image.read(medium, limits=LOCAL, at_least=info.size), info.size)[None]
+        clip = video.read(medium, fps=info.fps, frames=info.frames, start=start, size=info.size, limits=LOCAL)
+        return still_to(clip.frames, info.frames)
+
+    def _array_frames(self, array: np.ndarray) -> np.ndarray:
+        info = self.bundle.info
+        if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[-1] != 3 or 0 in array.shape:
+            raise ValueError(f"a medium is uint8 (Y, X, 3) or (F, Y, X, 3), not {array.dtype} {array.shape}")
+        if array.ndim == 3:
+            return image.fit(array, info.size)[None]
+        if len(array) > info.frames:
+            raise ValueError(
+                f"a clip of {len(array)} frames is longer than the {info.frames} that {info.name} reads at "
+                f"{info.fps:g} a second: give a part of it, or a file to watch()"
+            )
+        fitted = np.stack([image.fit(frame, info.size) for frame in array])
+        span = info.visual.span
+        return fitted if len(fitted) == 1 else still_to(fitted, 1 + -(-(len(fitted) - 1) // span) * span)
+
+
+def still_to(frames: np.ndarray, count: int) -> np.ndarray:
+    """Repeat the last of the frames (F, ...) until there are `count`, as training does at a clip's end."""
+    return np.concatenate([frames, np.repeat(frames[-1:], max(0, count - len(frames)), 0)])
+
+
+def extended(row: Row, ids: Sequence[int]) -> Row:
+    """A row with text ids behind it."""
+    count = len(ids)
+    places = np.arange(row.next_position, row.next_position + count)
+
+    def more(array: np.ndarray) -> np.ndarray:
+        return np.concatenate([array, np.zeros((count, *array.shape[1:]), array.dtype)])
+
+    return Row(
+        np.concatenate([row.ids, np.array(ids, np.int64)]),
+        more(row.values),
+        more(row.codes),
+        np.concatenate([row.positions, np.stack([places] * 3, 1)]),
+        more(row.weights),
+        row.next_position + count,
+    )
+
+
+def ended(ids: Sequence[int]) -> list[int]:
+    """Ids of a whole answer, with the END that closes it."""
+    return [*ids, int(Special.END)]
+
+
+def is_clip(path: Path | str) -> bool:
+    """Whether a file is a clip rather than a picture: by suffix, or by content where the suffix says nothing."""
+    suffix = Path(path).suffix.lower()
+    if suffix in video.SUFFIXES:
+        return True
+    if suffix in image.SUFFIXES:
+        return suffix in video.ANIMATED and image.is_animated(path)
+    LOCAL.check_file(path, "clip")
+    for look, found in ((image.size_of, False), (video.probe, True)):
+        try:
+            look(path, limits=LOCAL)  # type: ignore[operator]
+            return found
+        except MediaError:
+            pass
+    kinds = ", ".join(suffix.lstrip(".") for suffix in (*image.SUFFIXES, *video.SUFFIXES))
+    raise MediaError(path, "is neither a picture nor a clip", f"known kinds: {kinds}")
+
+
+def chunks(items: Sequence[Item], size: int = BATCH) -> Iterator[Sequence[Item]]:
+    """Parts of up to `size` items, in order."""
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def counter(progress: Callable[[int, int], None] | None, part: int, parts: int) -> Callable[[int, int], None] | None:
+    """Progress of part number `part` of `parts` equal ones, told as progress of the whole."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(part * total + done, parts * total)
+
+
+def _key(medium: Media) -> Any:
+    return str(medium) if isinstance(medium, str | Path) else id(medium)
