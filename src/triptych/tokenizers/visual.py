@@ -67,11 +67,8 @@ class VisualTokenizer(nn.Module):
             return [Residual(width) for _ in range(config.blocks)]
 
         self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(4),
-            nn.Conv2d(48, fine, 3, padding=1),
-            Residual(fine),
-            nn.PixelUnshuffle(2),
-            nn.Conv2d(4 * fine, middle, 1),
+            nn.PixelUnshuffle(8),  # no convolution at full size: on a CPU it would cost more than all the rest
+            nn.Conv2d(192, middle, 1),
             *blocks(middle),
             nn.PixelUnshuffle(2),
             nn.Conv2d(4 * middle, coarse, 1),
@@ -90,7 +87,6 @@ class VisualTokenizer(nn.Module):
             *blocks(middle),
             nn.Conv2d(middle, 4 * fine, 1),
             nn.PixelShuffle(2),
-            Residual(fine),
             nn.LeakyReLU(0.2),
             nn.Conv2d(fine, 48, 3, padding=1),
             nn.PixelShuffle(4),

@@ -96,11 +96,12 @@ def load_features(device: torch.device | str = "cpu") -> MobileNetV2:
 def perceptual_loss(network: MobileNetV2, one: Tensor, two: Tensor) -> Tensor:
     """Mean squared distance of unit-length features at each place, summed over layers (after LPIPS, 1801.03924).
 
-    one, two: (B, 3, Y, X) in [-1, 1].
+    one: (B, 3, Y, X) in [-1, 1], drawn, gets the gradient. two: the same shape, the truth.
     """
-    both = network.taps(torch.cat([one, two]))
     loss = one.new_zeros(())
-    for features in both:
-        a, b = F.normalize(features.float(), dim=1, eps=1e-4).chunk(2)
+    with torch.no_grad():
+        targets = network.taps(two)
+    for features, target in zip(network.taps(one), targets, strict=True):
+        a, b = (F.normalize(f.float(), dim=1, eps=1e-4) for f in (features, target))
         loss = loss + (a - b).square().sum(1).mean()
-    return loss / len(both)
+    return loss / len(targets)
