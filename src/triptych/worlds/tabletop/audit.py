@@ -168,7 +168,7 @@ def _plain_zh(text: str) -> str:
 
 def _check_counts(text: str, objects: list[Row]) -> Iterator[str]:
     """A caption of a picture counts as many nouns as there are objects (its first sentence, where it lists)."""
-    first = re.split(r"\.\s", text)[0]
+    first = re.split(r"\.\s", text)[0].removeprefix("a picture of ").removeprefix("A picture of ")
     count = 0
     for words in re.finditer(
         r"\b(an?|two|three|four|five|six|seven) ((?:[a-z]+ )*?)(" + "|".join(SHAPES[3]) + r")s?\b", first
