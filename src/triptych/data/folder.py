@@ -61,8 +61,8 @@ def scan(folder: Path | str, report: Report = lambda finding: None) -> Iterator[
     Raises:
         DataError: `folder` is not a folder.
     """
-    root = Path(folder)
-    if not root.is_dir():
+    root = os.fspath(folder)  # strings, since pathlib interns every name it sees
+    if not os.path.isdir(root):
         raise DataError(f"{folder}: is not a folder; name the folder that holds your pictures and clips")
     with tempfile.TemporaryDirectory(prefix="triptych-") as temporary:
         index = sqlite3.connect(os.path.join(temporary, "index.sqlite"))
@@ -81,13 +81,13 @@ def scan(folder: Path | str, report: Report = lambda finding: None) -> Iterator[
             index.close()
 
 
-def _walk(root: Path, index: sqlite3.Connection, report: Report) -> None:
+def _walk(root: str, index: sqlite3.Connection, report: Report) -> None:
     """Index every media file and every line of metadata."""
     folders = [""]
     while folders:
         here = folders.pop()
         try:
-            entries = os.scandir(root / here)
+            entries = os.scandir(os.path.join(root, here))
         except OSError as error:
             report(
                 Finding(here, "unreadable folder", (error.strerror or "can't be listed").lower(), "allow reading it")
@@ -112,14 +112,14 @@ def _walk(root: Path, index: sqlite3.Connection, report: Report) -> None:
                     index.execute("INSERT OR IGNORE INTO files VALUES (?)", (path,))
 
 
-def _index_metadata(root: Path, path: str, index: sqlite3.Connection, report: Report) -> None:
+def _index_metadata(root: str, path: str, index: sqlite3.Connection, report: Report) -> None:
     """Index the lines of one metadata.jsonl by the file they name."""
 
     def bad(number: int, detail: str, remedy: str = "mend the line") -> None:
         report(Finding(f"{path}:{number}", "bad metadata", detail, remedy))
 
     try:
-        with open(root / path, encoding="utf-8-sig", errors="replace") as file:
+        with open(os.path.join(root, path), encoding="utf-8-sig", errors="replace") as file:
             number = 0
             while line := file.readline(LONGEST_LINE + 1):
                 number += 1
@@ -135,8 +135,11 @@ def _index_metadata(root: Path, path: str, index: sqlite3.Connection, report: Re
                 except (ValueError, RecursionError):
                     bad(number, "is not JSON", "write one JSON object a line")
                     continue
+                if "\\u" in line and not _is_utf8(json.dumps(value, ensure_ascii=False)):
+                    bad(number, "holds half a character", "write the text as UTF-8")
+                    continue
                 name = value.get("file_name") if isinstance(value, dict) else None
-                if not isinstance(name, str) or not name or "\0" in name or not _is_utf8(name):
+                if not isinstance(name, str) or not name or "\0" in name:
                     bad(number, "names no file", 'add "file_name", relative to metadata.jsonl')
                     continue
                 target = posixpath.normpath(posixpath.join(posixpath.dirname(path), name.replace("\\", "/")))
@@ -157,7 +160,7 @@ def _report_missing(index: sqlite3.Connection, report: Report) -> None:
         report(Finding(f"{source}:{number}", "bad metadata", f"{_short(path)} is no picture or clip here", remedy))
 
 
-def _record(root: Path, path: str, index: sqlite3.Connection, report: Report) -> Record:
+def _record(root: str, path: str, index: sqlite3.Connection, report: Report) -> Record:
     record = Record(file=path, kind=_kind(root, path))
     rows = "SELECT source, number, line FROM lines WHERE path = ? ORDER BY source, number"
     for source, number, line in index.execute(rows, (path,)):
@@ -169,23 +172,23 @@ def _record(root: Path, path: str, index: sqlite3.Connection, report: Report) ->
     return record
 
 
-def _kind(root: Path, path: str) -> Any:
+def _kind(root: str, path: str) -> Any:
     suffix = posixpath.splitext(path)[1].lower()
     if suffix in video.ANIMATED:
         try:
-            return "clip" if image.is_animated(root / path) else "picture"
+            return "clip" if image.is_animated(os.path.join(root, path)) else "picture"
         except MediaError:
             return "picture"  # cleaning will say what is wrong with it
     return "clip" if suffix in CLIPS else "picture"
 
 
-def _sidecar(root: Path, path: str, report: Report) -> list[Text]:
+def _sidecar(root: str, path: str, report: Report) -> list[Text]:
     """Each line of the .txt file of the same stem that is not empty."""
     beside = posixpath.splitext(path)[0] + ".txt"
-    if not os.path.isfile(root / beside):
+    if not os.path.isfile(os.path.join(root, beside)):
         return []
     try:
-        with open(root / beside, encoding="utf-8-sig", errors="replace") as file:
+        with open(os.path.join(root, beside), encoding="utf-8-sig", errors="replace") as file:
             content = file.read(LONGEST_LINE)
     except OSError as error:
         report(Finding(beside, "bad metadata", (error.strerror or "can't be read").lower(), "allow reading it"))
@@ -214,7 +217,7 @@ def _add(record: Record, value: dict[str, Any], where: str, report: Report) -> N
     label = value.get("label")
     if isinstance(label, int) and not isinstance(label, bool):
         label = str(label)
-    if isinstance(label, str) and _is_utf8(label):
+    if isinstance(label, str):
         if label.strip():
             record.label = record.label or label.strip()
         else:
@@ -236,7 +239,9 @@ def _add(record: Record, value: dict[str, Any], where: str, report: Report) -> N
             bad("events", '[{"start": 0.0, "end": 1.5, "text": "..."}] with start before end, in seconds')
     if value.get("sequence") is not None:
         try:
-            record.sequence = Place.model_validate(value["sequence"])
+            place = Place.model_validate(value["sequence"])
+            # Two folders may both have a "scene-1": an id is local to its metadata.jsonl.
+            record.sequence = Place(id=posixpath.join(posixpath.dirname(where), place.id), index=place.index)
         except ValidationError:
             bad("sequence", '{"id": "...", "index": 0}')
 

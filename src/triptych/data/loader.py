@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from triptych.config import GPTConfig
-from triptych.data.records import Question, Record
+from triptych.data.records import Question, Record, Text
 from triptych.data.shards import Shards
 from triptych.errors import ConfigError
 from triptych.sequence import spell, vocab
@@ -26,7 +26,7 @@ from triptych.tokenizers.text import TextTokenizer
 MEDIA = {"draw": "picture", "read": "picture", "view": "sequence", "watch": "clip", "predict": "clip", "film": "clip"}
 DEFAULT_MIX = {"draw": 3.0, "read": 2.0, "view": 1.0, "watch": 2.0, "predict": 0.5, "film": 0.5}
 TEXT = 256  # positions kept free for the text of a row with many pictures
-QUESTIONS = 6  # questions after one medium in training
+CAPTIONS, QUESTIONS = 2, 6  # at most so many after one medium in training
 LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
 WHAT = {"en": "What is this?", "zh": "这是什么？"}
 
@@ -129,10 +129,13 @@ class Rows:
     def _talk(self, builder: Builder, record: Record, rng: np.random.Generator) -> Builder:
         """A caption and some questions about a medium, in any order: one reading serves them all."""
         parts: list[Callable[[], Builder]] = []
-        if record.texts:
-            text = record.texts[rng.integers(len(record.texts))]
+        texts = record.texts + timelines(record)
+        for choice in rng.permutation(len(texts))[:CAPTIONS]:
+            text = texts[choice]
             parts.append(
-                lambda: spell.answer(spell.caption_prompt(builder, self.encode(text.lang)), self.encode(text.text))
+                lambda text=text: spell.answer(  # type: ignore[misc]
+                    spell.caption_prompt(builder, self.encode(text.lang)), self.encode(text.text)
+                )
             )
         questions = [q for q in record.qa if q.answer]
         if record.label is not None:
@@ -156,6 +159,19 @@ class Rows:
         for choice in rng.permutation(len(parts)):
             parts[choice]()
         return builder
+
+
+def timelines(record: Record) -> list[Text]:
+    """Descriptions with times, one a language, of a record that has events but no such text."""
+    if any(text.text.startswith("[") for text in record.texts):
+        return []
+    out = []
+    for lang in dict.fromkeys(event.lang for event in record.events):
+        unit, pause = ("秒", "；") if lang == "zh" else ("s", "; ")
+        events = sorted((event for event in record.events if event.lang == lang), key=lambda event: event.start)
+        told = pause.join(f"[{spell.time_text(event.start)}{unit}] {event.text}" for event in events)
+        out.append(Text(text=told, lang=lang))
+    return out
 
 
 class Batches(Dataset[list[dict[str, Tensor]]]):

@@ -15,7 +15,7 @@ class PrepareConfig(BaseModel):
     )
     fps: float = Field(8.0, gt=0, le=120, description="frames a second taken from a clip")
     frames: int = Field(17, ge=2, description="frames of one window of a clip")
-    min_side: int = Field(32, ge=1, description="a picture or clip with a shorter side is too small, in pixels")
+    min_side: int = Field(16, ge=1, description="a picture or clip with a shorter side is too small, in pixels")
     near_duplicate_levels: int = Field(
         10, ge=0, le=255, description="two files look alike if no cell of their 16x16 thumbnails differs by more levels"
     )
