@@ -172,9 +172,9 @@ class Triptych:
         return out if pixels.ndim == 4 else out[0]
 
     def _check_language(self, language: str) -> None:
-        known = self.info.made.get("languages") or ["en", "zh"]
+        known = self.info.made.get("languages") or ["en", "zh", ""]
         if language not in known:
-            raise ConfigError(f"language {language!r}: {self.info.name} writes {', '.join(known)}")
+            raise ConfigError(f"language {language!r}: {self.info.name} writes {', '.join(filter(None, known))}")
 
 
 def _device(name: str) -> str:

@@ -1,0 +1,109 @@
+"""What commands print: results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Json = Annotated[bool, Parameter(name="--json", negative=())]
+Model = Annotated[str, Parameter(name=["--model", "-m"])]
+Device = Annotated[str, Parameter(name="--device")]
+
+
+def document(value: object) -> None:
+    """Print one JSON document."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def note(text: str) -> None:
+    """Tell something that is not the result."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, where a person sees it; gives the function to call with (done, all)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def file_names(out: Path | None, text: str, count: int) -> list[Path]:
+    """Where to write `count` pictures of a text.
+
+    `out` names the file, or the folder for it; without a name, it is made of the text and takes no other file's place.
+    With several pictures, -1, -2 and so on are added.
+    """
+    folder = out if out is not None and out.is_dir() else Path()
+    if out is not None and folder is not out:
+        return _numbered(out, count)
+    stem = slug(text) or "picture"
+    base, again = folder / f"{stem}.png", 1
+    while any(path.exists() for path in _numbered(base, count)):
+        again += 1
+        base = folder / f"{stem}-{again}.png"
+    return _numbered(base, count)
+
+
+def check_writable(path: Path) -> None:
+    """Raise MediaError before any work if a picture can't be written under this name."""
+    from triptych.errors import MediaError
+    from triptych.media.image import WRITABLE
+
+    if path.suffix.lower() not in WRITABLE:
+        kind = path.suffix or "a file without suffix"
+        raise MediaError(path, f"can't write pictures as {kind}", f"use one of {', '.join(WRITABLE)}")
+
+
+def slug(text: str, most: int = 60) -> str:
+    """A file's stem from a text: letters and digits of any script, joined by hyphens.
+
+    >>> slug("A red ball, left of a blue cube!"), slug("一个红色的球")
+    ('a-red-ball-left-of-a-blue-cube', '一个红色的球')
+    """
+    words = re.findall(r"[^\W_]+", text.lower())
+    stem = ""
+    for word in words:
+        longer = f"{stem}-{word}" if stem else word[:most]
+        if len(longer.encode()) > 3 * most or len(longer) > most:
+            break
+        stem = longer
+    return stem
+
+
+def _numbered(path: Path, count: int) -> list[Path]:
+    if count == 1:
+        return [path]
+    return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
+
+
+def split_choices(text: str | None) -> list[str] | None:
+    """Choices written with commas, Chinese ones too."""
+    if text is None:
+        return None
+    return [choice.strip() for choice in re.split(r"[,，]", text) if choice.strip()]
+
+
+def size_text(count: float) -> str:
+    """Bytes for people.
+
+    >>> size_text(2_500_000)
+    '2.5 MB'
+    """
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
