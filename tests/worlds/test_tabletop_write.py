@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,36 @@ def test_a_sheet_shows_samples(world: Path, tmp_path: Path) -> None:
     contact_sheet(world, tmp_path / "sheet.png", n=6)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size[1] > 6 * SIZE
+
+
+def _job(out: Path, first: int) -> write.Job:
+    return write.Job(str(out), "images", first, first + 1, 0, "train", 1, SIZE, True)
+
+
+def _fails_once_or_always(jobs: list[write.Job], pipe: object) -> None:
+    """Stands in for the worker: the second job kills its process, once (seed 0) or every time."""
+    for job in jobs:
+        mark = Path(job.out) / f"tried-{job.first}"
+        if job.first == 1 and (job.level == 3 or not mark.exists()):
+            mark.touch()
+            os._exit(7)
+        pipe.send(job)  # type: ignore[attr-defined]
+    pipe.send("end")  # type: ignore[attr-defined]
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "make_chunks", _fails_once_or_always)
+    jobs = [_job(tmp_path, i) for i in range(5)]
+    assert sorted(j.first for j in write._pool(jobs, 2)) == [0, 1, 2, 3, 4]
+
+
+def test_a_chunk_that_always_fails_ends_the_batch_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "make_chunks", _fails_once_or_always)
+    jobs = [replace(_job(tmp_path, i), level=3) for i in range(3)]
+    with pytest.raises(RuntimeError, match="images-0000001-0000002 failed three times: the process died"):
+        list(write._pool(jobs, 1))
 
 
 @pytest.mark.parametrize(

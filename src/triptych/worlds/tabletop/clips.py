@@ -34,7 +34,8 @@ from triptych.worlds.tabletop.scene import Scene, generator
 from triptych.worlds.tabletop.staging import plan_story, sample_story
 from triptych.worlds.tabletop.stills import look, unseen
 
-ATTEMPTS = 400
+ATTEMPTS = 1000
+PATIENCE = 400  # attempts after which a plain collision takes the place of the planned story
 ARM_EVERY, ARM_PLACE = 5, 2  # every fifth clip shows the arm; never one that a twin is made of
 TWIN_EVERY = 5  # in validation and test every fifth clip is an impossible twin of the one before it
 
@@ -69,6 +70,8 @@ def story_clip(seed: int, split: str, level: int, index: int, size: int, skip: i
     """
     story, count, unseen_pair = plan_story(generator(seed, split, level, "clip", index, 9999), level, split)
     for attempt in range(skip, ATTEMPTS):
+        if attempt == PATIENCE:
+            story, count = "collide", 2
         rng = generator(seed, split, level, "clip", index, attempt)
         scene = sample_story(rng, level, story, count, unseen_pair, size)
         if scene is None:

@@ -136,7 +136,7 @@ def _collide(rng: np.random.Generator, looks: list[Thing], table: Scene) -> list
     time = float(rng.uniform(0.35, 1.0))
     off = float(rng.normal(0, 0.25)) * target.radius
     mover = _toward(looks[0], target, _heading(table, rng), run, time, off)
-    return mover and [mover, target]
+    return [mover, target] if mover else None
 
 
 def _chain(rng: np.random.Generator, looks: list[Thing], table: Scene) -> list[Thing] | None:
@@ -148,7 +148,7 @@ def _chain(rng: np.random.Generator, looks: list[Thing], table: Scene) -> list[T
     gap = float(rng.uniform(0.2, 0.7)) + between.radius + second[1].radius
     last = second[1].moved(between.position[0] + gap * c, between.position[1] + gap * s)
     mover = _toward(looks[0], between, heading, float(rng.uniform(0.5, 1.3)), float(rng.uniform(0.25, 0.6)))
-    return mover and [mover, between, last]
+    return [mover, between, last] if mover else None
 
 
 def _late(rng: np.random.Generator, looks: list[Thing], table: Scene) -> list[Thing] | None:
@@ -160,7 +160,7 @@ def _late(rng: np.random.Generator, looks: list[Thing], table: Scene) -> list[Th
     miss = rng.random() < 0.25
     off = float(rng.choice([-1, 1])) * (1.25 * (target.radius + looks[0].radius)) if miss else 0.0
     mover = _toward(looks[0], target, _heading(table, rng), float(rng.uniform(1.3, 2.4)), time, off)
-    return mover and [mover, target]
+    return [mover, target] if mover else None
 
 
 def _drop(rng: np.random.Generator, looks: list[Thing], table: Scene) -> list[Thing] | None:
@@ -180,14 +180,14 @@ def _pass(rng: np.random.Generator, looks: list[Thing], table: Scene) -> list[Th
     off = float(rng.choice([-1, 1])) * (1.2 * (target.radius + looks[0].radius) + 0.1)
     run = float(rng.uniform(0.6, 2.1))
     mover = _toward(looks[0], target, _heading(table, rng), run, float(rng.uniform(0.5, 1.1)), off)
-    return mover and [mover, target]
+    return [mover, target] if mover else None
 
 
 def _exit(rng: np.random.Generator, looks: list[Thing], table: Scene) -> list[Thing] | None:
     heading = _heading(table, rng, 40)
     start = rng.uniform(-0.5, 0.5, 2)
     mover = _send(looks[0], (float(start[0]), float(start[1])), heading, 2.4, float(rng.uniform(0.8, 1.3)))
-    return mover and [mover]
+    return [mover] if mover else None
 
 
 def _hide(rng: np.random.Generator, looks: list[Thing], table: Scene) -> list[Thing] | None:
@@ -202,7 +202,7 @@ def _hide(rng: np.random.Generator, looks: list[Thing], table: Scene) -> list[Th
     x = cover.position[0] + back * math.cos(away) - run * math.cos(heading)
     y = cover.position[1] + back * math.sin(away) - run * math.sin(heading)
     mover = _send(looks[0], (x, y), heading, run, float(rng.uniform(0.6, 1.0)))
-    return mover and [mover, cover]
+    return [mover, cover] if mover else None
 
 
 def _static(rng: np.random.Generator, looks: list[Thing], table: Scene) -> list[Thing] | None:

@@ -40,6 +40,8 @@ def still_scene(seed: int, split: str, level: int, number: int, size: int, skip:
     views = VIEWS if number % (SINGLES + 1) == SINGLES else 1
     count, unseen_pair = plan_still(generator(seed, split, level, "picture", number, 9999), level, split)
     for attempt in range(skip, ATTEMPTS):
+        if attempt == ATTEMPTS // 2:
+            count = 1  # a crowd that fits nowhere gives way to one object
         rng = generator(seed, split, level, "picture", number, attempt)
         scene = sample_still(rng, level, count, unseen_pair, views, size)
         if scene is not None:

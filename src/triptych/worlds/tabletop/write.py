@@ -6,10 +6,9 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Literal
 
@@ -135,7 +134,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         write_json(path, settings)
 
 
-def _bar(total: int, show: bool) -> Any:
+def _bar(total: int, show: bool) -> tuple[Any, Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -144,40 +143,72 @@ def _bar(total: int, show: bool) -> Any:
 
 
 def _run(jobs: list[Job], workers: int, progress: bool) -> None:
-    """Run all jobs; a worker that dies is replaced and its chunk tried again, three times at most."""
+    """Run all jobs in worker processes, showing how many files are done."""
     bar, task = _bar(sum(job.last - job.first for job in jobs), progress)
-    tries = {job: 0 for job in jobs}
     # Clips take longest, so they start first and the cores end together.
     waiting = sorted(jobs, key=lambda job: (job.medium != "clips", job.first))
     with bar:
-        while waiting:
-            before = len(waiting)
-            try:
-                for done in _pool(waiting, min(workers, len(waiting))):
-                    waiting.remove(done)
-                    bar.advance(task, done.last - done.first)
-            except BrokenProcessPool:
-                # Any of the chunks under way may be the culprit; without progress the next ones are counted.
-                for job in waiting[:workers]:
-                    tries[job] += before == len(waiting)
-                    if tries[job] > 3:
-                        raise RuntimeError(f"the process making {job.part.stem} keeps dying") from None
+        for done in _pool(waiting, min(workers, len(waiting))):
+            bar.advance(task, done.last - done.first)
 
 
 def _pool(jobs: list[Job], workers: int) -> Iterator[Job]:
-    """Yield jobs as they are done by fresh processes."""
-    os.environ.setdefault("LP_NUM_THREADS", "1")
-    queue = list(jobs)
-    with ProcessPoolExecutor(workers, get_context("spawn"), max_tasks_per_child=RECYCLE) as pool:
-        running: dict[Future[None], Job] = {}
+    """Yield jobs as they are done, by processes that each live for a batch of jobs.
+
+    A plain pool hangs or ends when the driver kills one of its processes; here the batch's remaining jobs go to a
+    fresh process, up to three times each.
+
+    Raises: RuntimeError with the worker's words when a job keeps failing.
+    """
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # inherited: processes, not threads, share the cores
+    context = get_context("spawn")
+    queue, tries = list(jobs), dict.fromkeys(jobs, 0)
+    running: dict[Any, tuple[Any, list[Job]]] = {}
+    try:
         while queue or running:
-            while queue and len(running) < 2 * workers:
-                job = queue.pop(0)
-                running[pool.submit(make_chunk, job)] = job
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                job = running.pop(future)
-                future.result()
-                yield job
+            while queue and len(running) < workers:
+                share = max(1, min(RECYCLE, -(-len(queue) // workers)))
+                batch, queue = queue[:share], queue[share:]
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(target=make_chunks, args=(batch, theirs), daemon=True)
+                process.start()
+                theirs.close()
+                running[ours] = (process, batch)
+            ready: list[Any] = list(wait(list(running)))
+            for pipe in ready:
+                process, batch = running[pipe]
+                try:
+                    message = pipe.recv()
+                except EOFError:
+                    message = "the process died"
+                if isinstance(message, Job):
+                    batch.remove(message)
+                    yield message
+                    continue
+                del running[pipe]
+                pipe.close()
+                process.join()
+                for job in batch[:1]:  # they are made in order, so the first of the rest is the one that failed
+                    tries[job] += 1
+                    if tries[job] >= 3:
+                        raise RuntimeError(f"making {job.part.stem} failed three times: {message}")
+                queue = batch + queue
+    finally:
+        for process, _ in running.values():
+            process.terminate()
+
+
+def make_chunks(jobs: list[Job], pipe: Any) -> None:
+    """In a worker: make chunks one after another, sending each when done, then "end" or what went wrong."""
+    try:
+        for job in jobs:
+            make_chunk(job)
+            pipe.send(job)
+        pipe.send("end")
+    except Exception as error:
+        import traceback
+
+        pipe.send(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
 
 
 def make_chunk(job: Job) -> None:
