@@ -66,12 +66,13 @@ def clean(
         raise DataError(f"{folder}: is not a folder; name the folder that holds your pictures and clips")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with closing(_store(out / "clean.sqlite")) as store:
+        pool = Workers(settings.workers, int(settings.memory * 2**30))
+        with closing(_store(out / "clean.sqlite")) as store, pool as workers:
             _collect(root, store)
-            examined = _examine_all(root, store, settings, progress)
+            examined = _examine_all(root, store, workers, settings, progress)
             _compare(store, settings)
             write_atomically(out / "manifest.jsonl", lambda path: _write_manifest(path, store))
-            counts = report.write(root, out, store, settings, time.monotonic() - started)
+            counts = report.write(root, out, store, workers, settings, time.monotonic() - started)
     except sqlite3.Error as error:
         raise DataError(f"{out / 'clean.sqlite'}: {error}; remove the file and run again") from None
     except OSError as error:
@@ -155,7 +156,7 @@ def _collect(root: Path, store: sqlite3.Connection) -> None:
 
     for record in scan(root, note):
         try:
-            status = os.stat(root / record.file)
+            status = os.stat(os.path.join(root, record.file))
             size, mtime = status.st_size, status.st_mtime_ns
         except OSError:
             size, mtime = -1, -1
@@ -165,39 +166,36 @@ def _collect(root: Path, store: sqlite3.Connection) -> None:
     store.commit()
 
 
-def _examine_all(root: Path, store: sqlite3.Connection, settings: PrepareConfig, progress: bool) -> int:
-    """Examine the files that are new or have changed; results are safe every second."""
+def _examine_all(
+    root: Path, store: sqlite3.Connection, workers: Workers, settings: PrepareConfig, progress: bool
+) -> int:
+    """Examine the files that are new or have changed; what is found is safe a moment later."""
     changed = (
         "FROM records LEFT JOIN results USING (path) WHERE results.path IS NULL OR results.size != records.size"
         " OR results.mtime != records.mtime OR results.kind != records.kind OR records.size < 0"
     )
     total = store.execute(f"SELECT count(*) {changed}").fetchone()[0]
-    if not total:
-        return 0
-    rows = _batches(store, f"SELECT records.path, records.kind, records.size, records.mtime {changed}")
+    results: Any = workers.map(
+        examine,
+        _batches(store, f"SELECT records.path, records.kind, records.size, records.mtime {changed}"),
+        lambda row: (row[0], [os.path.join(root, row[0]), row[1]], settings.timeout + max(row[2], 0) / 20e6),
+        ahead=8,
+    )
+    if progress and total:
+        results = track(results, "Examining files", total, console=Console(stderr=True), transient=True)
     committed = time.monotonic()
-    with Workers(min(settings.workers, total) or 0, int(settings.memory * 2**30)) as workers:
-        results: Any = workers.map(
-            examine,
-            rows,
-            lambda row: (row[0], [str(root / row[0]), row[1]], settings.timeout + max(row[2], 0) / 20e6),
-            ahead=8,
-        )
-        if progress:
-            results = track(results, "Examining files", total, console=Console(stderr=True), transient=True)
-        for (path, kind, size, mtime), found in results:
-            if isinstance(found, MediaError):  # a worker's trouble, which another run may not have
-                found, mtime = {"error": [found.reason, found.remedy]}, -1
-            error, remedy = found.get("error", (None, None))
-            columns = (found.get(key) for key in ("sha256", "width", "height", "duration", "flat"))
-            signature = bytes.fromhex(found.get("signature", ""))
-            row = (path, size, mtime, kind, error, remedy, *columns, signature)
-            store.execute(f"INSERT OR REPLACE INTO results VALUES ({', '.join('?' * len(row))})", row)
-            if time.monotonic() > committed + 1:
-                store.commit()
-                committed = time.monotonic()
+    for (path, kind, size, mtime), found in results:
+        if isinstance(found, MediaError):  # a worker's trouble, which another run may not have
+            found, mtime = {"error": [found.reason, found.remedy]}, -1
+        error, remedy = found.get("error", (None, None))
+        columns = (found.get(key) for key in ("sha256", "width", "height", "duration", "flat"))
+        row = (path, size, mtime, kind, error, remedy, *columns, bytes.fromhex(found.get("signature", "")))
+        store.execute(f"INSERT OR REPLACE INTO results VALUES ({', '.join('?' * len(row))})", row)
+        if time.monotonic() > committed + 0.25:
+            store.commit()
+            committed = time.monotonic()
     store.commit()
-    return total
+    return int(total)
 
 
 def _batches(store: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
@@ -229,7 +227,7 @@ def _compare(store: sqlite3.Connection, settings: PrepareConfig) -> None:
     ):
         if error is not None:
             problem = "truncated" if error == image.TRUNCATED else "unreadable"
-            _note(store, Finding(path, problem, error, remedy))
+            _note(store, Finding(path, problem, error, remedy or "replace or remove it"))
             _leave_out(store, path)
             continue
         keep = True

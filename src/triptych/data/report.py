@@ -54,7 +54,9 @@ def dropped(settings: PrepareConfig) -> set[str]:
     return {"unreadable", "truncated"} | {kind for kind, drop in choices.items() if drop}
 
 
-def write(root: Path, out: Path, store: sqlite3.Connection, settings: PrepareConfig, seconds: float) -> dict[str, Any]:
+def write(
+    root: Path, out: Path, store: sqlite3.Connection, workers: Workers, settings: PrepareConfig, seconds: float
+) -> dict[str, Any]:
     """Write report.json and report.html to `out`; return the counts: files, kept, pictures, clips, findings."""
     one = "SELECT count(*) FROM records WHERE kept AND kind LIKE ?"
     pictures, clips = (store.execute(one, (kind,)).fetchone()[0] for kind in ("picture", "clip"))
@@ -67,7 +69,7 @@ def write(root: Path, out: Path, store: sqlite3.Connection, settings: PrepareCon
         "findings": {kind: by_kind[kind] for kind in KINDS if kind in by_kind},
     }
     write_atomically(out / "report.json", lambda path: _write_json(path, root, store, settings, counts))
-    page = _page(root, store, settings, counts, seconds)
+    page = _page(root, store, workers, settings, counts, seconds)
     write_atomically(out / "report.html", lambda path: path.write_text(page, encoding="utf-8") and None)
     return counts
 
@@ -103,7 +105,12 @@ def _write_findings(file: TextIO, store: sqlite3.Connection) -> None:
 
 
 def _page(
-    root: Path, store: sqlite3.Connection, settings: PrepareConfig, counts: dict[str, Any], seconds: float
+    root: Path,
+    store: sqlite3.Connection,
+    workers: Workers,
+    settings: PrepareConfig,
+    counts: dict[str, Any],
+    seconds: float,
 ) -> str:
     query = "SELECT file, detail, remedy, other FROM findings WHERE kind = ? ORDER BY file, rowid LIMIT ?"
     found = {kind: store.execute(query, (kind, _ROWS)).fetchall() for kind in counts["findings"]}
@@ -114,7 +121,7 @@ def _page(
         (max(1, kept // _SAMPLE), _SAMPLE),
     )
     records = [Record.model_validate_json(text) for (text,) in sample]
-    pictures = _thumbnails(root, store, settings, records, found)
+    pictures = _thumbnails(root, store, workers, settings, records, found)
     facts, languages = _facts(store, counts)
     template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
     return template.substitute(
@@ -131,6 +138,7 @@ def _page(
 def _thumbnails(
     root: Path,
     store: sqlite3.Connection,
+    workers: Workers,
     settings: PrepareConfig,
     records: list[Record],
     found: dict[str, list[tuple[str, str, str, str]]],
@@ -147,11 +155,8 @@ def _thumbnails(
         row = store.execute("SELECT kind FROM results WHERE path = ? AND error IS NULL", (name,)).fetchone()
         if row:
             kinds[name] = row[0]
-    if not kinds:
-        return {}
-    with Workers(min(settings.workers or 4, 4), int(settings.memory * 2**30)) as workers:
-        drawn = workers.map(thumbnail, kinds, lambda name: (name, [str(root / name), kinds[name]], settings.timeout))
-        return {name: picture for name, picture in drawn if isinstance(picture, str)}
+    drawn = workers.map(thumbnail, kinds, lambda name: (name, [str(root / name), kinds[name]], settings.timeout))
+    return {name: picture for name, picture in drawn if isinstance(picture, str)}
 
 
 def _facts(store: sqlite3.Connection, counts: dict[str, Any]) -> tuple[list[tuple[str, str]], str]:

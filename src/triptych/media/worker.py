@@ -25,6 +25,7 @@ from triptych.errors import MediaError
 
 Item = TypeVar("Item")
 _HEAD = struct.Struct("<I")
+_STARTING = 300.0  # seconds a process may take to import what it runs
 
 
 class Workers:
@@ -106,6 +107,7 @@ class _Dead:
 
 class _Process:
     def __init__(self, memory: int) -> None:
+        self.loaded = False
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "OPENBLAS_NUM_THREADS": "1",
@@ -121,6 +123,14 @@ class _Process:
         )
 
     def call(self, name: str, path: str, arguments: list[Any], seconds: float) -> Any:
+        if not self.loaded:  # starting up is not the file's fault
+            self.loaded = True
+            answer = self._ask({"load": name.split(":")[0]}, _STARTING)
+            if isinstance(answer, _Dead):
+                return answer
+        return self._ask({"name": name, "path": path, "arguments": arguments, "seconds": seconds}, seconds)
+
+    def _ask(self, message: dict[str, Any], seconds: float) -> Any:
         assert self.process.stdin
         assert self.process.stdout
         late = threading.Event()
@@ -133,7 +143,7 @@ class _Process:
         timer.daemon = True
         timer.start()
         try:
-            _send(self.process.stdin, {"name": name, "path": path, "arguments": arguments, "seconds": seconds})
+            _send(self.process.stdin, message)
             return _result(self.process.stdout)
         except (OSError, EOFError, ValueError):
             if late.is_set():
@@ -165,6 +175,10 @@ def serve(memory: int) -> None:
             call = json.loads(_receive(calls))
         except EOFError:
             return
+        if "load" in call:
+            importlib.import_module(call["load"])
+            _send(answers, {"value": None})
+            continue
         _limit("RLIMIT_CPU", int(sum(os.times()[:2]) + call["seconds"]) + 2)
         module, function = call["name"].split(":")
         try:
