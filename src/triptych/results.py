@@ -37,7 +37,8 @@ class Picture:
     def metadata(self) -> dict[str, str]:
         """How it was made, as the texts that `save` keeps in the file."""
         settings = json.dumps(dict(self.settings))
-        return {"prompt": self.prompt, "seed": str(self.seed), "model": self.model, "settings": settings}
+        prompt = self.prompt.encode("utf-8", "replace").decode("utf-8")  # lone surrogates can't be stored
+        return {"prompt": prompt, "seed": str(self.seed), "model": self.model, "settings": settings}
 
     def save(self, path: Path | str, metadata: bool = True) -> Path:
         """Write it as PNG, JPEG or WebP, by suffix; MediaError if that can't be done.

@@ -54,6 +54,7 @@ class HalfBlocks:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         plain = console.color_system is None or console.no_color
         grids = [scale(pixels, self.columns) for pixels in self.pictures]
+        grids = [_stretched(grid) for grid in grids] if plain else grids
         for row in range(0, max(len(grid) for grid in grids), 2):
             for place, grid in enumerate(grids):
                 if place:
@@ -69,7 +70,7 @@ def scale(pixels: np.ndarray, columns: int) -> np.ndarray:
     """(Y, X, 3) -> (an even number of rows, columns, 3) in the same proportions."""
     height, width = pixels.shape[:2]
     rows = max(1, round(columns * height / width / 2)) * 2
-    return np.asarray(Image.fromarray(pixels).resize((columns, rows), Image.Resampling.LANCZOS))
+    return np.asarray(Image.fromarray(pixels).resize((columns, rows), Image.Resampling.HAMMING))
 
 
 def _coloured(pair: np.ndarray) -> Iterable[Segment]:
@@ -77,6 +78,11 @@ def _coloured(pair: np.ndarray) -> Iterable[Segment]:
         yield Segment("▀", Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower)))
 
 
+def _stretched(grid: np.ndarray) -> np.ndarray:
+    """The darkest grey becomes black and the lightest white, since there are only a few shades."""
+    grey = np.repeat(grid.mean(2, keepdims=True), 3, 2)
+    return (grey - grey.min()) / max(np.ptp(grey), 1) * 255
+
+
 def _plain(pair: np.ndarray) -> Iterable[Segment]:
-    grey = pair.mean((0, 2)) / 256
-    yield Segment("".join(SHADES[int(value * len(SHADES))] for value in grey))
+    yield Segment("".join(SHADES[int(value * len(SHADES))] for value in pair.mean((0, 2)) / 256))

@@ -19,6 +19,7 @@ app = App(
     help="One generative pre-trained Transformer over text, image and video.",
     help_epilogue="Begin with: triptych demo",
     version=__version__,
+    suppress_keyboard_interrupt=False,  # main() says what to do next
 )
 use.register(app)
 make.register(app)

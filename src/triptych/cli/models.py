@@ -71,16 +71,13 @@ def evaluate(
 def _list(json: bool) -> None:
     from triptych import zoo
 
-    rows = [
-        {"name": name, "folder": str(path), "bytes": sum(file.stat().st_size for file in path.iterdir())}
-        for name, path in zoo.shipped().items()
-    ]
+    sizes = {name: sum(file.stat().st_size for file in path.iterdir()) for name, path in zoo.shipped().items()}
     if json:
-        document(rows)
+        document([{"name": name, "folder": str(zoo.find(name)), "bytes": size} for name, size in sizes.items()])
         return
-    for row in rows:
-        print(f"{row['name']:<16} {size_text(row['bytes']):>9}  {row['folder']}")
-    if not rows:
+    for name, size in sizes.items():
+        print(f"{name:<16} {size_text(size):>9}  {zoo.find(name)}")
+    if not sizes:
         print("no models are shipped with this installation; give a folder that holds model.json")
 
 

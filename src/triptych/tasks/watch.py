@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from triptych.generate.grammar import Say, Write
+from triptych.generate.grammar import Say, Step, Write
 from triptych.generate.sample import Sampling
 from triptych.media import video
 from triptych.results import Moment, Window
@@ -74,6 +74,6 @@ def _timed(model: Model, prompt: Row) -> str:
     start = model.encode(_OPENING)
     if model.likelihood([prompt], [start])[0] < _LOG_KNOWN:
         return ""
-    plan = [Write(tuple(start)), Say(SAY_LIMIT)]
+    plan: list[Step] = [Write(tuple(start)), Say(SAY_LIMIT)]
     said = model.engine.generate([prompt], plan, [Sampling(temperature=0)])[0].texts[0]
     return model.decode([*start, *said])

@@ -1,0 +1,228 @@
+"""The command line: what it prints where, what it writes, and how it fails."""
+
+import inspect
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import docstring_parser
+import numpy as np
+import pytest
+
+from triptych.cli import app, main
+from triptych.cli.output import file_names, slug, split_choices
+from triptych.media import image, video
+
+COMMANDS = ("draw", "caption", "ask", "watch", "demo", "info", "evaluate", "prepare", "train", "world tabletop")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working folder; random weights rarely end a text, so texts are cut short."""
+    from triptych.tasks import common, watch
+
+    monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 8})
+    monkeypatch.setattr(watch, "SAY_LIMIT", 8)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def clip(folder):
+    frames = np.random.default_rng(0).integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
+    video.write(folder / "clip.mp4", frames)
+    return "clip.mp4"
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line; gives status, stdout, stderr."""
+
+    def call(*arguments):
+        status = main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def test_help_and_import_load_no_torch():
+    code = (
+        "import sys, triptych\nfrom triptych.cli import main\n"
+        f"for command in {COMMANDS!r}:\n    assert main([*command.split(), '--help']) == 0\n"
+        "assert main(['--help']) == main([]) == main(['--version']) == 0\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'av', 'pydantic', 'mujoco'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=_environment())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Usage: triptych") == len(COMMANDS) + 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_described(command):
+    group = app
+    for word in command.split():
+        group = group[word]
+    described = {p.arg_name: p.description for p in docstring_parser.parse(group.default_command.__doc__).params}
+    assert list(described) == list(inspect.signature(group.default_command).parameters)
+    assert all(described.values())
+
+
+def test_draw_writes_pictures_with_their_story(run, folder, tiny_model):
+    status, out, err = run("draw", "a red ball", "-o", "out.png", "-n", 2, "--seed", 3, "-m", tiny_model)
+    assert (status, out, err) == (0, "out-1.png\nout-2.png\n", "")
+    kept = image.read_metadata("out-2.png")
+    assert kept["prompt"] == "a red ball"
+    assert kept["seed"] == "4"
+    assert kept["model"].startswith("tiny ")
+    assert json.loads(kept["settings"])["guidance"] > 1
+    again = run("draw", "a red ball", "-o", "new/again.png", "--seed", 4, "-m", tiny_model, "--no-metadata")
+    assert again[0] == 0
+    np.testing.assert_array_equal(image.read("out-2.png"), image.read("new/again.png"))
+    assert image.read_metadata("new/again.png") == {}
+
+
+def test_draw_names_files_by_the_text(run, folder, tiny_model):
+    assert run("draw", "一个红色的球", "-m", tiny_model)[1] == "一个红色的球.png\n"
+    assert run("draw", "一个红色的球", "-m", tiny_model)[1] == "一个红色的球-2.png\n"
+    assert run("draw", "-m", tiny_model)[1] == "picture.png\n"
+    assert run("draw", "../../A/b: c?", "-m", tiny_model)[1] == "a-b-c.png\n"
+
+
+def test_draw_goes_on_from_pictures(run, folder, tiny_model):
+    run("draw", "a", "-o", "a.png", "-m", tiny_model)
+    given = ("draw", "b", "-o", "b.png", "--image", "a.png", "--image", "a.png", "-m", tiny_model, "--json")
+    status, out, err = run(*given, "--guidance", 1, "--temperature", 0, "--top-k", 5, "--top-p", 0.9)
+    assert (status, err) == (0, "")
+    picture = json.loads(out)["pictures"][0]
+    assert picture["file"] == "b.png"
+    assert picture["settings"] == {"guidance": 1.0, "ramp": 0.5, "temperature": 0.0, "top_k": 5, "top_p": 0.9}
+
+
+def test_draw_shows_pictures_where_asked(run, folder, tiny_model, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    out = run("draw", "a", "-o", "a.png", "-m", tiny_model, "--show")[1]
+    assert out.count("▀") >= 24 * 12
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = run("draw", "a", "-o", "a.png", "-m", tiny_model, "--show")[1]
+    assert "▀" not in out
+    assert "\x1b" not in out
+    assert len(out.splitlines()) > 10
+
+
+def test_pictures_and_clips_are_read(run, clip, tiny_model):
+    status, out, err = run("caption", clip, "-m", tiny_model, "--language", "zh")
+    assert status == 0
+    assert out
+    assert "read 0.0 s to 2.0 s of 5.0 s" in err
+    status, out, err = run("caption", clip, "-m", tiny_model, "--json", "--start", 3)
+    assert json.loads(out)["times"] == [3.0, 5.0]
+    assert err == ""
+    out = run("ask", clip, "有几个物体？", "--choices", "1，2,3", "-m", tiny_model, "--json")[1]
+    assert sum(json.loads(out)["probabilities"].values()) == pytest.approx(1)
+    assert run("ask", clip, "How many?", "--choices", "1,2", "-m", tiny_model)[1].count("%") == 2
+
+
+def test_a_clip_is_watched(run, clip, tiny_model):
+    status, out, err = run("watch", clip, "-m", tiny_model)
+    assert (status, err) == (0, "")
+    assert out.startswith("0:00.")
+    document = json.loads(run("watch", clip, "-m", tiny_model, "--json", "--language", "zh")[1])
+    assert [part["start"] for part in document["captions"]] == [0.0, 2.0, 4.0]
+    assert document["language"] == "zh"
+
+
+def test_info(run, tiny_model):
+    status, out, _ = run("info", tiny_model)
+    assert status == 0
+    assert "all files have the hashes" in out
+    facts = json.loads(run("info", tiny_model, "--json")[1])
+    assert facts["verified"]
+    assert facts["cache bytes a position"] == 2 * 2 * 1 * 64 * 4
+    assert isinstance(json.loads(run("info", "--json")[1]), list)
+
+
+def test_the_demo(run, folder, tiny_model):
+    status, out, err = run("demo", "--out", "d", "-m", tiny_model)
+    assert status == 0, err
+    assert image.read_metadata("d/zh.png")["prompt"].startswith("一个")
+    assert "What to try next" in out
+
+
+def test_errors_are_one_line_with_a_remedy(run, clip, tiny_model, tmp_path):
+    Path("text.png").write_text("hello")
+    Path("text.mp4").write_text("hello")
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for file in tiny_model.iterdir():
+        (damaged / file.name).write_bytes(file.read_bytes())
+    weights = bytearray((damaged / "gpt.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (damaged / "gpt.safetensors").write_bytes(weights)
+    m = ("-m", tiny_model)
+    for arguments, status, words in (
+        (("caption", "missing.png", *m), 1, "missing.png: no such file"),
+        (("caption", "text.png", *m), 1, "text.png: is not a JPEG, PNG"),
+        (("watch", "text.mp4", *m), 1, "text.mp4: is not a clip"),
+        (("caption", "text.png", "--language", "fr", *m), 1, "writes en, zh"),
+        (("caption", clip, "--start", 60, *m), 1, "is over before 60 s"),
+        (("caption", tmp_path, *m), 1, "is not a regular file"),
+        (("draw", "a", "-m", "tabeltop"), 1, "no model 'tabeltop'"),
+        (("draw", "a", "-o", "a.txt", *m), 1, "use one of .png"),
+        (("draw", "a", "--image", "text.png", *m), 1, "text.png: is not"),
+        (("draw", "a", "--device", "gpu", *m), 1, "device 'gpu': use cpu, cuda or auto"),
+        (("draw", "球" * 5000, *m), 1, "4096 are allowed"),
+        (("info", damaged), 1, "damaged (its SHA-256 differs"),
+        (("train", "missing.yaml"), 1, "no such recipe"),
+        (("draw", "a", "-n", 0), 2, "Must be >= 1"),
+        (("draw", "a", "--sed", 1), 2, "Did you mean --seed?"),
+        (("draw", "a", "--top-p", 2), 2, "--top-p"),
+        (("drow",), 2, 'Did you mean "draw"?'),
+        (("draw", "a", "b"), 2, "See `triptych draw --help`"),
+    ):
+        got, out, err = run(*arguments)
+        assert (got, out) == (status, ""), (arguments, err)
+        assert err.startswith("triptych: "), err
+        assert err.count("\n") == 1, err
+        assert words in err, err
+
+
+def test_ctrl_c_ends_quietly(monkeypatch, run, folder, tiny_model):
+    from triptych.api import Triptych
+
+    monkeypatch.setattr(Triptych, "draw", lambda *a, **k: signal.raise_signal(signal.SIGINT))
+    assert run("draw", "a", "-o", "a.png", "-m", tiny_model) == (130, "", "triptych: stopped\n")
+
+
+def test_training_gets_a_preview(monkeypatch, run, folder):
+    import triptych.preview
+    import triptych.train.start
+
+    Path("recipe.yaml").write_text("kind: gpt\ndata: d\nout: o\n")
+    seen = []
+    monkeypatch.setattr(triptych.preview, "preview_of", lambda config: f"preview of {config.data}")
+    monkeypatch.setattr(triptych.train.start, "start", lambda config, **given: seen.append(given))
+    assert run("train", "recipe.yaml", "steps=3", "--dry-run")[0] == 0
+    assert seen == [{"preview": "preview of d", "dry_run": True}]
+
+
+def test_choices_are_split_at_commas_of_both_languages():
+    assert split_choices("red, blue，绿色,") == ["red", "blue", "绿色"]
+    assert split_choices(None) is None
+
+
+def test_file_names(folder):
+    (folder / "pictures").mkdir()
+    assert file_names(Path("pictures"), "a b", 2) == [Path("pictures/a-b-1.png"), Path("pictures/a-b-2.png")]
+    assert file_names(Path("x.webp"), "a b", 1) == [Path("x.webp")]
+    assert len(slug("球" * 300).encode()) <= 180
+    assert slug("...") == ""
+
+
+def _environment():
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
