@@ -19,6 +19,7 @@ from triptych.tasks.common import Media, Model, still_to
 from triptych.tasks.describe import describe as describe_task
 from triptych.tasks.draw import DrawSettings
 from triptych.tasks.draw import draw as draw_task
+from triptych.tasks.likelihood import text_nats
 from triptych.tasks.watch import watch as watch_task
 
 Progress = Callable[[int, int], None]
@@ -142,6 +143,11 @@ class Triptych:
     ) -> list[Answer]:
         """Answer several (media, question) pairs, side by side; a medium that comes again is read once."""
         return ask_task(self._model, questions, choices=choices, start=start)
+
+    def text_nats(self, media: Sequence[Media | None], texts: Sequence[str], language: str = "en") -> list[float]:
+        """Log-likelihood of each text as a caption of its medium, in nats; a medium of None is a baseline."""
+        self._check_language(language)
+        return text_nats(self._model, media, texts, language=language)
 
     def watch(self, path: Path | str, *, language: str = "en") -> Timeline:
         """Tell what happens in a clip of any length, and when."""

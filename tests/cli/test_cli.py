@@ -209,6 +209,17 @@ def test_training_gets_a_preview(monkeypatch, run, folder):
     assert seen == [{"preview": "preview of d", "dry_run": True}]
 
 
+def test_evaluate_passes_what_was_given(monkeypatch, run, folder):
+    suite = pytest.importorskip("triptych.evaluate.suite")
+    seen = []
+    monkeypatch.setattr(suite, "evaluate", lambda *a, **k: seen.append((a, k)))
+    assert (
+        run("evaluate", "m", "--data", "d", "--json", "o.json", "--limit", 5, "--only", "ask", "--guidance", 2)[0] == 0
+    )
+    given = {"limit": 5, "only": "ask", "seed": 0, "device": "auto", "guidance": 2.0}
+    assert seen == [(("m", Path("d"), Path("o.json")), given)]
+
+
 def test_choices_are_split_at_commas_of_both_languages():
     assert split_choices("red, blue，绿色,") == ["red", "blue", "绿色"]
     assert split_choices(None) is None

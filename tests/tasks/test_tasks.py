@@ -111,6 +111,13 @@ def test_likelihood_is_what_generation_samples_from(model):
     assert inner.likelihood([row], [ids])[0] == pytest.approx(sum(steps), abs=1e-3)
 
 
+def test_how_likely_a_caption_is(model, noise):
+    together = model.text_nats([noise, None, noise], ["a ball", "a ball", "一个球"])
+    assert all(nats < 0 for nats in together)
+    assert together[0] == pytest.approx(model.text_nats([noise], ["a ball"])[0], abs=1e-3)
+    assert together[0] != pytest.approx(together[1], abs=1e-3)
+
+
 def test_a_long_clip_is_watched_window_by_window(model, tmp_path, brief):
     frames = np.random.default_rng(3).integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
     video.write(tmp_path / "c.mp4", frames)

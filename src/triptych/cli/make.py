@@ -80,22 +80,19 @@ def prepare(
         device: `cpu`, `cuda` or `auto`.
     """
     from triptych.config import RunConfig
-    from triptych.data.prepare import FrameSettings
     from triptych.data.settings import PrepareConfig
     from triptych.train.prepare import prepare as run
 
     training = RunConfig(
         kind="tokenizer", data=out, out=out / "tokenizer-run", minutes=minutes, steps=steps, device=device
     )
-    cleaning, frames = PrepareConfig(workers=workers), FrameSettings(size=size)
     document(
         run(
             folder,
             out,
             tokenizer=tokenizer,
             run=training,
-            frames=frames,
-            cleaning=cleaning,
+            settings=PrepareConfig(workers=workers, size=size),
             copies=copies,
             workers=workers,
         )

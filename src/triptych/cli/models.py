@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter, validators
 
 from triptych.cli.output import Device, Json, document, size_text
 
@@ -42,30 +42,31 @@ def evaluate(
     *,
     data: Path,
     json: Path | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 200,
     only: str | None = None,
+    seed: int = 0,
+    guidance: Annotated[float | None, Parameter(validator=validators.Number(gte=0))] = None,
+    temperature: Annotated[float | None, Parameter(validator=validators.Number(gte=0))] = None,
     device: Device = "auto",
 ) -> None:
-    """Score a model on a folder of media with their truth.
+    """Score a model on a folder of media, each score beside its baselines.
 
     Args:
         model: Name or folder.
-        data: Folder of media, as `triptych world` writes it.
-        json: File for the scores.
-        limit: Take so many media of each kind.
-        only: Scores to take, with commas between them; all if not given.
+        data: Folder of media, such as `triptych world tabletop --split test` writes; what it lacks is skipped.
+        json: File for the scores; it is written after each measure.
+        limit: Media a measure at most.
+        only: Measures to take, with commas between them, e.g. `draw,ask`; all if not given.
+        seed: Of the choice of media, of drawing and of the intervals.
+        guidance: Of drawing.
+        temperature: Of drawing.
         device: `cpu`, `cuda` or `auto`.
     """
-    from triptych import load
     from triptych.evaluate.suite import evaluate as run
 
-    names = only.split(",") if only else None
-    scores = run(load(model, device), data, limit=limit, only=names)
-    if json is not None:
-        from triptych.files import write_json
-
-        write_json(json, scores)
-    document(scores)
+    given = {"guidance": guidance, "temperature": temperature}
+    settings = {name: value for name, value in given.items() if value is not None}
+    run(model, data, json, limit=limit, only=only, seed=seed, device=device, **settings)  # type: ignore[arg-type]
 
 
 def _list(json: bool) -> None:
