@@ -51,8 +51,8 @@ Report = Callable[[Finding], object]
 def scan(folder: Path | str, report: Report = lambda finding: None) -> Iterator[Record]:
     """Yield a record for every picture and clip below `folder`, sorted by path, none of them decoded.
 
-    Texts come from metadata.jsonl in any folder, from a .txt file of the same stem, or else from the name of
-    the folder the file lies in, as its label. Hidden files, and files that are no media, are passed over.
+    Texts come from metadata.jsonl in any folder and from a .txt file of the same stem; a file that has neither
+    takes the name of the folder it lies in as its label. Hidden files, and files that are no media, are passed over.
 
     Args:
         folder: where to look.
@@ -163,11 +163,12 @@ def _report_missing(index: sqlite3.Connection, report: Report) -> None:
 def _record(root: str, path: str, index: sqlite3.Connection, report: Report) -> Record:
     record = Record(file=path, kind=_kind(root, path))
     rows = "SELECT source, number, line FROM lines WHERE path = ? ORDER BY source, number"
+    named = False
     for source, number, line in index.execute(rows, (path,)):
         _add(record, json.loads(line), f"{source}:{number}", report)
+        named = True
     record.texts += _sidecar(root, path, report)
-    described = record.texts or record.qa or record.events or record.instruction or record.sequence
-    if record.label is None and not described:
+    if not named and not record.texts:
         record.label = posixpath.basename(posixpath.dirname(path)).strip() or None
     return record
 

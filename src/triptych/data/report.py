@@ -191,7 +191,7 @@ def _overview(counts: dict[str, Any], settings: PrepareConfig) -> str:
     )
     return (
         "<h2>What was found</h2><p>Left out: not in manifest.jsonl, so not trained on. Listed: kept, for you to look"
-        f' at.</p><div class="wide"><table>{rows}</table></div>'
+        f' at.</p><div class="wide"><table class="overview">{rows}</table></div>'
     )
 
 
@@ -200,9 +200,10 @@ def _gallery(records: list[Record], pictures: dict[str, str]) -> str:
     for record in records:
         if record.file in pictures:
             texts = [t.text for t in record.texts] + [e.text for e in record.events] + [record.label or ""]
-            said = _show(texts[0][:140]) or "<small>no text</small>"
-            figures += f"<figure>{_picture(pictures[record.file])}<figcaption>{said}"
-            figures += f"<small>{_show(record.file)}</small></figcaption></figure>"
+            said = _show(texts[0][:200]) or "<small>no text</small>"
+            length = f" · {_time(record.duration)}" if record.kind == "clip" else ""
+            figures += f"<figure>{_picture(pictures[record.file])}<figcaption><div>{said}</div>"
+            figures += f"<small>{_show(record.file)}{length}</small></figcaption></figure>"
     if not figures:
         return ""
     return (
