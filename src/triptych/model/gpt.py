@@ -29,20 +29,12 @@ class DepthHead(nn.Module):
         self.norm = nn.RMSNorm(width, eps=1e-6)
         self.out = nn.Linear(width, config.codes, bias=False)
 
-    def forward(self, state: Tensor, codes: Tensor, cache: Cache | None = None) -> Tensor:
-        """States (M, D) and the codes known so far (M, k), k < G -> logits (M, k + 1, C).
-
-        With a cache, which held the first k of these, only the newest: (M, 1, C).
-        """
-        known = codes.shape[1]
-        if cache is None:
-            x = torch.cat([self.state(state)[:, None], self.code(codes).to(state.dtype)], 1) + self.place[: known + 1]
-        else:
-            x = (self.code(codes[:, -1:]).to(state.dtype) if known else self.state(state)[:, None]) + self.place[known]
-        for layer, block in enumerate(self.blocks):
-            x = block(x, None, cache, layer)
-        if cache is not None:
-            cache.advance(1)
+    def forward(self, state: Tensor, codes: Tensor) -> Tensor:
+        """States (M, D) and the codes known so far (M, k), k < G -> logits (M, k + 1, C)."""
+        x = torch.cat([self.state(state)[:, None], self.code(codes).to(state.dtype)], 1)
+        x = x + self.place[: x.shape[1]]
+        for block in self.blocks:
+            x = block(x, None)
         return self.out(self.norm(x))
 
 
@@ -95,21 +87,13 @@ class GPT(nn.Module):
         """(..., D) -> (..., V); the embedding's weights serve again."""
         return F.linear(states, self.text.weight)
 
-    def code_logits(self, states: Tensor, codes: Tensor, cache: Cache | None = None) -> Tensor:
-        """States (M, D) and their next codes (M, G), or the first k < G of them -> logits (M, min(k + 1, G), C).
-
-        With a cache from `new_head_cache`, asked for k = 0, 1, ... in turn -> only the logits of slot k, (M, 1, C).
-        """
-        return self.head(states, codes[:, : self.config.slots - 1], cache)
+    def code_logits(self, states: Tensor, codes: Tensor) -> Tensor:
+        """States (M, D) and their next codes (M, G), or the first k < G of them -> logits (M, min(k + 1, G), C)."""
+        return self.head(states, codes[:, : self.config.slots - 1])
 
     def new_cache(self, rows: int, room: int) -> Cache:
         """An empty cache for this network."""
         return Cache(len(self.blocks), rows, self.config.kv_heads, room, HEAD, like=self.norm.weight)
-
-    def new_head_cache(self, rows: int) -> Cache:
-        """An empty cache for the codes of one position."""
-        heads = self.config.head_width // HEAD
-        return Cache(len(self.head.blocks), rows, heads, self.config.slots, HEAD, like=self.norm.weight)
 
 
 def _initialise(module: nn.Module) -> None:

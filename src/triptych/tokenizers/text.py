@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import tokenizers as hf
+
 from triptych.errors import ModelError
 
 _WORDS = r"\p{Han}|\p{N}| ?[\p{L}&&[^\p{Han}]]+| ?[^\s\p{L}\p{N}\p{Han}]+|\s+"

@@ -1,0 +1,140 @@
+"""Arrays of one sequence, and each spelling, by hand on tiny examples."""
+
+import numpy as np
+import pytest
+
+from triptych.sequence import spell
+from triptych.sequence.layout import Builder, Map, grouped, ungrouped
+from triptych.sequence.pack import collate
+from triptych.sequence.vocab import OFFSET, Special
+
+BEGIN, END, VISUAL, IMAGE, VIDEO = Special.BEGIN, Special.END, Special.VISUAL, Special.IMAGE, Special.VIDEO
+CAPTION, ASK, ANSWER, LABEL = Special.CAPTION, Special.ASK, Special.ANSWER, Special.LABEL
+LOCATE, DRAW, TIME = Special.LOCATE, Special.DRAW, Special.TIME
+A, B, C = OFFSET, OFFSET + 1, OFFSET + 2
+
+
+def encode(text):
+    return [OFFSET + 100 + ord(c) for c in text]
+
+
+def a_map(seed=0, y=2, x=2):
+    rng = np.random.default_rng(seed)
+    return Map(
+        rng.integers(0, 9, (y, x)), rng.random((y, x, 2)).astype(np.float32), rng.random((y, x, 2)).astype(np.float32)
+    )
+
+
+@pytest.mark.parametrize(("y", "x"), [(2, 2), (4, 6), (6, 2)])
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("rest", [(), (3,)])
+def test_grouped_and_ungrouped_are_inverse(y, x, group, rest):
+    array = np.arange(y * x * int(np.prod(rest))).reshape(y, x, *rest)
+    parts = grouped(array, group)
+    assert parts.shape == (y * x // group**2, group**2, *rest)
+    np.testing.assert_array_equal(ungrouped(parts, group, y, x), array)
+
+
+def test_groups_by_hand():
+    assert grouped(np.arange(8).reshape(2, 4), 2).tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]
+    with pytest.raises(ValueError, match="3x4 codes can't be grouped 2x2"):
+        grouped(np.zeros((3, 4)), 2)
+
+
+def test_positions_of_a_mixed_sequence():
+    row = (
+        Builder(1, 2).text([A, B]).map(a_map(0, 2, 3), target=False).text([C]).map(a_map(1, 1, 2), target=True).finish()
+    )
+    assert row.positions.tolist() == [
+        [0, 0, 0],
+        [1, 1, 1],
+        *[[2, 2, 2], [2, 2, 3], [2, 2, 4], [2, 3, 2], [2, 3, 3], [2, 3, 4]],
+        [5, 5, 5],
+        *[[6, 6, 6], [6, 6, 7]],
+    ]
+    assert row.next_position == 8
+    assert row.ids.tolist() == [A, B, *[VISUAL] * 6, C, VISUAL, VISUAL]
+    assert row.weights.tolist() == [0] * 9 + [1, 1]
+
+
+def test_a_condition_enters_as_latents_and_a_target_as_grid_values():
+    one, two = a_map(0), a_map(1)
+    row = Builder(2, 2).text([A]).map(one, target=False).map(two, target=True).finish()
+    np.testing.assert_array_equal(row.values, [np.zeros(8), one.latents.flatten(), two.grid.flatten()])
+    np.testing.assert_array_equal(row.codes, [np.zeros(4), one.codes.flatten(), two.codes.flatten()])
+
+
+def test_nothing_is_a_row_too():
+    row = Builder(2, 2).finish()
+    assert (len(row), row.values.shape, row.codes.shape, row.positions.shape) == (0, (0, 8), (0, 4), (0, 3))
+
+
+M = [VISUAL]  # a map of one group
+CLIP = [VIDEO, TIME, *encode("0.0"), *M, TIME, *encode("0.5"), *M]
+SPELLINGS = {
+    "draw": (lambda b, m: spell.drawn(spell.draw_prompt(b, [A, B]), m[0]), [A, B, DRAW, IMAGE, *M, END], M),
+    "draw from nothing": (lambda b, m: spell.drawn(spell.draw_prompt(b, []), m[0]), [DRAW, IMAGE, *M, END], M),
+    "film": (
+        lambda b, m: spell.filmed(spell.film_prompt(b, [A]), m, 0, encode, 8.0, 4),
+        [A, DRAW, *CLIP, END],
+        M * 2,
+    ),
+    "view": (
+        lambda b, m: spell.drawn(spell.draw_prompt(spell.picture(spell.picture(b, m[0]), m[1]), [A]), m[0]),
+        [IMAGE, *M, IMAGE, *M, A, DRAW, IMAGE, *M, END],
+        M,
+    ),
+    "predict": (
+        lambda b, m: spell.filmed(
+            spell.predict_prompt(spell.clip(b, m[:1], encode, 8.0, 4), [A]), m, 1, encode, 8.0, 4
+        ),
+        [VIDEO, TIME, *encode("0.0"), *M, A, DRAW, TIME, *encode("0.5"), *M, END],
+        M,
+    ),
+    "caption": (
+        lambda b, m: spell.answer(spell.caption_prompt(spell.picture(b, m[0]), [C]), [A, B]),
+        [IMAGE, *M, CAPTION, C, ANSWER, A, B, END],
+        [A, B, END],
+    ),
+    "ask about a clip": (
+        lambda b, m: spell.answer(spell.question_prompt(spell.clip(b, m, encode, 8.0, 4), [C, B]), [A]),
+        [*CLIP, ASK, C, B, ANSWER, A, END],
+        [A, END],
+    ),
+    "locate": (
+        lambda b, m: spell.answer(spell.locate_prompt(spell.clip(b, m, encode, 8.0, 4), [C]), encode("0.5-1.0")),
+        [*CLIP, LOCATE, C, ANSWER, *encode("0.5-1.0"), END],
+        [*encode("0.5-1.0"), END],
+    ),
+    "label": (
+        lambda b, m: spell.answer(spell.label_prompt(spell.picture(b, m[0])), [A]),
+        [IMAGE, *M, LABEL, ANSWER, A, END],
+        [A, END],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_each_spelling_by_hand(name):
+    write, ids, learned = SPELLINGS[name]
+    row = write(spell.begin(Builder(2, 2)), [a_map(0), a_map(1)]).finish()
+    assert row.ids.tolist() == [BEGIN, *ids]
+    assert row.ids[row.weights > 0].tolist() == learned
+    assert set(row.weights.tolist()) == {0.0, 1.0}
+
+
+def test_times():
+    assert [spell.time_of(i, 8.0, 4) for i in range(3)] == [0.0, 0.5, 1.0]
+    assert spell.time_text(12.34) == "12.3"
+
+
+def test_collate_pads_on_the_right():
+    rows = [Builder(1, 2).text([A, B, C], 1.0).finish(), Builder(1, 2).map(a_map(), target=True).text([A]).finish()]
+    batch = collate(rows, multiple=4)
+    assert {name: tuple(value.shape) for name, value in batch.items()} == {
+        "ids": (2, 8), "values": (2, 8, 2), "positions": (2, 8, 3), "codes": (2, 8, 1), "weights": (2, 8), "is_visual": (2, 8)
+    }  # fmt: skip
+    assert batch["ids"].tolist() == [[A, B, C, 0, 0, 0, 0, 0], [VISUAL] * 4 + [A, 0, 0, 0]]
+    assert batch["weights"].sum(1).tolist() == [3, 4]
+    assert batch["is_visual"].sum(1).tolist() == [0, 4]
+    assert collate(rows)["ids"].shape == (2, 5)
