@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from triptych.data.decode import decode
 from triptych.data.records import Record
+from triptych.data.settings import PrepareConfig
 from triptych.data.shards import held_out
 from triptych.errors import DataError, MediaError
 from triptych.files import read_jsonl
-from triptych.media import image, video
-from triptych.media.limits import LOCAL
 
 HELD = 0.02  # share of files and sequences kept for validation
 
@@ -23,17 +23,6 @@ HELD = 0.02  # share of files and sequences kept for validation
 def is_held(record: Record) -> bool:
     """Whether a record is kept for validation; all pictures of a sequence go together."""
     return held_out(f"sequence {record.sequence.id}" if record.sequence else record.file, HELD)
-
-
-def decode(record: Record, folder: Path, *, size: int, fps: float, frames: int, start: float = 0.0) -> np.ndarray:
-    """Bytes (F, size, size, 3) of a picture (F = 1) or of a window of a clip (F = frames); MediaError if unreadable."""
-    path = folder / record.file
-    if record.kind == "picture":
-        return image.fit(image.read(path, limits=LOCAL, at_least=size), size)[None]
-    clip = video.read(path, fps=fps, frames=frames, start=start, size=size, limits=LOCAL).frames
-    if len(clip) < frames:  # a window at a clip's end stands still
-        clip = np.concatenate([clip, np.repeat(clip[-1:], frames - len(clip), 0)])
-    return clip
 
 
 def jitter(frames: np.ndarray, rng: np.random.Generator, reach: float = 0.06) -> np.ndarray:
@@ -66,17 +55,16 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
         batch: int,
         clip_share: float,
         seed: int,
-        size: int,
-        fps: float,
+        settings: PrepareConfig,
         frames: int = 9,
-        full: int = 17,
     ) -> None:
-        self.source, self.seed, self.size, self.fps, self.frames, self.full = source, seed, size, fps, frames, full
-        self.train: dict[str, list[str]] = {"picture": [], "clip": []}
-        self.held: dict[str, list[str]] = {"picture": [], "clip": []}
+        self.source, self.seed, self.settings, self.frames = source, seed, settings, min(frames, settings.frames)
+        # Files with their seconds; whole records of a large folder would not fit in memory.
+        self.train: dict[str, list[tuple[str, float]]] = {"picture": [], "clip": []}
+        self.held: dict[str, list[tuple[str, float]]] = {"picture": [], "clip": []}
         for line in read_jsonl(folder / "manifest.jsonl"):
             record = Record.model_validate(line)
-            (self.held if is_held(record) else self.train)[record.kind].append(record.file)
+            (self.held if is_held(record) else self.train)[record.kind].append((record.file, record.duration))
         pictures, clips = len(self.train["picture"]), len(self.train["clip"])
         if not pictures and not clips:
             raise DataError(f"{folder / 'manifest.jsonl'} lists no media to train on")
@@ -97,7 +85,7 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
     def held_frames(self, kind: str, count: int) -> Tensor | None:
         """Up to `count` held-out media as bytes (n, F, Y, X, 3), or none."""
         files = self.held[kind] or self.train[kind][-count:]
-        arrays = [self._read(kind, file, 0.0, self.full if kind == "clip" else 1) for file in files[:count]]
+        arrays = [self._read(kind, file, 0.0, self.settings.frames) for file, _ in files[:count]]
         arrays = [array for array in arrays if array is not None]
         return torch.from_numpy(np.stack(arrays)) if arrays else None
 
@@ -105,11 +93,10 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
         files = self.train[kind]
         for attempt in range(20):  # a file may have vanished since it was cleaned: another takes its place
             epoch, place = divmod(number + attempt * 7919, len(files))
-            file = files[_order(self.seed, tag, epoch, len(files))[place]]
+            file, seconds = files[_order(self.seed, tag, epoch, len(files))[place]]
             rng = np.random.default_rng([self.seed, tag, number])
-            spare = (self.full - self.frames) / self.fps
-            frames = self.frames if kind == "clip" else 1
-            array = self._read(kind, file, rng.random() * spare if kind == "clip" else 0.0, frames)
+            spare = max(0.0, seconds - self.frames / self.settings.fps)
+            array = self._read(kind, file, rng.random() * spare, self.frames)
             if array is not None:
                 array = array[:, :, ::-1] if rng.random() < 0.5 else array
                 return np.ascontiguousarray(array)
@@ -118,7 +105,7 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
     def _read(self, kind: str, file: str, start: float, frames: int) -> np.ndarray | None:
         record = Record(file=file, kind="clip" if kind == "clip" else "picture")
         try:
-            return decode(record, self.source, size=self.size, fps=self.fps, frames=frames, start=start)
+            return decode(record, self.source, self.settings.model_copy(update={"frames": frames}), start)
         except MediaError:
             return None
 

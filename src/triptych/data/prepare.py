@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from triptych.config import Settings
-from triptych.data.frames import decode, is_held, jitter
+from triptych.data.decode import decode, window_record, windows
+from triptych.data.frames import is_held, jitter
 from triptych.data.records import Record
+from triptych.data.settings import PrepareConfig
 from triptych.data.shards import PATTERN, ROWS, ShardWriter, lost_in, stable_hash
 from triptych.errors import DataError, MediaError
 from triptych.files import read_jsonl, sha256, write_json
@@ -33,21 +34,10 @@ Advance = Callable[[int, int], None]
 Window = tuple[Record, float, int]  # what is true of it, the second it starts at, the number of its framing
 
 
-class FrameSettings(Settings):
-    """How media become frames."""
-
-    size: int = 224
-    """Side of a frame in pixels; a multiple of 32."""
-    fps: float = 8.0
-    """Frames a second taken from clips."""
-    frames: int = 17
-    """Frames of a window of a clip, 1 + 4k."""
-
-
 class Prepared:
     """A prepared folder, or one in the making."""
 
-    def __init__(self, folder: Path, source: Path, settings: FrameSettings) -> None:
+    def __init__(self, folder: Path, source: Path, settings: PrepareConfig) -> None:
         self.folder, self.source, self.settings = folder, source, settings
 
     @classmethod
@@ -58,7 +48,7 @@ class Prepared:
             facts = json.loads((folder / "prepare.json").read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise DataError(f"{folder} is not a prepared folder: run `triptych prepare MEDIA {folder}`") from error
-        return cls(folder, Path(facts["source"]), FrameSettings.model_validate(facts["settings"]))
+        return cls(folder, Path(facts["source"]), PrepareConfig.model_validate(facts["settings"]))
 
     def save(self) -> None:
         """Write prepare.json."""
@@ -98,42 +88,13 @@ class _Windows(Dataset[np.ndarray | str]):
 
     def __getitem__(self, index: int) -> np.ndarray | str:
         record, start, copy = self.windows[index]
-        settings = self.prepared.settings
         try:
-            frames = decode(
-                record,
-                self.prepared.source,
-                size=settings.size,
-                fps=settings.fps,
-                frames=settings.frames,
-                start=start,
-            )
+            frames = decode(record, self.prepared.source, self.prepared.settings, start)
         except MediaError as error:
             return str(error)
         if copy:
             frames = jitter(frames, np.random.default_rng([stable_hash(record.file), copy]))
         return frames
-
-
-def windows_of(record: Record, settings: FrameSettings) -> list[tuple[Record, float]]:
-    """A record's windows: itself, or for a long clip one every (frames - 1) / fps seconds, with what is true of each.
-
-    Texts and label go to every window; events go where they happen, with the window's own times; questions are kept
-    only where one window holds the whole clip, since elsewhere the answer may not be in sight.
-    """
-    span = (settings.frames - 1) / settings.fps
-    if record.kind == "picture" or record.duration <= span * 1.25:
-        return [(record, 0.0)]
-    out = []
-    for index in range(max(1, round(record.duration / span))):
-        start = index * span
-        events = [
-            event.model_copy(update={"start": max(event.start - start, 0.0), "end": min(event.end - start, span)})
-            for event in record.events
-            if event.end >= start and event.start <= start + span
-        ]
-        out.append((record.model_copy(update={"events": events, "qa": []}), start))
-    return out
 
 
 def cut(
@@ -200,7 +161,8 @@ def _chunks(prepared: Prepared, copies: int) -> Iterator[tuple[list[Window], int
     done = 0
     for record in prepared.records():
         framings = range(1 if is_held(record) else copies)
-        for window, start in windows_of(record, prepared.settings):
+        for start, end in windows(record, prepared.settings):
+            window = window_record(record, start, end)
             for copy in framings:
                 if len(chunk) == ROWS:
                     yield chunk, done
@@ -214,7 +176,7 @@ def _chunks(prepared: Prepared, copies: int) -> Iterator[tuple[list[Window], int
 def _cut_chunk(
     prepared: Prepared,
     visual: VisualTokenizer,
-    windows: list[Window],
+    chunk: list[Window],
     workers: int,
     batch: int,
     writer: ShardWriter,
@@ -223,7 +185,7 @@ def _cut_chunk(
     device = next(visual.parameters()).device
     # Pictures and clips are encoded apart, since a batch has one shape.
     for kind, count in (("picture", batch), ("clip", max(1, batch // 8))):
-        mine = [window for window in windows if window[0].kind == kind]
+        mine = [window for window in chunk if window[0].kind == kind]
         loader = DataLoader(
             _Windows(prepared, mine), batch_size=count, num_workers=min(workers, len(mine)), collate_fn=list
         )
@@ -244,11 +206,10 @@ def _cut_chunk(
 def sheet(prepared: Prepared, visual: VisualTokenizer, count: int = 8) -> Path:
     """Write originals above what their codes keep of them: the check to make before any training."""
     device = next(visual.parameters()).device
-    settings = prepared.settings
     columns = []
     for record in _spread(prepared, count):
         try:
-            frames = decode(record, prepared.source, size=settings.size, fps=settings.fps, frames=settings.frames)
+            frames = decode(record, prepared.source, prepared.settings)
         except MediaError:
             continue
         codes, _ = visual.tokenize(torch.from_numpy(frames.copy())[None].to(device))

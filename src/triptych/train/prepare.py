@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from triptych import zoo
 from triptych.config import RunConfig
 from triptych.data.clean import clean
-from triptych.data.prepare import FrameSettings, Prepared, cut, sheet
+from triptych.data.prepare import Prepared, cut, sheet
 from triptych.data.settings import PrepareConfig
 from triptych.errors import DataError, ModelError
 from triptych.files import sha256
@@ -29,8 +29,7 @@ def prepare(
     *,
     tokenizer: str = TRAIN,
     run: RunConfig,
-    frames: FrameSettings,
-    cleaning: PrepareConfig,
+    settings: PrepareConfig,
     copies: int = 1,
     workers: int = 2,
     progress: bool = True,
@@ -44,8 +43,7 @@ def prepare(
         tokenizer: "train" trains the visual tokenizer on this data; a model's name or folder takes that model's
             tokenizers, of text too; "later" stops after cleaning.
         run: how to train the tokenizer.
-        frames: size and rate of frames; a taken tokenizer brings its own.
-        cleaning: limits and thresholds of cleaning.
+        settings: how to clean, and size and rate of frames; a taken tokenizer brings its own size and rate.
         copies: framings of each medium in the shards.
         workers: processes that decode.
         progress: whether to show bars.
@@ -56,13 +54,14 @@ def prepare(
     """
     console = console or Console(stderr=True)
     out.mkdir(parents=True, exist_ok=True)
-    summary = clean(source, out, cleaning, progress=progress)
-    if not any(True for _ in _lines(out)):
-        raise DataError(f"{source}: no picture or clip in it can be used; see {out / 'report.html'}")
     taken = zoo.load(tokenizer) if tokenizer not in (TRAIN, LATER) else None
     if taken is not None:
-        frames = FrameSettings(size=taken.info.size, fps=taken.info.fps, frames=taken.info.frames)
-    prepared = Prepared(out, source, frames)
+        own = {"size": taken.info.size, "fps": taken.info.fps, "frames": taken.info.frames}
+        settings = settings.model_copy(update=own)
+    summary = clean(source, out, settings, progress=progress)
+    if not summary.kept:
+        raise DataError(f"{source}: no picture or clip in it can be used; see {out / 'report.html'}")
+    prepared = Prepared(out, source, settings)
     prepared.save()
     result: dict[str, Any] = {"clean": summary.as_dict() if hasattr(summary, "as_dict") else vars(summary)}
     if tokenizer == LATER:
@@ -92,11 +91,6 @@ def prepare(
             advance=lambda done, total: bar.update(task, completed=done, total=total),
         )
     return result
-
-
-def _lines(out: Path) -> Any:
-    with open(out / "manifest.jsonl", encoding="utf-8") as file:
-        yield from file
 
 
 def _whole(folder: Path) -> bool:

@@ -56,7 +56,6 @@ class TokenizerJob:
     def __init__(self, config: RunConfig) -> None:
         self.run, self.device = config, device_of(config)
         self.prepared = Prepared.load(config.data)
-        settings = self.prepared.settings
         torch.manual_seed(config.seed)
         start = zoo.load(config.start) if config.start else None
         self.model = start.visual if start else VisualTokenizer(config.visual)
@@ -68,9 +67,7 @@ class TokenizerJob:
             batch=config.batch,
             clip_share=config.clip_share,
             seed=config.seed,
-            size=settings.size,
-            fps=settings.fps,
-            full=settings.frames,
+            settings=self.prepared.settings,
         )
         self.features = load_features(self.device) if config.perceptual else None
 
