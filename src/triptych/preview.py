@@ -53,7 +53,7 @@ def preview_of(config: RunConfig) -> Callable[[zoo.Bundle, Path, int], None]:
         if is_held(record) and len(found[record.kind]) < MOST:
             found[record.kind].append(prepared.source / record.file)
             if record.kind == "picture":  # one caption in each language
-                captions += {text.lang: text.text for text in reversed(record.texts)}.values()
+                captions += [text for _, text in sorted({t.lang: t.text for t in record.texts}.items())]
     prompts = list(config.prompts) or captions or list(PROMPTS)
     media = found["picture"] + found["clip"]
     return lambda bundle, folder, step: preview(bundle, folder, step, prompts=prompts, media=media)

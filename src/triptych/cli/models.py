@@ -96,7 +96,7 @@ def _table(facts: dict[str, Any]) -> None:
         table.add_row(name, f"{size_text(file['bytes'])}  SHA-256 {file['sha256'][:16]}…")
     table.add_row("verified", "all files have the hashes they were written with")
     for name, value in facts["made"].items():
-        table.add_row(f"made: {name}", _line(value))
+        table.add_row(f"made: {name}", f"{len(value)} entries; see --json" if isinstance(value, dict) else _line(value))
     for name, value in facts["bits"].items():
         table.add_row(name, f"{value:g}")
     Console().print(table, highlight=False, markup=False)

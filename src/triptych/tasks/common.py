@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,7 +65,7 @@ class Model:
         if self.codes % self.gpt.config.group:
             raise ModelError(f"{bundle.path}: {self.codes} codes a side can't be read in groups of {bundle.info.gpt}")
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Name, and the beginning of the weights' hash where the model comes from a folder."""
         sums = self.bundle.path / "SHA256.json"

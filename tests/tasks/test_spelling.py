@@ -1,0 +1,76 @@
+"""What the tasks ask is, position for position, what training has shown."""
+
+import numpy as np
+import pytest
+
+import triptych
+from triptych.data.loader import Rows
+from triptych.data.records import Question, Record, Text
+from triptych.data.shards import Shards, ShardWriter
+from triptych.sequence.vocab import Special
+from triptych.tasks import ask, caption, draw
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return triptych.load(tiny_model, "cpu")._model
+
+
+@pytest.fixture(scope="module")
+def media():
+    random = np.random.default_rng(0)
+    return {
+        "picture": random.integers(0, 256, (1, 64, 64, 3), dtype=np.uint8),
+        "clip": random.integers(0, 256, (17, 64, 64, 3), dtype=np.uint8),
+    }
+
+
+@pytest.fixture(scope="module")
+def rows(model, media, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    writer = ShardWriter()
+    for kind, frames in media.items():
+        maps = model.look([frames])[0]
+        record = Record(
+            file=f"a.{kind}",
+            kind=kind,
+            texts=[Text(text="一个红色的球", lang="zh")],
+            qa=[Question(question="How many?", answer="3", lang="en")],
+        )
+        codes, latents = np.stack([m.codes for m in maps]), np.stack([m.latents for m in maps])
+        writer.add(record, codes, latents, held=False)
+    writer.write(folder / "00000.safetensors")
+    shards = Shards(folder, model.grid.cpu().numpy())
+    return Rows(shards, model.bundle.text, model.gpt.config, fps=8.0, span=4, drop=0.0)
+
+
+def same_start(asked, learned):
+    """Whether a prompt is how a training row begins; latents are stored with 1/127 of precision."""
+    count = len(asked)
+    np.testing.assert_array_equal(asked.ids, learned.ids[:count])
+    np.testing.assert_array_equal(asked.positions, learned.positions[:count])
+    np.testing.assert_allclose(asked.values, learned.values[:count], atol=1 / 127)
+    assert count < len(learned)
+
+
+def test_draw(model, rows):
+    same_start(draw._prompt(model, "一个红色的球", ()), rows.spell("draw", 0, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize(("spelling", "kind"), [("read", "picture"), ("watch", "clip")])
+def test_caption_and_ask(model, rows, media, spelling, kind, monkeypatch):
+    prompts = []
+
+    def say(self, rows, **_):
+        prompts.extend(rows)
+        return [""] * len(rows)
+
+    monkeypatch.setattr(type(model), "say", say)
+    frames = media[kind] if kind == "clip" else media[kind][0]
+    caption.caption(model, [frames], language="zh")
+    ask.ask(model, [(frames, "How many?")])
+    # Training shuffles what follows a medium: take rows in which each stands first.
+    learned = [rows.spell(spelling, 0, np.random.default_rng(seed)) for seed in range(8)]
+    for prompt, first in zip(prompts, (Special.CAPTION, Special.ASK), strict=True):
+        place = int(np.flatnonzero(prompt.ids == first)[0])
+        same_start(prompt, next(row for row in learned if row.ids[place] == first))
