@@ -180,6 +180,10 @@ def test_errors_are_one_line_with_a_remedy(run, clip, tiny_model, tmp_path):
         (("draw", "a", "-n", 0), 2, "Must be >= 1"),
         (("draw", "a", "--sed", 1), 2, "Did you mean --seed?"),
         (("draw", "a", "--top-p", 2), 2, "--top-p"),
+        (("prepare", "a", "b", "drop_fat=true"), 1, "drop_flat"),
+        (("prepare", "a", "b", "--size", 100), 2, "multiple of 32"),
+        (("prepare", "a", "b", "--minutes", 0), 2, "Must be > 0"),
+        (("world", "tabletop", "w", "--level", 4), 2, "Must be <= 3"),
         (("drow",), 2, 'Did you mean "draw"?'),
         (("draw", "a", "b"), 2, "See `triptych draw --help`"),
     ):
@@ -207,6 +211,17 @@ def test_training_gets_a_preview(monkeypatch, run, folder):
     monkeypatch.setattr(triptych.train.start, "start", lambda config, **given: seen.append(given))
     assert run("train", "recipe.yaml", "steps=3", "--dry-run")[0] == 0
     assert seen == [{"preview": "preview of d", "dry_run": True}]
+
+
+def test_prepare_passes_what_was_given(monkeypatch, run, folder):
+    import triptych.train.prepare
+
+    seen = []
+    monkeypatch.setattr(triptych.train.prepare, "prepare", lambda *a, **given: seen.append((a, given)))
+    assert run("prepare", "m", "p", "drop_flat=true", "--size", 64, "--steps", 9, "--tokenizer", "later")[0] == 0
+    places, given = seen[0]
+    assert places == (Path("m"), Path("p"))
+    assert (given["settings"].drop_flat, given["settings"].size, given["run"].steps) == (True, 64, 9)
 
 
 def test_evaluate_passes_what_was_given(monkeypatch, run, folder):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
 from triptych.cli.output import document
+
+Some = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+Count = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 
 world = App(name="world", help="Make data with exact truth.")
 
@@ -24,12 +27,12 @@ def world_tabletop(
     out: Path,
     /,
     *,
-    images: int = 1000,
-    clips: int = 100,
-    seed: int = 0,
+    images: Count = 1000,
+    clips: Count = 100,
+    seed: Count = 0,
     split: Literal["train", "validation", "test"] = "train",
-    level: int = 1,
-    workers: int | None = None,
+    level: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=3))] = 1,
+    workers: Some | None = None,
     device: Literal["auto", "software", "gpu"] = "auto",
 ) -> None:
     """Render pictures and clips of a tabletop with captions, questions and truth, as a folder of media.
@@ -57,13 +60,13 @@ def prepare(
     folder: Path,
     out: Path,
     /,
-    *,
+    *overrides: str,
     tokenizer: str = "train",
-    minutes: float = 10.0,
-    steps: int = 1_000_000,
-    copies: int = 1,
-    size: int = 224,
-    workers: int = 2,
+    minutes: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 10.0,
+    steps: Some = 1_000_000,
+    copies: Some = 1,
+    size: Annotated[int, Parameter(validator=validators.Number(gte=32, lte=4096, modulo=32))] = 224,
+    workers: Count = 2,
     device: str = "auto",
 ) -> None:
     """Clean a folder of media, give it tokenizers, and cut it into token shards.
@@ -71,18 +74,21 @@ def prepare(
     Args:
         folder: Pictures and clips with their texts; see docs/data.md. Nothing in it is changed.
         out: Folder to write; a second call does only what is missing.
+        overrides: Settings of cleaning as key=value, e.g. `drop_near_duplicates=true`; see docs/data.md.
         tokenizer: `train` trains one on this data; a model's name or folder takes that model's; `later` only cleans.
         minutes: How long to train the visual tokenizer.
         steps: Steps to train it, if that ends sooner.
         copies: Framings of each medium; more than 1 adds random crops of up to 6%.
-        size: Side of a frame in pixels.
+        size: Side of a frame in pixels, a multiple of 32.
         workers: Processes that decode.
         device: `cpu`, `cuda` or `auto`.
     """
-    from triptych.config import RunConfig
+    from triptych.config import RunConfig, load_settings
     from triptych.data.settings import PrepareConfig
     from triptych.train.prepare import prepare as run
 
+    given = [f"workers={workers}", f"size={size}", *overrides]
+    settings = load_settings(PrepareConfig, None, given)  # type: ignore[type-var]
     training = RunConfig(
         kind="tokenizer", data=out, out=out / "tokenizer-run", minutes=minutes, steps=steps, device=device
     )
@@ -92,7 +98,7 @@ def prepare(
             out,
             tokenizer=tokenizer,
             run=training,
-            settings=PrepareConfig(workers=workers, size=size),
+            settings=settings,
             copies=copies,
             workers=workers,
         )
