@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -237,6 +238,16 @@ def test_workers_keep_order_and_run_only_a_little_ahead() -> None:
         for n, (item, result) in enumerate(workers.map(same, items(), lambda i: ("", [i], 9), ahead=3)):
             assert item == result == n
             assert len(taken) <= n + 7
+
+
+def test_workers_stop_when_their_consumer_does() -> None:
+    started = time.monotonic()
+    with Workers(2) as workers:
+        assert list(workers.map(same, [1], lambda i: ("", [i], 60))) == [(1, 1)]
+        stalled = workers.map(stall, [1, 2, 3], lambda i: ("", [], 60))
+        threading.Thread(target=next, args=(stalled, None), daemon=True).start()
+        time.sleep(1)
+    assert time.monotonic() - started < 30
 
 
 def test_refusals(tmp_path) -> None:

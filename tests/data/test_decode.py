@@ -75,6 +75,13 @@ def test_what_is_true_of_a_window() -> None:
     assert [window_record(short, *window) for window in windows(short, SETTINGS)] == [short]
 
 
+def test_one_frame_of_a_clip(tmp_path) -> None:
+    record = record_of(moving(tmp_path / "a.mp4", 1, seconds=5), tmp_path)
+    one = SETTINGS.model_copy(update={"frames": 1})
+    assert windows(record, one) == [(0.0, record.duration)]
+    assert np.array_equal(decode(record, tmp_path, one), decode(record, tmp_path, SETTINGS)[:1])
+
+
 def test_iterate(tmp_path) -> None:
     for i in range(12):
         scene(i).save(tmp_path / f"{i:02d}.png")

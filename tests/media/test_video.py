@@ -169,6 +169,7 @@ def test_animations(tmp_path) -> None:
         )
         assert numbers(video.read(path, fps=10, frames=None).frames) == [0, 1, 1, 1, 2, 3, 3, 3, 3, 4]
         assert video.probe(path).duration == pytest.approx(1.0)
+        assert video.probe(path).fps == pytest.approx(10)
         pictures[0].save(path)
         with pytest.raises(MediaError, match="still picture"):
             video.read(path)

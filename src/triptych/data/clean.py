@@ -309,7 +309,7 @@ def _check_texts(store: sqlite3.Connection, record: Record, settings: PrepareCon
 def _check_labels(store: sqlite3.Connection) -> None:
     lonely = "SELECT label, min(path) FROM labels GROUP BY label HAVING count(*) = 1 ORDER BY label"
     if store.execute("SELECT count(DISTINCT label) FROM labels").fetchone()[0] > 1:
-        for label, path in store.execute(lonely).fetchall():
+        for label, path in store.execute(lonely):
             detail = f"no other file has its label {label[:60]!r}"
             _note(store, Finding(path, "odd label", detail, "check its spelling, or add more files"))
     alike = (
@@ -317,12 +317,13 @@ def _check_labels(store: sqlite3.Connection) -> None:
         " (SELECT folded FROM labels GROUP BY folded HAVING count(DISTINCT label) > 1)"
         " GROUP BY folded, label ORDER BY folded, count(*) DESC, label"
     )
-    usual: dict[str, str] = {}
+    usual = ("", "")
     for folded, label, path in store.execute(alike):
-        first = usual.setdefault(folded, label)
-        if label != first:
-            detail = f"its label {label[:60]!r} differs from {first[:60]!r} only in case, spaces or dashes"
-            _note(store, Finding(path, "odd label", detail, f"write {first[:60]!r}"))
+        if folded != usual[0]:
+            usual = (folded, label)
+            continue
+        detail = f"its label {label[:60]!r} differs from {usual[1][:60]!r} only in case, spaces or dashes"
+        _note(store, Finding(path, "odd label", detail, f"write {usual[1][:60]!r}"))
 
 
 def _write_manifest(path: Path, store: sqlite3.Connection) -> None:

@@ -26,10 +26,13 @@ _SLACK = 2e-3  # seconds; files round their times
 def windows(record: Record, settings: PrepareConfig) -> list[tuple[float, float]]:
     """Start and end of each window of a record, in seconds; a picture has the one window (0, 0).
 
-    A window needs two frames of its own; a shorter rest belongs to the window before it.
+    A window needs two frames of its own; a shorter rest belongs to the window before it. With frames = 1 a clip
+    is its first frame.
     """
     if record.kind == "picture":
         return [(0.0, 0.0)]
+    if settings.frames == 1:
+        return [(0.0, record.duration)]
     step = (settings.frames - 1) / settings.fps
     count = max(1, math.ceil((record.duration - 1 / settings.fps - _SLACK) / step))
     starts = [i * step for i in range(count)]
@@ -107,6 +110,8 @@ def _decode(path: str, kind: str, size: int, fps: float, frames: int, start: flo
     """Up to `count` windows from `start` on: (windows, F, size, size, 3). Runs in a worker."""
     if kind == "picture":
         return image.fit(image.read(path, limits=LOCAL, at_least=size), size)[None, None]
+    if frames == 1:
+        return video.read(path, fps=fps, frames=1, start=start, size=size, limits=LOCAL).frames[None]
     found: list[np.ndarray] = []
     for clip in video.segments(path, fps=fps, frames=frames, size=size, start=start, limits=LOCAL):
         found.append(clip.frames)

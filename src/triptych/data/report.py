@@ -18,7 +18,7 @@ from PIL import Image
 from triptych.data.folder import HIDDEN
 from triptych.data.records import Record
 from triptych.data.settings import PrepareConfig
-from triptych.files import write_atomically
+from triptych.files import write_atomically, write_text
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
 from triptych.media.worker import Workers
@@ -70,7 +70,7 @@ def write(
     }
     write_atomically(out / "report.json", lambda path: _write_json(path, root, store, settings, counts))
     page = _page(root, store, workers, settings, counts, seconds)
-    write_atomically(out / "report.html", lambda path: path.write_text(page, encoding="utf-8") and None)
+    write_text(out / "report.html", page)
     return counts
 
 

@@ -48,8 +48,8 @@ class Shown(Protocol):
 class Source(Protocol):
     """An open clip.
 
-    `duration` (0 if unknown), `fps` and `codec` come from the header; `tolerance` is the precision of its
-    times in seconds.
+    `duration` (0 if unknown), `fps` (an animation's is that of its first frame) and `codec` come from the header;
+    `tolerance` is the precision of the file's times in seconds.
     """
 
     duration: float
@@ -332,15 +332,10 @@ class AnimatedSource:
         self.path, self.picture, self.limits = path, picture, limits
         self.codec = str(picture.format).lower()
         limits.check_size(path, *picture.size)
+        self.fps = 1000 / (picture.info.get("duration", 0) or 100)
         lasting = picture.info.get("duration", 0)  # of one merged frame, when all are alike
         if not getattr(picture, "is_animated", False) and not lasting:
             raise MediaError(path, "is a still picture, not a clip", "read it as a picture")
-
-    @property
-    def fps(self) -> float:
-        """Mean frames a second."""
-        count = getattr(self.picture, "n_frames", 1)
-        return count / (self.measure() or 1.0)
 
     def shown_size(self) -> tuple[int, int]:
         """Width and height."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -241,7 +242,7 @@ def _write_animation(path: Path, frames: np.ndarray, fps: float) -> None:
     tick = 10 if path.suffix.lower() == ".gif" else 1  # the format's unit of time, in milliseconds
     ends = np.maximum(np.round(np.arange(len(frames) + 1) * 1000 / fps / tick), np.arange(len(frames) + 1)) * tick
     pictures: Iterable[Image.Image] = (Image.fromarray(pixels) for pixels in frames[1:])
-    options = {"quality": 90, "method": 4} if tick == 1 else {}
+    options: dict[str, Any] = {"quality": 90, "method": 4} if tick == 1 else {}
     Image.fromarray(frames[0]).save(
         path, save_all=True, append_images=pictures, duration=[int(d) for d in np.diff(ends)], loop=0, **options
     )

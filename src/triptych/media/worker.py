@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, BinaryIO, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
@@ -46,16 +46,20 @@ class Workers:
         self._idle: queue.LifoQueue[_Process | None] = queue.LifoQueue()
         for _ in range(self.count):
             self._idle.put(None)  # started when first needed
+        self._live: set[_Process] = set()
         self._threads = ThreadPoolExecutor(self.count)
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in list(self._live):
+            process.process.kill()  # a consumer that stops early does not wait for files at work
+        self._threads.shutdown()
         while not self._idle.empty():
-            if process := self._idle.get():
-                process.end()
+            if idle := self._idle.get():
+                idle.end()
 
     def map(
         self,
@@ -89,6 +93,7 @@ class Workers:
 
     def _call(self, name: str, path: str, arguments: list[Any], seconds: float) -> Any:
         process = self._idle.get() or _Process(self.memory)
+        self._live.add(process)
         healthy = False
         try:
             result = process.call(name, path, arguments, seconds)
@@ -96,6 +101,7 @@ class Workers:
             return MediaError(path, *result.why) if isinstance(result, _Dead) else result
         finally:
             if not healthy:
+                self._live.discard(process)
                 process.end()
             self._idle.put(process if healthy else None)
 
@@ -193,7 +199,7 @@ def serve(memory: int) -> None:
         else:
             if isinstance(value, np.ndarray):
                 assert value.dtype == np.uint8
-                _send(answers, {"shape": value.shape}, memoryview(np.ascontiguousarray(value)).cast("B"))
+                _send(answers, {"shape": value.shape}, value.tobytes())
             else:
                 _send(answers, {"value": value})
 
@@ -211,25 +217,25 @@ def _limit(name: str, value: int) -> None:
             resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
-def _send(pipe: BinaryIO, message: dict[str, Any], body: Any = b"") -> None:
+def _send(pipe: IO[bytes], message: dict[str, Any], body: bytes = b"") -> None:
     text = json.dumps(message).encode()
     pipe.write(_HEAD.pack(len(text)) + text)
     pipe.write(body)
     pipe.flush()
 
 
-def _receive(pipe: BinaryIO) -> bytes:
+def _receive(pipe: IO[bytes]) -> bytes:
     return _read(pipe, _HEAD.unpack(_read(pipe, _HEAD.size))[0])
 
 
-def _read(pipe: BinaryIO, size: int) -> bytes:
+def _read(pipe: IO[bytes], size: int) -> bytes:
     data = pipe.read(size)
     if len(data) < size:
         raise EOFError
     return data
 
 
-def _result(pipe: BinaryIO) -> Any:
+def _result(pipe: IO[bytes]) -> Any:
     answer = json.loads(_receive(pipe))
     if "error" in answer:
         return MediaError(*answer["error"])
