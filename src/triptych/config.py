@@ -157,6 +157,8 @@ class RunConfig(Settings):
     """The Transformer (kind: gpt)."""
     perceptual: float = Field(0.5, ge=0)
     """Weight of the perceptual loss (kind: tokenizer); 0 needs no feature network."""
+    crop: int = Field(0, ge=0, multiple_of=16)
+    """Side of the square that training cuts out of each medium; 0 takes it whole (kind: tokenizer)."""
     perceptual_crop: int = Field(128, ge=32)
     """Side of the random square that the perceptual loss looks at (kind: tokenizer)."""
     clip_share: float = Field(0.25, ge=0, le=1)
@@ -188,9 +190,7 @@ def load_settings(kind: type[S], recipe: Path | str | None = None, overrides: li
         except yaml.YAMLError as error:
             raise ConfigError(f"{recipe}: not valid YAML: {error}") from error
         if not isinstance(loaded, dict):
-            raise ConfigError(
-                f"{recipe}: a recipe is a mapping of keys to values, not {type(loaded).__name__}"
-            )
+            raise ConfigError(f"{recipe}: a recipe is a mapping of keys to values, not {type(loaded).__name__}")
         values = loaded
     for override in overrides or []:
         key, equals, text = override.partition("=")
@@ -210,9 +210,7 @@ def load_settings(kind: type[S], recipe: Path | str | None = None, overrides: li
         return kind.model_validate(values)
     except ValidationError as error:
         where = str(recipe) if recipe is not None else "settings"
-        raise ConfigError(
-            f"{where}: " + "; ".join(_explain(kind, item) for item in error.errors())
-        ) from error
+        raise ConfigError(f"{where}: " + "; ".join(_explain(kind, item) for item in error.errors())) from error
 
 
 def _yaml_number(text: str) -> str:

@@ -15,7 +15,7 @@ from triptych.api import Triptych
 from triptych.media import image, video
 from triptych.terminal import show_pictures
 
-SENTENCES = {"en": "a red ball to the left of a blue cube", "zh": "一个红色的球在一个蓝色的立方体的左边"}
+SENTENCES = {"en": "a red ball to the left of a blue cube", "zh": "一个红色的球在一个蓝色的方块的左边"}
 QUESTION = "How many objects are there?"
 FRAMES = 4  # of the clip that are shown
 T = TypeVar("T")

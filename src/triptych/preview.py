@@ -16,7 +16,7 @@ from triptych.errors import MediaError
 from triptych.files import write_text
 from triptych.media import image
 
-PROMPTS = ("a red ball to the left of a blue cube", "two metal cylinders", "一个红色的球在一个蓝色的立方体的左边", "")
+PROMPTS = ("a red ball to the left of a blue cube", "two metal cylinders", "一个红色的球在一个蓝色的方块的左边", "")
 LANGUAGES = ("en", "zh")
 SEEDS = 2  # pictures of each prompt
 MOST = 2  # held-out media of each kind

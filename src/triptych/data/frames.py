@@ -31,9 +31,21 @@ def jitter(frames: np.ndarray, rng: np.random.Generator, reach: float = 0.06) ->
     room = rng.integers(0, int(side * reach) + 1, 4)
     cut = frames[:, room[0] : side - room[1], room[2] : side - room[3]]
     # One crop for all frames; stretched by a few per cent at most, as another lens would.
-    pixels = torch.from_numpy(np.ascontiguousarray(cut)).permute(0, 3, 1, 2).float()
+    pixels = torch.from_numpy(cut.copy()).permute(0, 3, 1, 2).float()
     out = torch.nn.functional.interpolate(pixels, (side, side), mode="bilinear", align_corners=False, antialias=True)
     return out.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+
+
+def busiest(frames: np.ndarray, side: int, rng: np.random.Generator, tries: int = 3) -> np.ndarray:
+    """Of a few random squares (F, side, side, 3), the one whose pixels vary most: small objects, not bare floor."""
+    best, most = frames, -1.0
+    for _ in range(tries):
+        top, left = rng.integers(frames.shape[1] - side + 1), rng.integers(frames.shape[2] - side + 1)
+        square = frames[:, top : top + side, left : left + side]
+        spread = float(square[:, ::4, ::4].std())
+        if spread > most:
+            best, most = square, spread
+    return best
 
 
 class FrameBatches(Dataset[dict[str, Tensor]]):
@@ -44,6 +56,7 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
         source: the folder of media.
         batch: frames a step that come as pictures.
         clip_share: clips' share of the frames of a step.
+        crop: side of the square cut out of each medium where it shows most; 0 takes it whole.
         frames: of a clip in training, 1 + 4k; fewer than the model's are enough to learn motion, and cheaper.
     """
 
@@ -57,7 +70,9 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
         seed: int,
         settings: PrepareConfig,
         frames: int = 9,
+        crop: int = 0,
     ) -> None:
+        self.crop = crop
         self.source, self.seed, self.settings, self.frames = source, seed, settings, min(frames, settings.frames)
         # Files with their seconds; whole records of a large folder would not fit in memory.
         self.train: dict[str, list[tuple[str, float]]] = {"picture": [], "clip": []}
@@ -99,6 +114,8 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
             array = self._read(kind, file, rng.random() * spare, self.frames)
             if array is not None:
                 array = array[:, :, ::-1] if rng.random() < 0.5 else array
+                if self.crop:
+                    array = busiest(array, self.crop, rng)
                 return np.ascontiguousarray(array)
         raise DataError(f"{self.source}: 20 files in a row can't be read any more; run `triptych prepare` again")
 

@@ -68,6 +68,7 @@ class TokenizerJob:
             clip_share=config.clip_share,
             seed=config.seed,
             settings=self.prepared.settings,
+            crop=config.crop,
         )
         self.features = load_features(self.device) if config.perceptual else None
 
