@@ -17,8 +17,8 @@ torch.set_num_threads(1)  # networks here are so small that a second thread cost
 TEXTS = [
     "a red ball to the left of a blue cube",
     "[0.5s] the red ball hits the blue cube; [1.5s] the blue cube stops",
-    "一个红色的球在一个蓝色的立方体的左边",
-    "[0.5秒] 红色的球撞上蓝色的立方体；[1.5秒] 蓝色的立方体停了下来",
+    "一个红色的球在一个蓝色的方块的左边",
+    "[0.5秒] 红色的球撞上蓝色的方块；[1.5秒] 蓝色的方块停了下来",
     "How many objects are there? 3 yes no red blue green",
 ]
 

@@ -37,7 +37,7 @@ def test_a_seed_draws_the_same_picture_alone_and_in_a_batch(model):
     assert all(p.pixels.shape == (64, 64, 3) and p.pixels.dtype == np.uint8 for p in three)
     alone = model.draw("a red ball", seed=6)[0]
     np.testing.assert_array_equal(alone.pixels, three[1].pixels)
-    mixed = model.draw_many(["", "一个蓝色的立方体", "a red ball"], [0, 1, 6])
+    mixed = model.draw_many(["", "一个蓝色的方块", "a red ball"], [0, 1, 6])
     np.testing.assert_array_equal(mixed[2].pixels, alone.pixels)
     assert (three[0].pixels != three[1].pixels).any()
 
