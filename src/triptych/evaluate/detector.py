@@ -1,8 +1,8 @@
 """A small CNN that finds the tabletop world's objects in a picture: the judge of drawing, trained apart from the GPT.
 
 After CenterNet (Zhou et al., arXiv 1904.07850): a heat map of object centres at stride 8, and at each centre the place,
-the box, and the shape, colour, material and size. Pictures are blurred, compressed and tinted in training, so that what a
-tokenizer decodes is read as well as what a renderer draws.
+the box, and the shape, colour, material and size. Pictures are blurred, compressed and tinted in training, so that what
+a tokenizer decodes is read as well as what a renderer draws.
 
     python -m triptych.evaluate.detector recipes/detector.yaml data=WORLD out=MODEL
 
@@ -58,7 +58,7 @@ class DetectorSettings(Settings):
     """How a detector is trained."""
 
     data: Path
-    """Folder that `triptych world` wrote."""
+    """Folder that `triptych world tabletop` wrote."""
     out: Path
     """Folder for detector.safetensors and detector.json: the model that it is to judge."""
     steps: int = Field(6000, ge=1)
@@ -76,7 +76,7 @@ class DetectorSettings(Settings):
 
 
 class _Block(nn.Module):
-    """x + 1x1(relu(3x3(relu(x)))), the identity at first: it trains without norms, which cost half the time on a CPU."""
+    """x + 1x1(relu(3x3(relu(x)))), the identity at first: it trains without norms, half the time on a CPU."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -101,7 +101,11 @@ class Detector(nn.Module):
             *(_Block(64) for _ in range(2)),
         )
         self.coarse = nn.Sequential(
-            nn.PixelUnshuffle(2), nn.Conv2d(256, 96, 1), *(_Block(96) for _ in range(4)), nn.ReLU(), nn.Conv2d(96, 64, 1)
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(256, 96, 1),
+            *(_Block(96) for _ in range(4)),
+            nn.ReLU(),
+            nn.Conv2d(96, 64, 1),
         )
         self.merge = nn.Sequential(_Block(64), _Block(64), nn.ReLU())
         self.heads = nn.Conv2d(64, 5 + sum(map(len, CLASSES.values())), 1)
@@ -121,14 +125,14 @@ class Detector(nn.Module):
         return dict(zip(("heat", "place", *CLASSES), parts, strict=True))
 
     @torch.inference_mode()
-    def detect(self, pictures: np.ndarray | Tensor, threshold: float = THRESHOLD) -> list[list[Found]]:
-        """Objects of pictures: uint8 (B, Y, X, 3) -> for each a list of {shape, color, material, size, center, box, score}.
+    def detect(self, pictures: np.ndarray, threshold: float = THRESHOLD) -> list[list[Found]]:
+        """Pictures uint8 (B, Y, X, 3) -> the objects of each: {shape, color, material, size, center, box, score}.
 
         Centres and boxes are in pixels of the pictures as given; those that are not 224x224 are scaled for the network.
         """
         device = next(self.parameters()).device
         out: list[list[Found]] = []
-        for chunk in torch.as_tensor(np.asarray(pictures)).split(64):
+        for chunk in torch.tensor(np.asarray(pictures)).split(64):
             pixels = chunk.to(device).permute(0, 3, 1, 2).float() / 255
             rows, columns = pixels.shape[2:]
             if (rows, columns) != (SIDE, SIDE):
@@ -192,7 +196,11 @@ def _order(seed: int, epoch: int, size: int) -> np.ndarray:
 
 def _mirrored(thing: Found) -> Found:
     left, top, right, bottom = thing["box"]
-    return {**thing, "center": [SIDE - thing["center"][0], thing["center"][1]], "box": [SIDE - right, top, SIDE - left, bottom]}
+    return {
+        **thing,
+        "center": [SIDE - thing["center"][0], thing["center"][1]],
+        "box": [SIDE - right, top, SIDE - left, bottom],
+    }
 
 
 def read_labelled(path: Path, objects: list[Found]) -> tuple[np.ndarray, list[Found]]:
@@ -208,7 +216,7 @@ def read_labelled(path: Path, objects: list[Found]) -> tuple[np.ndarray, list[Fo
 
 
 def targets(objects: list[Found]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Objects -> heat (y, x) float32 in 0..1, place (4, y, x) float32, classes (attributes, y, x) int64, -1 where none."""
+    """Objects -> heat (y, x) in 0..1, place (4, y, x), and classes (attributes, y, x), -1 where there is none."""
     heat = np.zeros((GRID, GRID), np.float32)
     place = np.zeros((4, GRID, GRID), np.float32)
     classes = np.full((len(CLASSES), GRID, GRID), -1, np.int64)
@@ -223,9 +231,7 @@ def targets(objects: list[Found]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         hill[row, column] = 1.0
         mine = (hill > 0.5) & (hill > heat)
         heat = np.maximum(heat, hill)
-        shown = np.stack(
-            np.broadcast_arrays(x - axis[None], y - axis[:, None], math.log(width), math.log(height))
-        )
+        shown = np.stack(np.broadcast_arrays(x - axis[None], y - axis[:, None], math.log(width), math.log(height)))
         place[:, mine] = shown[:, mine]
         classes[:, mine] = [[names.index(thing[name])] for name, names in CLASSES.items()]
     return heat, place, classes
@@ -250,7 +256,8 @@ def degrade(pixels: Tensor, random: torch.Generator) -> Tensor:
     soft = F.interpolate(small, x.shape[2:], mode="bilinear")
     x = torch.lerp(x, soft, often(0.6) * draw(0.0, 1.0))
     x = torch.lerp(x, compress(x, draw(0.02, 0.25)), often(0.4))
-    noise = torch.randn(x.shape, generator=random) if device.type == "cpu" else torch.randn_like(x)
+    grey = x[:, :1]
+    noise = torch.randn(grey.shape, generator=random) if device.type == "cpu" else torch.randn_like(grey)
     return (x + noise * often(0.5) * draw(0.0, 0.03)).clamp(0, 1)
 
 
@@ -266,12 +273,13 @@ def compress(pixels: Tensor, strength: Tensor) -> Tensor:
     """What JPEG's rounding of 8x8 cosine blocks does, at `strength` (B, 1, 1, 1) for the finest frequencies."""
     basis = _cosines(pixels.device)
     rows, columns = pixels.shape[2] // 8, pixels.shape[3] // 8
-    blocks = pixels.unflatten(3, (columns, 8)).unflatten(2, (rows, 8)).transpose(3, 4)
-    waves = basis @ blocks @ basis.T
     pace = torch.arange(8.0, device=pixels.device)
-    step = strength[..., None, None] * (0.3 + (pace[:, None] + pace[None]) / 10)
-    blocks = basis.T @ ((waves / step).round() * step) @ basis
-    return blocks.transpose(3, 4).flatten(2, 3).flatten(3, 4)
+    step = strength[..., None] * (0.3 + (pace[:, None] + pace.repeat(columns)) / 10)
+    waves = (pixels.unflatten(3, (columns, 8)) @ basis.T).flatten(3).unflatten(2, (rows, 8))
+    waves = basis @ waves
+    waves = (waves / step).round() * step
+    blocks = (basis.T @ waves).flatten(2, 3)
+    return (blocks.unflatten(3, (columns, 8)) @ basis).flatten(3)
 
 
 def loss_of(maps: dict[str, Tensor], heat: Tensor, place: Tensor, classes: Tensor) -> Tensor:
@@ -295,7 +303,7 @@ def labelled(folder: Path) -> list[tuple[str, list[Found], str]]:
     """(file name, objects, scene) of a world's pictures; DataError where there are none."""
     path = Path(folder) / "metadata.jsonl"
     if not path.is_file():
-        raise DataError(f"{folder}: no metadata.jsonl: give a folder that `triptych world` wrote")
+        raise DataError(f"{folder}: no metadata.jsonl: give a folder that `triptych world tabletop` wrote")
     rows = []
     for row in read_jsonl(path):
         truth = row.get("truth")
@@ -303,7 +311,9 @@ def labelled(folder: Path) -> list[tuple[str, list[Found], str]]:
             scene = row["sequence"]["id"] if row.get("sequence") else row["file_name"]
             rows.append((row["file_name"], truth["objects"], scene))
     if not rows:
-        raise DataError(f"{path}: no picture with `truth`: give a folder that `triptych world` wrote, with images")
+        raise DataError(
+            f"{path}: no picture with `truth`: give a folder that `triptych world tabletop` wrote, with images"
+        )
     return rows
 
 
@@ -345,7 +355,7 @@ def train_detector(
     place = torch.device("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else torch.device(device)
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)
-    model = Detector().to(place, memory_format=torch.channels_last)
+    model = Detector().to(place)
     kinds: tuple[list[Tensor], list[Tensor]] = ([], [])
     for parameter in model.parameters():
         kinds[parameter.ndim < 2].append(parameter)
@@ -362,7 +372,13 @@ def train_detector(
         pin_memory=place.type == "cuda",
         prefetch_factor=4 if workers else None,
     )
-    columns = (TextColumn("detector"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.3f}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("detector"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}"),
+        TimeRemainingColumn(),
+    )
     console = Console(stderr=True)
     started = time.time()
     model.train()
@@ -380,7 +396,9 @@ def train_detector(
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
             schedule.step()
-            bar.update(task, advance=1, **({"loss": loss.item()} if step % 20 == 0 else {}))
+            bar.advance(task)
+            if step % 20 == 0:  # reading the loss waits for the device
+                bar.update(task, loss=loss.item())
     minutes = (time.time() - started) / 60
     model = model.half().float().eval()  # what is scored is what is stored
     result = score(model, folder, held)
@@ -417,7 +435,9 @@ def score(model: Detector, folder: Path, rows: Sequence[tuple[str, list[Found]]]
         found = model.detect(np.stack([pixels for pixels, _ in part]))
         for (_, objects), seen in zip(part, found, strict=True):
             pairs = metrics.match_places(objects, seen, 24.0)
-            right = [j is not None and all(o[k] == seen[j][k] for k in CLASSES) for o, j in zip(objects, pairs, strict=True)]
+            right = [
+                j is not None and all(o[k] == seen[j][k] for k in CLASSES) for o, j in zip(objects, pairs, strict=True)
+            ]
             hits += right
             scenes.append(all(right) and len(seen) == len(objects))
             extra += len(seen) - sum(j is not None for j in pairs)
@@ -463,13 +483,15 @@ def load_detector(model_folder: Path | str, device: str = "cpu") -> Detector:
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise ModelError(f"{path}: can't be read: {error}; train it anew with `{RECIPE.format(out=folder)}`") from error
     if facts.get("format") != 1 or known != CLASSES:
-        raise ModelError(f"{folder / 'detector.json'}: made for other classes; train it anew with `{RECIPE.format(out=folder)}`")
+        raise ModelError(
+            f"{folder / 'detector.json'}: made for other classes; train it anew with `{RECIPE.format(out=folder)}`"
+        )
     model = Detector()
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelError(f"{path}: the weights don't fit: {str(error).splitlines()[-1].strip()}") from error
-    return model.eval().to(device, memory_format=torch.channels_last)
+    return model.eval().to(device)
 
 
 def main(arguments: list[str]) -> Literal[0, 1]:

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Object = dict[str, Any]
 LOOKS = ("shape", "color", "material", "size")
-SIDE_MARGIN, DEPTH_MARGIN = 0.06, 0.025  # of the picture's side; half of what the world asks for when it names a relation
+SIDE_MARGIN, DEPTH_MARGIN = (
+    0.06,
+    0.025,
+)  # of the picture's side; half of what the world asks for when it names a relation
 
 
 def psnr(one: np.ndarray, two: np.ndarray) -> float:
@@ -210,10 +213,15 @@ def match_places(one: Sequence[Object], two: Sequence[Object], reach: float) -> 
     return assign(table)
 
 
-def objects_right(asked: Sequence[Object], seen: Sequence[Object]) -> int:
-    """How many asked objects were found, each standing for one seen object."""
+def objects_found(asked: Sequence[Object], seen: Sequence[Object]) -> list[bool]:
+    """Which asked objects were found, each standing for one seen object."""
     pairs = match_looks(asked, seen)
-    return sum(j is not None and fits(want, seen[j]) for want, j in zip(asked, pairs, strict=True))
+    return [j is not None and fits(want, seen[j]) for want, j in zip(asked, pairs, strict=True)]
+
+
+def objects_right(asked: Sequence[Object], seen: Sequence[Object]) -> int:
+    """How many asked objects were found."""
+    return sum(objects_found(asked, seen))
 
 
 def scene_right(asked: Sequence[Object], seen: Sequence[Object]) -> bool:
@@ -266,7 +274,7 @@ Event = tuple[float | None, str, tuple[int | None, ...]]  # seconds, kind, objec
 
 
 def match_events(told: Sequence[Event], true: Sequence[Event], tolerance: float | None = 0.25) -> int:
-    """How many told events are true: of one kind and the same objects in the same roles, at most `tolerance` seconds off.
+    """How many told events are true: of one kind, the same objects in the same roles, at most `tolerance` seconds off.
 
     Args: tolerance: None leaves time out of account. An event without a time is never right where time counts.
     """

@@ -1,0 +1,203 @@
+"""The suite: name -> task, data, metrics and baselines; one run of it over a folder, as one JSON file.
+
+triptych evaluate MODEL --data FOLDER --json out.json
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import triptych
+from triptych.errors import ConfigError
+from triptych.evaluate import measures
+from triptych.evaluate.bench import Bench, Reader, Scores, Skip, weights_of
+from triptych.evaluate.detector import Detector
+from triptych.evaluate.report import table
+from triptych.files import sha256, write_json
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A row of the suite.
+
+    Args:
+        task: what the model does. data: what the folder must hold. metrics, baselines: what is counted, beside what.
+        run: takes a Bench and gives scores, or raises Skip.
+    """
+
+    task: str
+    data: str
+    metrics: str
+    baselines: str
+    run: Callable[[Bench], Scores]
+
+
+MEASURES: dict[str, Measure] = {
+    "tokenizer": Measure(
+        "reconstruct",
+        "pictures",
+        "PSNR, SSIM, MobileNetV2 Fréchet distance, attributes that the detector reads alike",
+        "mean image; JPEG and WebP of the same bytes",
+        measures.tokenizer,
+    ),
+    "draw": Measure(
+        "draw",
+        "pictures with texts and truth",
+        "objects, scenes and relations right; MobileNetV2 Fréchet distance; diversity; unseen combinations apart",
+        "another picture; the true picture and its reconstruction as ceilings",
+        measures.draw,
+    ),
+    "caption": Measure(
+        "caption, watch",
+        "pictures or clips with truth",
+        "F1 over objects of pictures, and over events of clips",
+        "most frequent caption",
+        measures.caption,
+    ),
+    "ask": Measure(
+        "ask",
+        "pictures or clips with questions",
+        "accuracy by medium, language and kind",
+        "most frequent answer of the form; the same GPT without the medium",
+        measures.ask,
+    ),
+    "view": Measure(
+        "draw after images",
+        "sequences of pictures",
+        "position error of objects; perceptual distance",
+        "copy of the last view; reconstruction of the true view as ceiling",
+        measures.view,
+    ),
+    "language": Measure(
+        "likelihood of texts",
+        "media with texts",
+        "bits a byte",
+        "the same GPT without the medium; frequency of single bytes",
+        measures.language,
+    ),
+}
+
+
+def evaluate(
+    model: str | Path | Reader,
+    data: Path | str,
+    out: Path | str | None = None,
+    *,
+    limit: int = 200,
+    only: Sequence[str] | str | None = None,
+    seed: int = 0,
+    guidance: float = 3.0,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    top_k: int = 0,
+    device: str = "auto",
+    detector: Detector | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Measure a model on a folder of media, and write one JSON.
+
+    Args:
+        model: a model's name or folder, or an object that reads and draws (see bench.Reader).
+        data: folder of media, such as the test split of a world; what it lacks is skipped, with the reason.
+        out: the JSON to write; none is written without it.
+        limit: media a measure at most.
+        only: measures to take, as names or "draw,caption"; all by default.
+        seed: of the choice of media, of drawing and of the intervals.
+        guidance, temperature, top_p, top_k: of drawing.
+        device: `cpu`, `cuda` or `auto`.
+        detector: the judge; by default the one in the model's folder.
+        progress: whether to show bars and the table.
+
+    Returns:
+        what the JSON holds: model, weights, data, seed, sampling, version, date, measures, skipped.
+
+    Raises:
+        ConfigError: an unknown measure, or a limit below 1.
+        ModelError, DataError: no such model; no media in the folder.
+    """
+    names = _names(only)
+    if limit < 1:
+        raise ConfigError(f"limit={limit}: at least one medium is measured")
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    reader = _reader(model, place)
+    settings = {"guidance": guidance, "temperature": temperature, "top_p": top_p, "top_k": top_k}
+    bench = Bench(reader, Path(data), limit=limit, seed=seed, settings=settings, device=place, detector=detector)
+    results: dict[str, Any] = {
+        "format": FORMAT,
+        "model": reader.info.name,
+        "weights": weights_of(reader.path),
+        "detector": _detector_hash(reader.path),
+        "data": {"folder": str(data), "media": len(bench.items), "metadata": _metadata_hash(Path(data))},
+        "seed": seed,
+        "limit": limit,
+        "sampling": settings,
+        "triptych": triptych.__version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measures": {},
+        "skipped": {},
+        "seconds": {},
+    }
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not progress) as bar:
+        for name in names:
+            task = bar.add_task(name, total=None)
+            bench.advance = lambda done, total, task=task: bar.update(task, completed=done, total=total)  # type: ignore[misc]
+            started = time.time()
+            try:
+                scores = MEASURES[name].run(bench)
+                results["measures"] |= {f"{name}: {part}": score.as_dict() for part, score in scores.items()}
+            except Skip as skip:
+                results["skipped"][name] = str(skip)
+            results["seconds"][name] = round(time.time() - started, 1)
+            bar.update(task, completed=1, total=1)
+            if out is not None:  # after each measure, so that a killed run leaves what it has
+                write_json(Path(out), results)
+    assert all(math.isfinite(score["value"]) for score in results["measures"].values())
+    if progress:
+        Console().print(table(results))
+    return results
+
+
+def _names(only: Sequence[str] | str | None) -> list[str]:
+    if only is None:
+        return list(MEASURES)
+    parts = [only] if isinstance(only, str) else list(only)
+    names = [name.strip() for part in parts for name in part.split(",") if name.strip()]
+    for name in names:
+        if name not in MEASURES:
+            near = difflib.get_close_matches(name, MEASURES, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"no measure {name!r}: {hint}measures: {', '.join(MEASURES)}")
+    return [name for name in MEASURES if name in names]
+
+
+def _reader(model: str | Path | Reader, device: str) -> Reader:
+    if not isinstance(model, str | Path):
+        return model
+    from triptych.api import Triptych  # here, since tests bring their own reader
+
+    return Triptych.load(model, device)
+
+
+def _metadata_hash(folder: Path) -> str | None:
+    path = folder / "metadata.jsonl"
+    return sha256(path) if path.is_file() else None
+
+
+def _detector_hash(folder: Path) -> str | None:
+    path = Path(folder) / "detector.safetensors"
+    return sha256(path) if path.is_file() else None

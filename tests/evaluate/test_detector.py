@@ -1,0 +1,107 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from triptych.errors import DataError, ModelError
+from triptych.evaluate import detector
+from triptych.files import read_jsonl
+from triptych.media import image
+
+from . import small
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    torch.set_num_threads(1)
+    data = small.write(tmp_path_factory.mktemp("world") / "data", pictures=10, clips=0, size=224)
+    out = data.parent / "model"
+    detector.train_detector(data, out, steps=100, batch=8, seed=0, lr=6e-3, device="cpu", workers=0, progress=False)
+    return data, out
+
+
+def test_it_learns_eight_pictures_by_heart(trained: tuple[Path, Path]) -> None:
+    data, out = trained
+    model = detector.load_detector(out)
+    rows, held = detector.split(detector.labelled(data))
+    assert (len(rows), len(held)) == (8, 2), "the last picture is kept apart, and its other view with it"
+    score = detector.score(model, data, rows)
+    assert score["found"] > 0.9
+    assert score["extra"] == 0
+    assert score["shape"] > 0.9
+    assert score["color"] > 0.9
+    assert score["center"] < 4
+
+
+def test_files_are_small_and_tell_their_score(trained: tuple[Path, Path]) -> None:
+    _, out = trained
+    assert (out / "detector.safetensors").stat().st_size < 1.5e6
+    assert sum(p.numel() for p in detector.Detector().parameters()) < 600_000
+    facts = json.loads((out / "detector.json").read_text())
+    assert facts["held-out"]["pictures"] == 2
+    assert facts["classes"]["color"][0] == "red"
+
+
+def test_pictures_of_another_size_give_centres_in_their_own_pixels(trained: tuple[Path, Path]) -> None:
+    data, out = trained
+    model = detector.load_detector(out)
+    row = next(read_jsonl(data / "metadata.jsonl"))
+    pixels = image.read(data / row["file_name"])
+    (plain,) = model.detect(pixels[None])
+    (large,) = model.detect(np.kron(pixels, np.ones((2, 2, 1), np.uint8))[None])
+    assert len(plain) == len(large) == 1
+    assert set(plain[0]) == {"shape", "color", "material", "size", "center", "box", "score"}
+    assert np.allclose(np.array(plain[0]["center"]) * 2, large[0]["center"], atol=4)
+
+
+def test_targets_put_the_centre_where_it_is() -> None:
+    thing = {
+        "shape": "cone",
+        "color": "gray",
+        "material": "metal",
+        "size": "large",
+        "center": [100.0, 60.0],
+        "box": [80, 40, 120, 80],
+    }
+    heat, place, classes = detector.targets([thing])
+    row, column = 7, 12
+    assert heat[row, column] == heat.max() == 1
+    assert (column + 0.5 + place[0, row, column]) * 8 == pytest.approx(100)
+    assert (row + 0.5 + place[1, row, column]) * 8 == pytest.approx(60)
+    assert np.exp(place[2, row, column]) * 8 == pytest.approx(40)
+    assert classes[:, row, column].tolist() == [3, 7, 0, 1]
+    assert (classes[0] >= 0).sum() >= 1
+    assert detector.targets([])[0].max() == 0
+
+
+def test_degraded_pictures_stay_pictures_and_follow_the_seed() -> None:
+    pixels = torch.rand(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    one, two = (detector.degrade(pixels, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(one, two)
+    assert one.shape == pixels.shape
+    assert one.min() >= 0
+    assert one.max() <= 1
+    assert torch.allclose(detector.compress(pixels, torch.full((3, 1, 1, 1), 1e-6)), pixels, atol=1e-4)
+
+
+def test_errors_say_what_to_do(tmp_path: Path, trained: tuple[Path, Path]) -> None:
+    with pytest.raises(ModelError, match=r"python -m triptych\.evaluate\.detector"):
+        detector.load_detector(tmp_path)
+    with pytest.raises(DataError, match=r"metadata\.jsonl"):
+        detector.labelled(tmp_path)
+    (tmp_path / "detector.safetensors").write_bytes(b"no")
+    (tmp_path / "detector.json").write_bytes((trained[1] / "detector.json").read_bytes())
+    with pytest.raises(ModelError, match="train it anew"):
+        detector.load_detector(tmp_path)
+
+
+def test_the_command_reads_its_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "detector.yaml"
+    assert "python -m triptych.evaluate.detector recipes/detector.yaml" in recipe.read_text()
+    assert detector.main([str(recipe), f"data={tmp_path}", f"out={tmp_path}"]) == 1
+    assert "metadata.jsonl" in capsys.readouterr().err
+    assert detector.main([str(recipe), "data=x", "out=y", "step=3"]) == 1
+    assert "did you mean 'steps'" in capsys.readouterr().err
+    assert detector.main([]) == 1

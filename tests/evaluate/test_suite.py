@@ -1,0 +1,226 @@
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from triptych.config import VisualTokenizerConfig
+from triptych.errors import ConfigError, DataError
+from triptych.evaluate import measures, report, suite
+from triptych.files import read_jsonl
+from triptych.media import image
+from triptych.zoo import ModelInfo
+
+from . import small
+
+SIZE = 64
+
+
+class Nothing:
+    """A model that answers nothing and draws grey."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.info = path, ModelInfo(name="nothing", size=SIZE, visual=VisualTokenizerConfig())
+
+    def _grey(self) -> Any:
+        return SimpleNamespace(pixels=np.full((SIZE, SIZE, 3), 128, np.uint8))
+
+    def draw(self, text: str, *, n: int = 1, **_: Any) -> list[Any]:
+        return [self._grey()] * n
+
+    def draw_many(self, texts: list[str], seeds: list[int], **_: Any) -> list[Any]:
+        return [self._grey() for _ in texts]
+
+    def caption_many(self, media: list[Any], *, language: str = "en") -> list[Any]:
+        return [SimpleNamespace(text="") for _ in media]
+
+    def ask_many(self, questions: list[Any]) -> list[Any]:
+        return [SimpleNamespace(text="") for _ in questions]
+
+    def reconstruct(self, pixels: np.ndarray) -> np.ndarray:
+        return np.full_like(pixels, 128)
+
+
+class Cheat(Nothing):
+    """A model that has read the truth."""
+
+    def __init__(self, path: Path, data: Path) -> None:
+        super().__init__(path)
+        self.rows = {data / row["file_name"]: row for row in read_jsonl(data / "metadata.jsonl")}
+        self.pixels = {file: image.read(file) for file, row in self.rows.items() if file.suffix == ".png"}
+
+    def draw(self, text: str, *, n: int = 1, images: Any = None, **_: Any) -> list[Any]:
+        last = small.digest(images[-1])
+        files = list(self.pixels)
+        number = next(i for i, file in enumerate(files) if small.digest(self.pixels[file]) == last)
+        return [SimpleNamespace(pixels=self.pixels[files[number + 1]])]
+
+    def draw_many(self, texts: list[str], seeds: list[int], **_: Any) -> list[Any]:
+        out = []
+        for text in texts:
+            rows = self.rows.items()
+            out.append(next(self.pixels[f] for f, row in rows if text in (*row["texts"]["en"], *row["texts"]["zh"])))
+        return [SimpleNamespace(pixels=pixels) for pixels in out]
+
+    def caption_many(self, media: list[Any], *, language: str = "en") -> list[Any]:
+        which = {".png": 4, ".mp4": 0}
+        return [SimpleNamespace(text=self.rows[m]["texts"][language][which[m.suffix]]) for m in media]
+
+    def ask_many(self, questions: list[Any]) -> list[Any]:
+        out = []
+        for medium, question in questions:
+            known = [] if medium is None else self.rows[medium]["qa"]
+            out.append(SimpleNamespace(text=next((q["answer"] for q in known if q["question"] == question), "?")))
+        return out
+
+    def reconstruct(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels.copy()
+
+    def text_nats(self, media: list[Any], texts: list[str], language: str) -> list[float]:
+        return [0.0 if medium is not None else -8.0 for medium in media]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small.write(tmp_path_factory.mktemp("eval") / "data", size=SIZE, pictures=16)
+
+
+@pytest.fixture(scope="module")
+def perfect(folder: Path) -> dict[str, Any]:
+    judge: Any = small.Judge(folder, SIZE)
+    return suite.evaluate(
+        Cheat(folder.parent, folder), folder, folder.parent / "out.json", detector=judge, progress=False
+    )
+
+
+@pytest.fixture(scope="module")
+def empty(folder: Path) -> dict[str, Any]:
+    judge: Any = small.Judge(folder, SIZE)
+    return suite.evaluate(Nothing(folder.parent), folder, limit=10, detector=judge, progress=False)
+
+
+def test_a_model_that_cheats_is_perfect(perfect: dict[str, Any]) -> None:
+    assert perfect["skipped"] == {}
+    values = {name: score["value"] for name, score in perfect["measures"].items()}
+    for name, value in values.items():
+        if name.startswith(("ask", "caption")):
+            assert value == 1, name
+    for name in ("objects", "scenes", "relations", "objects, en", "objects, zh", "scenes, en", "scenes, zh"):
+        assert values[f"draw: {name}"] == 1, name
+    assert values["tokenizer: PSNR"] == 100
+    assert values["tokenizer: SSIM"] == pytest.approx(1)
+    assert values["tokenizer: attributes kept"] == 1
+    assert values["view: position error of objects"] == 0
+    assert values["language: bits a byte, en"] == 0
+
+
+def test_what_stands_beside_a_score_is_worse_than_perfect(perfect: dict[str, Any]) -> None:
+    measured = perfect["measures"]
+    assert measured["draw: scenes"]["baselines"]["another picture"] < 0.5
+    assert measured["draw: scenes"]["baselines"]["true picture"] == 1
+    assert measured["tokenizer: PSNR"]["baselines"]["mean image"] < 30
+    assert sum("bytes" in name for name in measured["tokenizer: PSNR"]["baselines"]) == 3
+    assert measured["ask: accuracy, pictures"]["baselines"]["the same GPT without the medium"] == 0
+    assert 0 < measured["ask: accuracy, pictures"]["baselines"]["most frequent answer of the form"] < 0.8
+    assert measured["language: bits a byte, en"]["baselines"]["the same GPT without the medium"] > 0
+    assert measured["view: position error of objects"]["baselines"]["copy of the last view"] == pytest.approx(4)
+
+
+def test_a_model_that_answers_nothing_is_at_or_below_its_baselines(empty: dict[str, Any]) -> None:
+    assert set(empty["skipped"]) == {"language"}
+    trivial = ("another picture", "most frequent caption", "most frequent answer of the form", "mean image")
+    checked = 0
+    for name, score in empty["measures"].items():
+        if name.startswith(("draw: obj", "draw: scenes", "draw: rel", "ask", "caption")):
+            assert score["value"] == 0, name
+        for other, value in score["baselines"].items():
+            # A grey picture may be more alike in structure than the mean of all.
+            if other in trivial and score["better"] == "higher" and name != "tokenizer: SSIM":
+                assert score["value"] <= value, (name, other)
+                checked += 1
+    assert checked > 20
+
+
+def test_one_json_a_run(perfect: dict[str, Any], folder: Path) -> None:
+    stored = json.loads((folder.parent / "out.json").read_text(encoding="utf-8"))
+    assert stored == json.loads(json.dumps(perfect))
+    assert {"model", "weights", "data", "seed", "sampling", "triptych", "date", "measures", "skipped"} <= set(stored)
+    for score in stored["measures"].values():
+        assert score["n"] > 0
+        assert score["better"] in ("higher", "lower")
+        low, high = score["ci95"] or (score["value"], score["value"])
+        assert low <= score["value"] + 1e-9
+        assert high >= score["value"] - 1e-9
+
+
+def test_a_seed_gives_the_same_numbers(folder: Path) -> None:
+    judge: Any = small.Judge(folder, SIZE)
+    model = Cheat(folder.parent, folder)
+    runs = [
+        suite.evaluate(model, folder, only="ask,view", limit=5, seed=4, detector=judge, device="cpu", progress=False)
+        for _ in range(2)
+    ]
+    assert runs[0]["measures"] == runs[1]["measures"]
+
+
+def test_a_folder_without_truth_says_what_it_lacks(tmp_path: Path) -> None:
+    for number in range(3):
+        image.write(tmp_path / f"{number}.png", small.paint(small.sample(np.random.default_rng(number), 2, SIZE), SIZE))
+        (tmp_path / f"{number}.txt").write_text("a red thing")
+    results = suite.evaluate(Nothing(tmp_path), tmp_path, progress=False)
+    assert "tokenizer: PSNR" in results["measures"]
+    assert "truth" in results["skipped"]["draw"]
+    assert "questions" in results["skipped"]["ask"]
+    assert "sequences" in results["skipped"]["view"]
+    assert set(results["skipped"]) == {"draw", "caption", "ask", "view", "language"}
+
+
+def test_without_a_detector_drawing_is_not_measured(folder: Path, tmp_path: Path) -> None:
+    results = suite.evaluate(Nothing(tmp_path), folder, only=["draw"], progress=False)
+    assert "python -m triptych.evaluate.detector" in results["skipped"]["draw"]
+
+
+def test_errors_name_what_is_wrong(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'draw'"):
+        suite.evaluate(Nothing(tmp_path), folder, only="drew", progress=False)
+    with pytest.raises(ConfigError, match="limit=0"):
+        suite.evaluate(Nothing(tmp_path), folder, limit=0, progress=False)
+    with pytest.raises(DataError, match="no pictures or clips"):
+        suite.evaluate(Nothing(tmp_path), tmp_path, progress=False)
+
+
+def test_a_text_asks_for_what_it_names(folder: Path) -> None:
+    from triptych.evaluate.bench import Bench
+
+    item = next(i for i in Bench(Nothing(folder), folder).known_pictures if len(i.objects) == 3)
+    ask = measures.asked(item, "zh")
+    assert ask is not None
+    assert len(ask.objects) == 3
+    assert all(o["shape"] for o in ask.objects)
+
+
+def test_tables(perfect: dict[str, Any], folder: Path) -> None:
+    page = f"# A model\n{report.BEGIN}\nold\n{report.END}\nafter\n"
+    once = report.insert_results(page, folder.parent / "out.json")
+    assert "old" not in once
+    assert once.startswith("# A model\n")
+    assert once.endswith("\nafter\n")
+    assert "| draw: objects ↑ | 1.00 |" in once
+    assert report.insert_results(once, perfect) == once
+    short = report.render_markdown(perfect, only=["draw: scenes"])
+    assert "draw: objects" not in short
+    assert "draw: scenes" in short
+    with pytest.raises(ValueError, match="holds no"):
+        report.insert_results("no marks", perfect)
+    with pytest.raises(ValueError, match="no measure 'x'"):
+        report.render_markdown(perfect, only=["x"])
+    assert report.table(perfect).row_count == len(perfect["measures"])
+
+
+def test_every_measure_is_described() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    for name, measure in suite.MEASURES.items():
+        assert f"| `{name}` |" in page
+        assert all((measure.task, measure.data, measure.metrics, measure.baselines))
