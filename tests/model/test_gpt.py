@@ -1,5 +1,7 @@
 """The network: causal, equal with and without a cache, sized by depth."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -109,7 +111,7 @@ def test_depth_sizes_the_network():
             model = GPT(GPTConfig(depth=depth))
         counts.append(sum(p.numel() for p in model.blocks.parameters()))
         assert len(model.blocks) == depth
-    assert all(4 < b / a < 14 for a, b in zip(counts, counts[1:], strict=False))  # about the cube of depth
+    assert all(4 < b / a < 14 for a, b in itertools.pairwise(counts))  # about the cube of depth
 
 
 def test_a_fresh_network_is_near_uniform_and_has_finite_gradients():

@@ -132,7 +132,8 @@ def test_collate_pads_on_the_right():
     rows = [Builder(1, 2).text([A, B, C], 1.0).finish(), Builder(1, 2).map(a_map(), target=True).text([A]).finish()]
     batch = collate(rows, multiple=4)
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
-        "ids": (2, 8), "values": (2, 8, 2), "positions": (2, 8, 3), "codes": (2, 8, 1), "weights": (2, 8), "is_visual": (2, 8)
+        "ids": (2, 8), "values": (2, 8, 2), "positions": (2, 8, 3), "codes": (2, 8, 1),
+        "weights": (2, 8), "is_visual": (2, 8)
     }  # fmt: skip
     assert batch["ids"].tolist() == [[A, B, C, 0, 0, 0, 0, 0], [VISUAL] * 4 + [A, 0, 0, 0]]
     assert batch["weights"].sum(1).tolist() == [3, 4]
