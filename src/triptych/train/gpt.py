@@ -231,9 +231,9 @@ class GPTJob:
 
 
 def _same(one: nn.Module, two: nn.Module) -> bool:
-    """Whether two networks have the same weights."""
+    """Whether two networks have the same weights, in the precision that models are stored in."""
     left, right = one.state_dict(), two.state_dict()
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+    return left.keys() == right.keys() and all(torch.equal(left[n].half(), right[n].half()) for n in left)
 
 
 def _with_text_of(row: Row, other: Row) -> Row:
