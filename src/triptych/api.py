@@ -118,7 +118,7 @@ class Triptych:
 
     def caption_many(self, media: Sequence[Media], *, language: str = "en", start: float = 0.0) -> list[Caption]:
         """Describe several media, side by side."""
-        self._check_language(language)
+        language = self._known(language)
         return caption_task(self._model, media, language=language, start=start)
 
     def ask(
@@ -146,7 +146,7 @@ class Triptych:
 
     def text_nats(self, media: Sequence[Media | None], texts: Sequence[str], language: str = "en") -> list[float]:
         """Log-likelihood of each text as a caption of its medium, in nats; a medium of None is a baseline."""
-        self._check_language(language)
+        language = self._known(language)
         return text_nats(self._model, media, texts, language=language)
 
     def watch(self, path: Path | str, *, language: str = "en") -> Timeline:
@@ -156,7 +156,7 @@ class Triptych:
 
     def watch_windows(self, path: Path | str, *, language: str = "en") -> Iterator[Window]:
         """As `watch`, window by window as they are read, in constant memory."""
-        self._check_language(language)
+        language = self._known(language)
         return watch_task(self._model, path, language=language)
 
     @torch.inference_mode()
@@ -177,10 +177,12 @@ class Triptych:
         out = visual.draw(codes)[0, :count, :height, :width].cpu().numpy()
         return out if pixels.ndim == 4 else out[0]
 
-    def _check_language(self, language: str) -> None:
-        known = self.info.made.get("languages") or ["en", "zh", ""]
-        if language not in known:
-            raise ConfigError(f"language {language!r}: {self.info.name} writes {', '.join(filter(None, known))}")
+    def _known(self, language: str) -> str:
+        """The tag under which the model learned a language: data without tags are all one language, tagged ""."""
+        known = self.info.made.get("languages") or ["en", "zh"]
+        if language in known or "" in known:
+            return language if language in known else ""
+        raise ConfigError(f"language {language!r}: {self.info.name} writes {', '.join(known)}")
 
 
 def _device(name: str) -> str:

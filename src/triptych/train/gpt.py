@@ -225,9 +225,22 @@ class GPTJob:
 
     def _bundle(self, made: dict[str, Any] | None = None) -> zoo.Bundle:
         info = self.parts.info.model_copy(
-            update={"gpt": self.config, "bits": self.bits, "made": made or {}, "name": Path(self.run.out).name}
+            update={
+                "gpt": self.config,
+                "bits": self.bits,
+                "made": (made or {}) | self._data(),
+                "name": Path(self.run.out).name,
+            }
         )
         return zoo.Bundle(Path(self.run.out), info, self.parts.text, self.parts.visual, self.model)
+
+    def _data(self) -> dict[str, Any]:
+        """What the model learned from; its languages are read off the texts of some windows."""
+        shards = self.rows.shards
+        some = np.unique(np.linspace(0, len(shards) - 1, 500).astype(int))
+        tags = {text.lang for index in some for text in shards.record(int(index)).texts}
+        counts = {name: len(items) for name, items in self.rows.items.items()}
+        return {"languages": sorted(tags) or [""], "data": counts}
 
 
 def _same(one: nn.Module, two: nn.Module) -> bool:
