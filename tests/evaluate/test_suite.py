@@ -191,6 +191,16 @@ def test_errors_name_what_is_wrong(folder: Path, tmp_path: Path) -> None:
         suite.evaluate(Nothing(tmp_path), tmp_path, progress=False)
 
 
+def test_the_package_s_own_models_are_read(tiny_model: Path, folder: Path) -> None:
+    judge: Any = small.Judge(folder, SIZE)
+    results = suite.evaluate(str(tiny_model), folder, limit=1, detector=judge, device="cpu", progress=False)
+    assert results["skipped"] == {}
+    assert {name.partition(":")[0] for name in results["measures"]} == set(suite.MEASURES)
+    assert set(results["weights"]) >= {"gpt.safetensors", "visual.safetensors"}
+    # Random weights tell nothing.
+    assert results["measures"]["language: bits a byte, en"]["value"] > 2
+
+
 def test_a_text_asks_for_what_it_names(folder: Path) -> None:
     from triptych.evaluate.bench import Bench
 

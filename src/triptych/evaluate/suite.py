@@ -25,8 +25,10 @@ from triptych.evaluate.bench import Bench, Reader, Scores, Skip, weights_of
 from triptych.evaluate.detector import Detector
 from triptych.evaluate.report import table
 from triptych.files import sha256, write_json
+from triptych.tasks.draw import DrawSettings
 
 FORMAT = 1
+DEFAULTS = DrawSettings()
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,10 @@ def evaluate(
     limit: int = 200,
     only: Sequence[str] | str | None = None,
     seed: int = 0,
-    guidance: float = 3.0,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    top_k: int = 0,
+    guidance: float = DEFAULTS.guidance,
+    temperature: float = DEFAULTS.temperature,
+    top_p: float = DEFAULTS.top_p,
+    top_k: int = DEFAULTS.top_k,
     device: str = "auto",
     detector: Detector | None = None,
     progress: bool = True,
