@@ -21,6 +21,7 @@ from triptych.train.features import load_features, perceptual_loss
 from triptych.train.loop import autocast, device_of
 
 HELD_PICTURES, HELD_CLIPS = 64, 8
+PERCEPTUAL_FRAMES = 8  # of each part of a batch: the feature network would cost more than all the rest
 
 
 def pixel_loss(one: Tensor, two: Tensor) -> Tensor:
@@ -87,13 +88,14 @@ class TokenizerJob:
             deep = flat.new_zeros(())
             if self.features is not None:
                 window = _window(pixels, self.run.perceptual_crop)
+                some = torch.randperm(len(pixels), device=self.device)[:PERCEPTUAL_FRAMES]
                 with autocast(self.run, self.device):
-                    deep = perceptual_loss(self.features, drawn[window], pixels[window])
+                    deep = perceptual_loss(self.features, drawn[some][window], pixels[some][window])
             loss = flat + self.run.perceptual * deep
             scale(loss * share)
             sums += torch.stack([loss, flat, deep]).detach() * share
         facts = dict(zip(("loss", "pixels", "percept"), sums.tolist(), strict=True))  # the only wait for the device
-        return {**facts, "tokens": float(total * (self.prepared.settings.size // 16) ** 2)}
+        return {**facts, "tokens": float(total * (pixels.shape[-1] // 16) ** 2)}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
