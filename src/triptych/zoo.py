@@ -116,7 +116,7 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
         gpt = GPT(info.gpt)
         _read_weights(gpt, path / "gpt.safetensors")
         gpt = gpt.eval().to(device)
-    visual = visual.eval().to(device, memory_format=torch.channels_last)
+    visual = visual.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Bundle(path, info, TextTokenizer.load(path / "text.json"), visual, gpt)
 
 

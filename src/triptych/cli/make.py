@@ -83,15 +83,14 @@ def prepare(
         workers: Processes that decode.
         device: `cpu`, `cuda` or `auto`.
     """
-    from triptych.config import RunConfig, load_settings
+    from triptych.config import load_settings
     from triptych.data.settings import PrepareConfig
     from triptych.train.prepare import prepare as run
+    from triptych.train.prepare import tokenizer_run
 
     given = [f"workers={workers}", f"size={size}", *overrides]
     settings = load_settings(PrepareConfig, None, given)  # type: ignore[type-var]
-    training = RunConfig(
-        kind="tokenizer", data=out, out=out / "tokenizer-run", minutes=minutes, steps=steps, device=device
-    )
+    training = tokenizer_run(out, size, minutes=minutes, steps=steps, device=device)
     document(
         run(
             folder,

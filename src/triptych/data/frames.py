@@ -100,8 +100,8 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
     def held_frames(self, kind: str, count: int) -> Tensor | None:
         """Up to `count` held-out media as bytes (n, F, Y, X, 3), or none."""
         files = self.held[kind] or self.train[kind][-count:]
-        arrays = [self._read(kind, file, 0.0, self.settings.frames) for file, _ in files[:count]]
-        arrays = [array for array in arrays if array is not None]
+        read = [self._read(kind, file, 0.0, self.settings.frames) for file, _ in files[:count]]
+        arrays = [array for array in read if array is not None]
         return torch.from_numpy(np.stack(arrays)) if arrays else None
 
     def _one(self, kind: str, tag: int, number: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -223,5 +224,5 @@ def _order(seed: int, tag: int, epoch: int, size: int) -> np.ndarray:
 def _cut(row: Row, limit: int) -> Row:
     if len(row) <= limit:
         return row
-    parts = (row.ids, row.values, row.codes, row.positions, row.weights)
-    return Row(*(part[:limit] for part in parts), next_position=row.next_position)
+    names = ("ids", "values", "codes", "positions", "weights")
+    return replace(row, **{name: getattr(row, name)[:limit] for name in names})

@@ -45,6 +45,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "material": MATERIALS,
     "size": SIZES,
 }
+COLOR = list(CLASSES).index("color")
 SIDE, STRIDE, GRID = 224, 8, 28
 HELD = 0.02  # share of the pictures, at the end of the folder, that training never sees
 THRESHOLD = 0.4  # heat from which a peak counts as an object
@@ -73,6 +74,8 @@ class DetectorSettings(Settings):
     """`cpu`, `cuda`, or `auto`: cuda where there is one."""
     workers: int = Field(2, ge=0)
     """Processes that decode pictures."""
+    augment: bool = True
+    """Turn hues, blur, compress and speckle; without it pictures are learned by heart and others misread."""
 
 
 class _Block(nn.Module):
@@ -237,6 +240,25 @@ def targets(objects: list[Found]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return heat, place, classes
 
 
+def recolour(pixels: Tensor, random: torch.Generator, share: float = 0.65) -> tuple[Tensor, Tensor]:
+    """Turn the hues of a share of pictures (B, 3, Y, X) at random; returns them and which were turned (B,) bool.
+
+    Training withholds pairs of colour and shape. A detector that only saw the others tells shapes by colour, and then
+    finds no unseen pair even where it is drawn well; turned pictures, whose colours do not count, keep it from that.
+    """
+    count = len(pixels)
+    angle = torch.rand(count, generator=random) * 2 * math.pi
+    strength = torch.rand(count, generator=random) * 1.2
+    turned = torch.rand(count, generator=random) < share
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    grey = luma.expand(3, 3)
+    cos, sin = (angle.cos() * strength)[:, None, None], (angle.sin() * strength)[:, None, None]
+    around = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)  # a quarter turn about grey
+    matrix = grey + (cos * torch.eye(3) + sin * around) @ (torch.eye(3) - grey)
+    matrix = torch.where(turned[:, None, None], matrix, torch.eye(3)).to(pixels)
+    return torch.einsum("bij,bjyx->biyx", matrix, pixels).clamp(0, 1), turned.to(pixels.device)
+
+
 def degrade(pixels: Tensor, random: torch.Generator) -> Tensor:
     """Tint, blur, compress and speckle pictures (B, 3, Y, X) in 0..1, each by its own amounts; runs on their device."""
     count, device = len(pixels), pixels.device
@@ -295,7 +317,8 @@ def loss_of(maps: dict[str, Tensor], heat: Tensor, place: Tensor, classes: Tenso
     loss = loss + ((maps["place"].float() - place).abs().sum(1) * near).sum() / total
     for number, name in enumerate(CLASSES):
         wrong = F.cross_entropy(maps[name].float(), classes[:, number], ignore_index=-1, reduction="none")
-        loss = loss + (wrong * near).sum() / total
+        told = near * (classes[:, number] >= 0)
+        loss = loss + (wrong * told).sum() / told.sum().clamp_min(1)
     return loss
 
 
@@ -337,6 +360,7 @@ def train_detector(
     lr: float = 3e-3,
     device: str = "auto",
     workers: int = 2,
+    augment: bool = True,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Train a detector on a world's pictures and write detector.safetensors (fp16) and detector.json into `out`.
@@ -344,7 +368,7 @@ def train_detector(
     Args:
         folder: a world's folder, with truth.
         out: folder of the model that the detector is to judge; made if missing.
-        steps, batch, seed, lr, device, workers: see DetectorSettings.
+        steps, batch, seed, lr, device, workers, augment: see DetectorSettings.
         progress: whether to show a bar and the score.
 
     Returns: the score on the pictures kept apart, see `score`.
@@ -386,7 +410,11 @@ def train_detector(
         task = bar.add_task("detector", total=steps, loss=math.nan)
         for step, item in enumerate(loader):
             pixels, heat, spot, classes = (part.to(place, non_blocking=True) for part in item)
-            pixels = degrade(pixels.permute(0, 3, 1, 2).float() / 255, random)
+            pixels = pixels.permute(0, 3, 1, 2).float() / 255
+            if augment:
+                pixels, turned = recolour(pixels, random)
+                classes[:, COLOR] = classes[:, COLOR].masked_fill(turned[:, None, None], -1)
+                pixels = degrade(pixels, random)
             pixels = pixels.contiguous(memory_format=torch.channels_last)
             with torch.autocast(place.type, torch.bfloat16, enabled=place.type == "cuda" or _has_amx()):
                 maps = model(pixels)

@@ -159,8 +159,8 @@ class _Run:
         self.next = self.next + max(step.rows, step.columns)
         group = config.group
         for row, output in enumerate(self.outputs):
-            codes = torch.stack([part[row] for part in drawn]).cpu().numpy()
-            output.maps.append(ungrouped(codes, group, step.rows * group, step.columns * group))
+            whole = torch.stack([part[row] for part in drawn]).cpu().numpy()
+            output.maps.append(ungrouped(whole, group, step.rows * group, step.columns * group))
 
     def _codes(self, progress: float) -> Tensor:
         """The G codes of the next position, one after another."""

@@ -48,8 +48,7 @@ class GPT(nn.Module):
         self.text = nn.Embedding(config.vocabulary, width)
         self.visual = nn.Linear(config.slots * config.latent, width)
         self.blocks = nn.ModuleList(
-            Block(width, config.heads, config.kv_heads, config.hidden, config.dropout)
-            for _ in range(config.depth)
+            Block(width, config.heads, config.kv_heads, config.hidden, config.dropout) for _ in range(config.depth)
         )
         self.norm = nn.RMSNorm(width, eps=1e-6)
         self.head = DepthHead(config)

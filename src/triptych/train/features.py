@@ -60,7 +60,7 @@ class MobileNetV2(nn.Module):
         """Outputs of the layers named by TAPS."""
         x = ((pixels + 1) / 2 - self.mean) / self.deviation
         out = []
-        for index, layer in enumerate(self.features[: TAPS[-1] + 1]):
+        for index, layer in enumerate(list(self.features)[: TAPS[-1] + 1]):
             x = layer(x)
             if index in TAPS:
                 out.append(x)

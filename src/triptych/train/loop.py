@@ -24,8 +24,13 @@ from triptych.train import checkpoint, optim
 class Job(Protocol):
     """What is trained. Batches are pure functions of the step, so that a run resumes exactly."""
 
-    model: nn.Module
-    batches: Dataset[Any]
+    @property
+    def model(self) -> nn.Module:
+        """The network that learns."""
+
+    @property
+    def batches(self) -> Dataset[Any]:
+        """Batch number `step` by `batches[step]`."""
 
     def losses(self, batch: Any, scale: Callable[[Tensor], None]) -> dict[str, float]:
         """Call `scale(loss)` for each part of the batch (it runs the backward pass); give what to log.

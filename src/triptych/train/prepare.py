@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from triptych import zoo
-from triptych.config import RunConfig
+from triptych.config import OptimConfig, RunConfig
 from triptych.data.clean import clean
 from triptych.data.prepare import Prepared, cut, sheet
 from triptych.data.settings import PrepareConfig
@@ -21,6 +21,23 @@ from triptych.train.tokenizer import TokenizerJob
 
 TRAIN = "train"
 LATER = "later"
+
+
+def tokenizer_run(out: Path, size: int, *, minutes: float, steps: int, device: str) -> RunConfig:
+    """How `prepare` trains a visual tokenizer: squares of at most 112 pixels, as many pixels a step at any size."""
+    crop = 112 if size > 112 else 0
+    return RunConfig(
+        kind="tokenizer",
+        data=out,
+        out=out / "tokenizer-run",
+        minutes=minutes,
+        steps=steps,
+        device=device,
+        batch=32 if crop else min(96, 32 * 112 * 112 // (size * size)),
+        crop=crop,
+        perceptual=0.3,
+        optim=OptimConfig(optimizer="adamw", lr=2e-3, betas=(0.9, 0.98), warmup=50, ema=0.99),
+    )
 
 
 def prepare(

@@ -64,7 +64,7 @@ class TokenizerJob:
         torch.manual_seed(config.seed)
         start = zoo.load(config.start) if config.start else None
         self.model = start.visual if start else VisualTokenizer(config.visual)
-        self.model.to(self.device, memory_format=torch.channels_last)
+        self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: Callable[[Tensor], Tensor] = torch.compile(self.model) if config.compile else self.model
         self.batches = FrameBatches(
             Path(config.data),
