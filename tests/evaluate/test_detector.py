@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     torch.set_num_threads(1)
     data = small.write(tmp_path_factory.mktemp("world") / "data", pictures=10, clips=0, size=224)
     out = data.parent / "model"
-    detector.train_detector(data, out, steps=100, batch=8, seed=0, lr=6e-3, device="cpu", workers=0, progress=False)
+    settings: dict[str, Any] = {"batch": 8, "device": "cpu", "workers": 0, "progress": False}
+    detector.train_detector(data, out, steps=2, **settings)
+    detector.train_detector(data, out, steps=120, lr=4e-3, augment=False, **settings)
     return data, out
 
 
@@ -84,6 +87,17 @@ def test_degraded_pictures_stay_pictures_and_follow_the_seed() -> None:
     assert one.min() >= 0
     assert one.max() <= 1
     assert torch.allclose(detector.compress(pixels, torch.full((3, 1, 1, 1), 1e-6)), pixels, atol=1e-4)
+
+
+def test_turned_hues_keep_brightness_and_are_told() -> None:
+    pixels = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
+    out, turned = detector.recolour(pixels, torch.Generator().manual_seed(1))
+    assert 0 < turned.sum() < 40
+    assert torch.allclose(out[~turned], pixels[~turned], atol=1e-6)
+    luma = torch.tensor([0.299, 0.587, 0.114])[None, :, None, None]
+    assert torch.allclose((out * luma).sum(1), (pixels * luma).sum(1), atol=0.2)
+    flat = torch.full((8, 3, 8, 8), 0.5)
+    assert torch.allclose(detector.recolour(flat, torch.Generator())[0], flat, atol=1e-5), "grey stays grey"
 
 
 def test_errors_say_what_to_do(tmp_path: Path, trained: tuple[Path, Path]) -> None:
