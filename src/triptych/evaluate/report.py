@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
+from triptych.files import write_text
+
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 Results = dict[str, Any]
 
@@ -85,3 +87,33 @@ def number(value: float) -> str:
 
 def _skipped(results: Results) -> str:
     return " ".join(f"Not measured: {name} ({reason})." for name, reason in results["skipped"].items())
+
+
+# What a first look at the README should see; the model's card holds every measure.
+HEADLINES = (
+    "draw: objects",
+    "draw: scenes",
+    "draw: relations",
+    "caption: objects in pictures",
+    "caption: events in clips",
+)
+
+
+def main() -> None:
+    """`python -m triptych.evaluate.report RESULTS README CARD`: headlines into the first page, all into the second."""
+    import sys
+
+    results, readme, card = map(Path, sys.argv[1:])
+    for page, only in ((readme, headlines(results)), (card, ())):
+        write_text(page, insert_results(page.read_text(encoding="utf-8"), results, only))
+        print(f"{page}: results of {results}")
+
+
+def headlines(results: Path) -> list[str]:
+    """Those of HEADLINES that a run holds."""
+    measures = json.loads(results.read_text(encoding="utf-8"))["measures"]
+    return [name for name in HEADLINES if name in measures]
+
+
+if __name__ == "__main__":
+    main()
