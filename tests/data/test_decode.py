@@ -1,6 +1,5 @@
 """Records -> frames: windows, what is true of each, order, and files that fail."""
 
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from tests.data.media import moving, scene
 from tests.media.clips import numbered, numbers, save
-from triptych.data.decode import decode, iterate, window_record, windows
+from triptych.data.decode import decode, window_record, windows
 from triptych.data.records import Event, Question, Record, Text
 from triptych.data.settings import PrepareConfig
 from triptych.errors import MediaError
@@ -80,38 +79,3 @@ def test_one_frame_of_a_clip(tmp_path) -> None:
     one = SETTINGS.model_copy(update={"frames": 1})
     assert windows(record, one) == [(0.0, record.duration)]
     assert np.array_equal(decode(record, tmp_path, one), decode(record, tmp_path, SETTINGS)[:1])
-
-
-def test_iterate(tmp_path) -> None:
-    for i in range(12):
-        scene(i).save(tmp_path / f"{i:02d}.png")
-    (tmp_path / "05.png").write_bytes((tmp_path / "05.png").read_bytes()[:100])
-    moving(tmp_path / "long.mp4", 1, seconds=41)
-    moving(tmp_path / "short.mp4", 2)
-    names = [f"{i:02d}.png" for i in range(12)] + ["long.mp4", "missing.mp4", "short.mp4"]
-    records = [record_of(tmp_path / name, tmp_path) for name in names]
-    results = list(iterate(tmp_path, records, SETTINGS))
-    expected = [(record.file, start) for record in records for start, _ in windows(record, SETTINGS)]
-    assert [(record.file, start) for record, start, _ in results] == expected
-    assert len(expected) == 12 + 21 + 2
-    for record, start, frames in results:
-        if record.file in ("05.png", "missing.mp4"):
-            assert isinstance(frames, MediaError)
-        else:
-            assert np.array_equal(frames, decode(record, tmp_path, SETTINGS, start))
-    lying = records[-1].model_copy(update={"duration": 5.0})
-    assert [isinstance(frames, MediaError) for _, _, frames in iterate(tmp_path, [lying], SETTINGS)] == [
-        False,
-        True,
-        True,
-    ]
-
-
-def test_iterate_takes_bounded_memory(tmp_path) -> None:
-    scene(1).save(tmp_path / "a.png")
-    record = record_of(tmp_path / "a.png", tmp_path)
-    tracemalloc.start()
-    assert sum(1 for _ in iterate(tmp_path, (record for _ in range(300)), PrepareConfig(size=224, workers=2))) == 300
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert most < 4_000_000  # 300 pictures are 45 MB

@@ -42,7 +42,7 @@ def prepared(tmp_path, monkeypatch):
         lines.append(Record(file=f"{i}.png", kind="picture", texts=[Text(text=str(i))]).model_dump_json())
     (source / "3.png").write_bytes(b"not a picture")
     (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n")
-    made = Prepared(folder, source, PrepareConfig(size=32))
+    made = Prepared(folder, source, PrepareConfig(size=32, workers=2))
     made.save()
     return made
 
@@ -57,7 +57,7 @@ class Killed(BaseException):
 
 
 def test_a_killed_cut_goes_on_where_it_was(prepared, visual):
-    whole = cut(prepared, visual, "t", workers=0)
+    whole = cut(prepared, visual, "t")
     expected = hashes(prepared)
     assert sorted(expected) == ["00000.safetensors", "00001.safetensors", "00002.safetensors", "index.json"]
     assert whole["records"] == COUNT
@@ -71,31 +71,39 @@ def test_a_killed_cut_goes_on_where_it_was(prepared, visual):
             raise Killed
 
     with pytest.raises(Killed):
-        cut(prepared, visual, "t", workers=0, advance=kill)
+        cut(prepared, visual, "t", advance=kill)
     assert set(hashes(prepared)) == {"00000.safetensors", "index.json"}
     kept = (prepared.folder / "shards" / "00000.safetensors").stat().st_mtime_ns
     (prepared.folder / "shards" / ".00001.safetensors.abc.safetensors").write_bytes(b"half")
     seen = []
-    assert cut(prepared, visual, "t", workers=2, advance=lambda *a: seen.append(a)) == whole
+    assert cut(prepared, visual, "t", advance=lambda *a: seen.append(a)) == whole
     assert hashes(prepared) == expected
     assert (prepared.folder / "shards" / "00000.safetensors").stat().st_mtime_ns == kept
     assert seen == [(10, COUNT), (20, COUNT), (COUNT, COUNT)]
 
 
-def test_another_tokenizer_or_manifest_cuts_anew(prepared, visual):
-    cut(prepared, visual, "t", workers=0)
+def test_other_workers_or_choices_of_cleaning_keep_the_shards(prepared, visual):
+    cut(prepared, visual, "t")
     first = (prepared.folder / "shards" / "00000.safetensors").stat().st_mtime_ns
-    cut(prepared, visual, "other", workers=0)
+    prepared.settings = prepared.settings.model_copy(update={"workers": 1, "longest_text": 5})
+    cut(prepared, visual, "t")
+    assert (prepared.folder / "shards" / "00000.safetensors").stat().st_mtime_ns == first
+
+
+def test_another_tokenizer_or_manifest_cuts_anew(prepared, visual):
+    cut(prepared, visual, "t")
+    first = (prepared.folder / "shards" / "00000.safetensors").stat().st_mtime_ns
+    cut(prepared, visual, "other")
     second = (prepared.folder / "shards" / "00000.safetensors").stat().st_mtime_ns
     assert second > first
     manifest = prepared.folder / "manifest.jsonl"
     manifest.write_text("\n".join(manifest.read_text().splitlines()[:5]) + "\n")
-    assert cut(prepared, visual, "other", workers=0)["records"] == 5
+    assert cut(prepared, visual, "other")["records"] == 5
     assert set(hashes(prepared)) == {"00000.safetensors", "index.json"}
 
 
 def test_shards_hold_what_the_tokenizer_gives(prepared, visual):
-    cut(prepared, visual, "t", workers=0)
+    cut(prepared, visual, "t")
     shards = Shards(prepared.folder / "shards", visual.fsq.to_latents(torch.arange(12)).numpy())
     assert [shards.record(i).file for i in range(len(shards))] == [f"{i}.png" for i in range(COUNT) if i != 3]
     assert [bool(h) for h in shards.held] == [is_held(shards.record(i)) for i in range(len(shards))]
@@ -106,7 +114,7 @@ def test_shards_hold_what_the_tokenizer_gives(prepared, visual):
 
 def test_copies_are_for_training_only(prepared, visual, monkeypatch):
     monkeypatch.setattr(prepare, "is_held", lambda record: record.file == "1.png")
-    cut(prepared, visual, "t", copies=3, workers=0)
+    cut(prepared, visual, "t", copies=3)
     shards = Shards(prepared.folder / "shards", visual.fsq.to_latents(torch.arange(12)).numpy())
     files = [shards.record(i).file for i in range(len(shards))]
     assert files.count("1.png") == 1
@@ -118,12 +126,18 @@ def test_nothing_readable_is_an_error(prepared, visual):
     for path in prepared.source.iterdir():
         path.write_bytes(b"")
     with pytest.raises(DataError, match="none of its 23 media could be read"):
-        cut(prepared, visual, "t", workers=0)
+        cut(prepared, visual, "t")
 
 
 def test_an_unprepared_folder_is_told(tmp_path):
     with pytest.raises(DataError, match="not a prepared folder"):
         Prepared.load(tmp_path)
+
+
+def test_a_damaged_folder_is_told(prepared):
+    (prepared.folder / "prepare.json").write_text('{"source": "x", "settings": {"size": "big"}}')
+    with pytest.raises(DataError, match=r"prepare\.json: damaged"):
+        Prepared.load(prepared.folder)
 
 
 def test_load_is_save(prepared):

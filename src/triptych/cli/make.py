@@ -80,7 +80,7 @@ def prepare(
         steps: Steps to train it, if that ends sooner.
         copies: Framings of each medium; more than 1 adds random crops of up to 6%.
         size: Side of a frame in pixels, a multiple of 32.
-        workers: Processes that decode.
+        workers: Processes that decode; 0 for one a core.
         device: `cpu`, `cuda` or `auto`.
     """
     from triptych.config import load_settings
@@ -89,8 +89,8 @@ def prepare(
     from triptych.train.prepare import tokenizer_run
 
     given = [f"workers={workers}", f"size={size}", *overrides]
-    settings = load_settings(PrepareConfig, None, given)  # type: ignore[type-var]
-    training = tokenizer_run(out, size, minutes=minutes, steps=steps, device=device)
+    settings = load_settings(PrepareConfig, None, given)
+    training = tokenizer_run(out, settings.size, minutes=minutes, steps=steps, device=device)
     document(
         run(
             folder,
@@ -99,7 +99,6 @@ def prepare(
             run=training,
             settings=settings,
             copies=copies,
-            workers=workers,
         )
     )
 

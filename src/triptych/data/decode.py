@@ -1,4 +1,4 @@
-"""Records -> frames: pictures and windows of clips, decoded on all cores, in order, in bounded memory.
+"""Records -> frames: pictures, and windows of clips.
 
 Long clips are cut into windows that share one frame: window i starts at i * (frames - 1) / fps seconds.
 """
@@ -6,7 +6,6 @@ Long clips are cut into windows that share one frame: window i starts at i * (fr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,7 @@ from triptych.data.settings import PrepareConfig
 from triptych.errors import MediaError
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
-from triptych.media.worker import Workers
 
-_TOGETHER = 8  # windows of a clip decoded by one call: seeking costs less, and a call's result stays some 20 MB
 _SLACK = 2e-3  # seconds; files round their times
 
 
@@ -63,63 +60,23 @@ def decode(record: Record, folder: Path | str, settings: PrepareConfig, start: f
     Raises:
         MediaError: the file can't be decoded, or is over before `start`.
     """
-    path = Path(folder) / record.file
-    return _decode(str(path), record.kind, settings.size, settings.fps, settings.frames, start, 1)[0]
+    return decode_window(*decode_arguments(record, folder, settings, start))
 
 
-def iterate(
-    folder: Path | str, records: Iterable[Record], settings: PrepareConfig = PrepareConfig(), workers: int = 0
-) -> Iterator[tuple[Record, float, np.ndarray | MediaError]]:
-    """Yield (record, window's start, frames or what is wrong), in order, for every window of every record.
-
-    Args:
-        folder: what the records' files are relative to.
-        records: taken lazily.
-        settings: size, rate and length of windows; time and memory of a decoding process.
-        workers: processes; 0 for settings.workers, which may be 0 for one a core.
-    """
-    folder = Path(folder)
-
-    def calls() -> Iterator[tuple[Record, list[float]]]:
-        for record in records:
-            starts = [start for start, _ in windows(record, settings)]
-            for i in range(0, len(starts), _TOGETHER):
-                yield record, starts[i : i + _TOGETHER]
-
-    def arguments(call: tuple[Record, list[float]]) -> tuple[str, list[Any], float]:
-        record, starts = call
-        values = [str(folder / record.file), record.kind, settings.size, settings.fps, settings.frames]
-        return record.file, [*values, starts[0], len(starts)], settings.timeout
-
-    with Workers(workers or settings.workers, int(settings.memory * 2**30)) as pool:
-        for (record, starts), frames in pool.map(_decode, calls(), arguments, ahead=2):
-            for i, start in enumerate(starts):
-                if isinstance(frames, MediaError):
-                    yield record, start, frames
-                elif i < len(frames):
-                    yield record, start, frames[i]
-                else:
-                    yield (
-                        record,
-                        start,
-                        MediaError(record.file, f"is over before {start:g} s", "clean the folder again"),
-                    )
+def decode_arguments(record: Record, folder: Path | str, settings: PrepareConfig, start: float) -> tuple[Any, ...]:
+    """What `decode_window` takes for the window of a record."""
+    return str(Path(folder) / record.file), record.kind, settings.size, settings.fps, settings.frames, start
 
 
-def _decode(path: str, kind: str, size: int, fps: float, frames: int, start: float, count: int) -> np.ndarray:
-    """Up to `count` windows from `start` on: (windows, F, size, size, 3). Runs in a worker."""
+def decode_window(path: str, kind: str, size: int, fps: float, frames: int, start: float) -> np.ndarray:
+    """As `decode`, by plain values, so that a worker of media.worker can be asked for it."""
     if kind == "picture":
-        return image.fit(image.read(path, limits=LOCAL, at_least=size), size)[None, None]
+        return image.fit(image.read(path, limits=LOCAL, at_least=size), size)[None]
     if frames == 1:
-        return video.read(path, fps=fps, frames=1, start=start, size=size, limits=LOCAL).frames[None]
-    found: list[np.ndarray] = []
+        return video.read(path, fps=fps, frames=1, start=start, size=size, limits=LOCAL).frames
     for clip in video.segments(path, fps=fps, frames=frames, size=size, start=start, limits=LOCAL):
-        found.append(clip.frames)
-        if len(found) == count:
-            break
-    if not found:
-        raise MediaError(path, f"is over before {start:g} s", "clean the folder again")
-    return np.stack(found)
+        return clip.frames
+    raise MediaError(path, f"is over before {start:g} s", "clean the folder again")
 
 
 def _overlaps(event: Event, start: float, end: float) -> bool:

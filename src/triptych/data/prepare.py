@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
-from triptych.data.decode import decode, window_record, windows
+from triptych.data.decode import decode, decode_arguments, decode_window, window_record, windows
 from triptych.data.frames import is_held, jitter
 from triptych.data.records import Record
 from triptych.data.settings import PrepareConfig
@@ -27,6 +27,7 @@ from triptych.data.shards import PATTERN, ROWS, ShardWriter, lost_in, stable_has
 from triptych.errors import DataError, MediaError
 from triptych.files import read_jsonl, sha256, write_json
 from triptych.media import image
+from triptych.media.worker import Workers
 from triptych.tokenizers.text import TextTokenizer
 from triptych.tokenizers.visual import VisualTokenizer
 
@@ -42,13 +43,17 @@ class Prepared:
 
     @classmethod
     def load(cls, folder: Path | str) -> Prepared:
-        """Read prepare.json; DataError if the folder was not prepared."""
+        """Read prepare.json; DataError if the folder was not prepared, or the file is damaged."""
         folder = Path(folder)
         try:
             facts = json.loads((folder / "prepare.json").read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+            return cls(folder, Path(facts["source"]), PrepareConfig.model_validate(facts["settings"]))
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise DataError(f"{folder} is not a prepared folder: run `triptych prepare MEDIA {folder}`") from error
-        return cls(folder, Path(facts["source"]), PrepareConfig.model_validate(facts["settings"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{folder / 'prepare.json'}: damaged; run `triptych prepare MEDIA {folder}` again"
+            ) from error
 
     def save(self) -> None:
         """Write prepare.json."""
@@ -77,33 +82,12 @@ class Prepared:
         return TextTokenizer.load(path)
 
 
-class _Windows(Dataset[np.ndarray | str]):
-    """The frames of each window, or what is wrong with it."""
-
-    def __init__(self, prepared: Prepared, windows: list[Window]) -> None:
-        self.prepared, self.windows = prepared, windows
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitem__(self, index: int) -> np.ndarray | str:
-        record, start, copy = self.windows[index]
-        try:
-            frames = decode(record, self.prepared.source, self.prepared.settings, start)
-        except MediaError as error:
-            return str(error)
-        if copy:
-            frames = jitter(frames, np.random.default_rng([stable_hash(record.file), copy]))
-        return frames
-
-
 def cut(
     prepared: Prepared,
     visual: VisualTokenizer,
     tokenizer_hash: str,
     *,
     copies: int = 1,
-    workers: int = 2,
     batch: int = 16,
     advance: Advance | None = None,
 ) -> dict[str, Any]:
@@ -114,7 +98,6 @@ def cut(
         visual: the tokenizer, on the device to use.
         tokenizer_hash: SHA-256 of its weights; shards of another tokenizer are cut anew.
         copies: framings of each medium; 1 is the medium alone, more add random crops of up to 6% (training only).
-        workers: processes that decode.
         batch: media encoded at once.
         advance: called with (done, all) records.
 
@@ -127,10 +110,10 @@ def cut(
         "manifest": sha256(prepared.folder / "manifest.jsonl"),
         "tokenizer": tokenizer_hash,
         "copies": copies,
-        "settings": prepared.settings.model_dump(mode="json"),
+        "settings": prepared.settings.model_dump(mode="json", include={"size", "fps", "frames"}),
     }
     index_file = folder / "index.json"
-    if not index_file.exists() or json.loads(index_file.read_text()) != stamp:
+    if not index_file.exists() or not _agrees(json.loads(index_file.read_text()), stamp):
         for old in folder.glob(PATTERN):
             old.unlink()
         write_json(index_file, stamp)
@@ -138,21 +121,30 @@ def cut(
         part.unlink()
     total = sum(1 for _ in prepared.records())
     lost: list[str] = []
-    for number, (chunk, done) in enumerate(_chunks(prepared, copies)):
-        path = folder / f"{number:05d}.safetensors"
-        if path.exists():
-            lost += lost_in(path)
-        else:
-            writer = ShardWriter()
-            missing = _cut_chunk(prepared, visual, chunk, workers, batch, writer)
-            lost += missing
-            if writer.codes:
-                writer.write(path, missing)
-        if advance is not None:
-            advance(done, total)
+    settings = prepared.settings
+    with Workers(settings.workers, int(settings.memory * 2**30)) as workers:
+        for number, (chunk, done) in enumerate(_chunks(prepared, copies)):
+            path = folder / f"{number:05d}.safetensors"
+            if path.exists():
+                lost += lost_in(path)
+            else:
+                writer = ShardWriter()
+                missing = _cut_chunk(prepared, visual, chunk, workers, batch, writer)
+                lost += missing
+                if writer.codes:
+                    writer.write(path, missing)
+            if advance is not None:
+                advance(done, total)
     if not any(folder.glob(PATTERN)):
         raise DataError(f"{prepared.folder}: none of its {total} media could be read; see report.html")
     return {"records": total, "lost": list(dict.fromkeys(lost))}  # each once, however many windows it has
+
+
+def _agrees(found: Any, stamp: Any) -> bool:
+    """Whether shards were cut as `stamp` says; what else their index holds doesn't matter."""
+    if isinstance(stamp, dict):
+        return isinstance(found, dict) and all(_agrees(found.get(key), value) for key, value in stamp.items())
+    return bool(found == stamp)
 
 
 def _chunks(prepared: Prepared, copies: int) -> Iterator[tuple[list[Window], int]]:
@@ -177,23 +169,19 @@ def _cut_chunk(
     prepared: Prepared,
     visual: VisualTokenizer,
     chunk: list[Window],
-    workers: int,
+    workers: Workers,
     batch: int,
     writer: ShardWriter,
 ) -> list[str]:
+    """Encode windows into `writer`; gives what could not be read."""
     lost: list[str] = []
     device = next(visual.parameters()).device
     # Pictures and clips are encoded apart, since a batch has one shape.
     for kind, count in (("picture", batch), ("clip", max(1, batch // 8))):
-        mine = [window for window in chunk if window[0].kind == kind]
-        loader = DataLoader(
-            _Windows(prepared, mine), batch_size=count, num_workers=min(workers, len(mine)), collate_fn=list
-        )
-        place = 0
-        for frames in loader:
-            group, place = mine[place : place + len(frames)], place + len(frames)
-            good = [(w, f) for w, f in zip(group, frames, strict=True) if not isinstance(f, str)]
-            lost += [f for f in frames if isinstance(f, str)]
+        decoded = _frames(prepared, [window for window in chunk if window[0].kind == kind], workers)
+        while group := list(islice(decoded, count)):
+            good = [(window, frames) for window, frames in group if not isinstance(frames, MediaError)]
+            lost += [str(error) for _, error in group if isinstance(error, MediaError)]
             if not good:
                 continue
             codes, latents = visual.tokenize(torch.from_numpy(np.stack([f for _, f in good])).to(device))
@@ -201,6 +189,23 @@ def _cut_chunk(
                 record, _, copy = window
                 writer.add(record, code, latent, held=is_held(record), copy=copy)
     return lost
+
+
+def _frames(
+    prepared: Prepared, windows: list[Window], workers: Workers
+) -> Iterator[tuple[Window, np.ndarray | MediaError]]:
+    """The frames of each window, or what is wrong with it, in order."""
+
+    def arguments(window: Window) -> tuple[str, list[Any], float]:
+        record, start, _ = window
+        given = decode_arguments(record, prepared.source, prepared.settings, start)
+        return given[0], list(given), prepared.settings.timeout + start  # a clip without an index is walked
+
+    for window, frames in workers.map(decode_window, windows, arguments):
+        record, _, copy = window
+        if copy and not isinstance(frames, MediaError):
+            frames = jitter(frames, np.random.default_rng([stable_hash(record.file), copy]))
+        yield window, frames
 
 
 def sheet(prepared: Prepared, visual: VisualTokenizer, count: int = 8) -> Path:

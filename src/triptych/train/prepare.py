@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from triptych.data.clean import clean
 from triptych.data.prepare import Prepared, cut, sheet
 from triptych.data.settings import PrepareConfig
 from triptych.errors import DataError, ModelError
-from triptych.files import sha256
+from triptych.files import sha256, write_json
 from triptych.train.loop import Loop, device_of
 from triptych.train.tokenizer import TokenizerJob
 
@@ -48,7 +49,6 @@ def prepare(
     run: RunConfig,
     settings: PrepareConfig,
     copies: int = 1,
-    workers: int = 2,
     progress: bool = True,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -60,14 +60,16 @@ def prepare(
         tokenizer: "train" trains the visual tokenizer on this data; a model's name or folder takes that model's
             tokenizers, of text too; "later" stops after cleaning.
         run: how to train the tokenizer.
-        settings: how to clean, and size and rate of frames; a taken tokenizer brings its own size and rate.
+        settings: how to clean and decode, and size and rate of frames; a taken tokenizer brings its own size and rate.
         copies: framings of each medium in the shards.
-        workers: processes that decode.
         progress: whether to show bars.
         console: where to print.
 
     Returns:
         counts of the cleaning and the cutting.
+
+    Raises:
+        DataError: nothing in `source` can be used, or `out` holds tokenizers for frames of another size or rate.
     """
     console = console or Console(stderr=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -75,12 +77,14 @@ def prepare(
     if taken is not None:
         own = {"size": taken.info.size, "fps": taken.info.fps, "frames": taken.info.frames}
         settings = settings.model_copy(update=own)
+    elif tokenizer == TRAIN and _whole(out / "tokenizers"):
+        _check_same(out, zoo.load(out / "tokenizers").info, settings)
     summary = clean(source, out, settings, progress=progress)
     if not summary.kept:
         raise DataError(f"{source}: no picture or clip in it can be used; see {out / 'report.html'}")
     prepared = Prepared(out, source, settings)
     prepared.save()
-    result: dict[str, Any] = {"clean": summary.as_dict() if hasattr(summary, "as_dict") else vars(summary)}
+    result: dict[str, Any] = {"clean": asdict(summary)}
     if tokenizer == LATER:
         return result
     if taken is not None:
@@ -103,7 +107,6 @@ def prepare(
             bundle.visual,
             sha256(out / "tokenizers" / "visual.safetensors"),
             copies=copies,
-            workers=workers,
             batch=64 if device_of(run).type == "cuda" else 8,
             advance=lambda done, total: bar.update(task, completed=done, total=total),
         )
@@ -118,11 +121,19 @@ def _whole(folder: Path) -> bool:
     return True
 
 
+def _check_same(out: Path, info: zoo.ModelInfo, settings: PrepareConfig) -> None:
+    """Tokenizers that are there already stay, so they must be for the frames that are to be cut."""
+    for name in ("size", "fps", "frames"):
+        there, asked = getattr(info, name), getattr(settings, name)
+        if there != asked:
+            raise DataError(f"{out} holds tokenizers of {name}={there:g}, not {asked:g}: choose another folder")
+
+
 def _replace(folder: Path, taken: zoo.Bundle, info: zoo.ModelInfo) -> None:
     """Copy a model's tokenizers byte for byte, so that their hash tells whose they are."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in ("text.json", "visual.safetensors"):
         shutil.copyfile(taken.path / name, folder / name)
-    zoo.write_json(folder / "model.json", info.model_dump(mode="json"))
+    write_json(folder / "model.json", info.model_dump(mode="json"))
     zoo.seal(folder)

@@ -1,0 +1,50 @@
+"""The whole of `triptych prepare`, with the tokenizers of a model."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from triptych import zoo
+from triptych.data.settings import PrepareConfig
+from triptych.errors import DataError
+from triptych.files import sha256
+from triptych.train.prepare import prepare, tokenizer_run
+
+SETTINGS = PrepareConfig(workers=1)
+
+
+def run(source, out, tokenizer, settings=SETTINGS):
+    training = tokenizer_run(out, settings.size, minutes=1, steps=1, device="cpu")
+    return prepare(source, out, tokenizer=tokenizer, run=training, settings=settings, progress=False)
+
+
+@pytest.fixture
+def media(tmp_path):
+    (tmp_path / "media").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        pixels = rng.integers(0, 255, (80, 80, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "media" / f"{number}.png")
+    return tmp_path / "media"
+
+
+def test_a_models_tokenizers_bring_their_size(media, tmp_path, tiny_model):
+    out = tmp_path / "out"
+    found = run(media, out, str(tiny_model))
+    assert found["clean"]["kept"] == found["cut"]["records"] == 3
+    info = zoo.load(out / "tokenizers").info
+    assert (info.size, info.gpt) == (64, None)
+    assert sha256(out / "tokenizers" / "visual.safetensors") == sha256(tiny_model / "visual.safetensors")
+    assert run(media, out, "train", SETTINGS.model_copy(update={"size": 64}))["cut"] == found["cut"]
+
+
+def test_frames_of_another_size_need_another_folder(media, tmp_path, tiny_model):
+    run(media, tmp_path / "out", str(tiny_model))
+    with pytest.raises(DataError, match="holds tokenizers of size=64, not 224: choose another folder"):
+        run(media, tmp_path / "out", "train")
+    assert zoo.load(tmp_path / "out" / "tokenizers").info.size == 64
+
+
+def test_later_only_cleans(media, tmp_path):
+    assert list(run(media, tmp_path / "out", "later")) == ["clean"]
+    assert not (tmp_path / "out" / "shards").exists()
