@@ -45,7 +45,7 @@ def naive(model, grid, build, plan, sampling, build_twin=None):
             said = []
             while len(said) < step.limit:
                 hidden = last(state(build, said))
-                mask = legal(step, said, config.vocabulary)
+                mask = legal(len(said), config.vocabulary)
                 choice = int(sampler(model.text_logits(hidden).float().masked_fill(~mask, -torch.inf)))
                 if choice == Special.END:
                     break

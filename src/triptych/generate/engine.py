@@ -122,13 +122,10 @@ class _Run:
         vocabulary = self.model.config.vocabulary
         said: list[list[int]] = [[] for _ in range(self.count)]
         open_ = [True] * self.count
-        masks = torch.zeros(self.count, vocabulary, dtype=torch.bool, device=self.engine.device)
+        first, later = (legal(count, vocabulary).to(self.engine.device) for count in (0, 1))
         for index in range(step.limit):
-            # Without choices what is legal is the same from the second id on.
-            if step.choices or index < 2:
-                masks = torch.stack([legal(step, text, vocabulary) for text in said]).to(self.engine.device)
-            logits = self.model.text_logits(self.state[: self.count]).float().masked_fill(~masks, -torch.inf)
-            ids = self.sampler(torch.where(masks.any(-1, keepdim=True), logits, torch.zeros_like(logits)))
+            logits = self.model.text_logits(self.state[: self.count]).float()
+            ids = self.sampler(logits.masked_fill(~(later if index else first), -torch.inf))
             for row, choice in enumerate(ids.tolist()):
                 open_[row] = open_[row] and choice != Special.END
                 if open_[row]:

@@ -5,8 +5,7 @@ Text can't run into a picture, a picture can't stop half-way, and no special id 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -31,28 +30,17 @@ class DrawMap:
 
 @dataclass(frozen=True)
 class Say:
-    """Text up to END, `limit` ids at most. With `choices`, only one of these id sequences can be said."""
+    """Text up to END, `limit` ids at most and one at least."""
 
     limit: int = 256
-    choices: tuple[tuple[int, ...], ...] = field(default=())
-
-    def __post_init__(self) -> None:
-        if any(len(choice) == 0 for choice in self.choices):
-            raise ValueError("an empty text can't be a choice")
 
 
 Step = Write | DrawMap | Say
 
 
-def legal(step: Say, said: Sequence[int], vocabulary: int) -> Tensor:
-    """(V,) bool: what may follow `said` in a text."""
+def legal(said: int, vocabulary: int) -> Tensor:
+    """(V,) bool: what may follow in a text of which `said` ids are there."""
     mask = torch.zeros(vocabulary, dtype=torch.bool)
-    if not step.choices:
-        mask[OFFSET:] = True
-        mask[Special.END] = len(said) > 0
-        return mask
-    prefix = tuple(said)
-    for choice in step.choices:
-        if choice[: len(prefix)] == prefix:
-            mask[choice[len(prefix)] if len(choice) > len(prefix) else int(Special.END)] = True
+    mask[OFFSET:] = True
+    mask[Special.END] = said > 0
     return mask
