@@ -125,13 +125,6 @@ def test_the_last_frame_is_repeated_for_one_interval(tmp_path) -> None:
         video.read(tmp_path / "a.mp4", start=9)
 
 
-def test_stream(tmp_path) -> None:
-    path = save(tmp_path / "a.mp4", numbered(70), fps=25)
-    times, frames = zip(*video.stream(path, fps=8, size=32), strict=True)
-    assert times == tuple(i / 8 for i in range(len(times)))
-    assert np.array_equal(frames, video.read(path, fps=8, frames=None, size=32).frames)
-
-
 @pytest.mark.parametrize("count", [1, 2, 59, 60, 61, 63, 64, 65, 120, 130, 150])
 def test_segments(tmp_path, count: int) -> None:
     path = save(tmp_path / "a.mp4", numbered(count) // 3 * 3 if count < 80 else numbered(count, 16, 16) // 2, fps=30)

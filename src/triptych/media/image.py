@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -64,28 +63,15 @@ def read(source: Path | str | bytes, *, limits: Limits = Limits(), at_least: int
             raise MediaError(name, *_explain(error, source)) from None
 
 
-def fit(pixels: np.ndarray, size: int = 224, *, mode: Literal["crop", "pad"] = "crop") -> np.ndarray:
-    """Scale to `size` x `size` without aliasing: (Y, X, 3) -> (size, size, 3), uint8.
-
-    "crop" scales the short side and keeps the centre; "pad" scales the long side and adds white.
-    """
+def fit(pixels: np.ndarray, size: int = 224) -> np.ndarray:
+    """Scale the short side to `size` without aliasing and keep the centre: (Y, X, 3) -> (size, size, 3), uint8."""
     height, width = pixels.shape[:2]
-    if mode == "crop":
-        side = min(height, width)
-        left, top = (width - side) / 2, (height - side) / 2
-        if height == width == size:
-            return pixels
-        picture = _picture(pixels)
-        box = (left, top, left + side, top + side)
-        return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, box=box))
-    if mode != "pad":
-        raise ValueError(f"mode {mode!r} is neither 'crop' nor 'pad'")
-    scale = size / max(height, width)
-    inner = max(1, round(width * scale)), max(1, round(height * scale))
-    result = Image.new("RGB", (size, size), "white")
-    left, top = (size - inner[0]) // 2, (size - inner[1]) // 2
-    result.paste(_picture(pixels).resize(inner, Image.Resampling.BICUBIC), (left, top))
-    return np.asarray(result)
+    if height == width == size:
+        return pixels
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    return np.asarray(_picture(pixels).resize((size, size), Image.Resampling.BICUBIC, box=box))
 
 
 def write(path: Path | str, pixels: np.ndarray, metadata: dict[str, str] | None = None, quality: int = 95) -> None:

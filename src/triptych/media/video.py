@@ -109,14 +109,6 @@ def read(
     return Clip(np.stack(kept), start + np.arange(len(kept)) / fps, fps)
 
 
-def stream(
-    path: Path | str, *, fps: float = 8.0, size: int | None = 224, limits: Limits = LOCAL
-) -> Iterator[tuple[float, np.ndarray]]:
-    """Yield (seconds, uint8 (Y, X, 3)) at the times i / fps, in constant memory for any length."""
-    for seconds, pixels, _ in _samples(path, fps, 0.0, size, limits):
-        yield seconds, pixels
-
-
 def segments(
     path: Path | str,
     *,
