@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from triptych import zoo
+from triptych.device import device_of
 from triptych.errors import ConfigError
 from triptych.results import Answer, Caption, Picture, Timeline, Window
 from triptych.tasks.ask import ask as ask_task
@@ -50,7 +51,7 @@ class Triptych:
         Raises:
             ModelError: no such model, damaged, or without a GPT.
         """
-        return cls(zoo.load(name, _device(device)))
+        return cls(zoo.load(name, str(device_of(device))))
 
     @property
     def info(self) -> zoo.ModelInfo:
@@ -183,17 +184,3 @@ class Triptych:
         if language in known or "" in known:
             return language if language in known else ""
         raise ConfigError(f"language {language!r}: {self.info.name} writes {', '.join(known)}")
-
-
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(name).type
-    except RuntimeError:
-        kind = ""
-    if kind not in ("cpu", "cuda"):
-        raise ConfigError(f"device {name!r}: use cpu, cuda or auto")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device {name!r}: torch sees no such device here; use cpu")
-    return name

@@ -51,13 +51,6 @@ class Job(Protocol):
         """Write the model folder."""
 
 
-def device_of(config: RunConfig) -> torch.device:
-    """The device that a run's `device` names."""
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config.device)
-
-
 def autocast(config: RunConfig, device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """The arithmetic of the forward pass."""
     bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
@@ -106,8 +99,9 @@ class Loop:
                     self._line(means)
                     window, window_start, tokens = [], now, 0.0
                 if self.step % self.config.validate_every == 0:
+                    paused = time.monotonic()
                     scores, validated = self._validate(curves), self.step
-                    window_start = time.monotonic()
+                    window_start += time.monotonic() - paused  # the speed that is logged is training's
                 if self.step % self.config.checkpoint_every == 0:
                     self._save()
             if validated != self.step:

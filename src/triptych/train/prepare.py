@@ -15,9 +15,10 @@ from triptych.config import OptimConfig, RunConfig
 from triptych.data.clean import clean
 from triptych.data.prepare import Prepared, cut, sheet
 from triptych.data.settings import PrepareConfig
+from triptych.device import device_of
 from triptych.errors import DataError, ModelError
 from triptych.files import sha256, write_json
-from triptych.train.loop import Loop, device_of
+from triptych.train.loop import Loop
 from triptych.train.tokenizer import TokenizerJob
 
 TRAIN = "train"
@@ -97,7 +98,7 @@ def prepare(
         Loop(TokenizerJob(run), run, console).run()
         shutil.rmtree(out / "tokenizers", ignore_errors=True)
         shutil.copytree(Path(run.out) / "model", out / "tokenizers")
-    bundle = zoo.load(out / "tokenizers", str(device_of(run)))
+    bundle = zoo.load(out / "tokenizers", str(device_of(run.device)))
     console.print(f"originals and what their codes keep: {sheet(prepared, bundle.visual)}")
     columns = (TextColumn("cutting shards"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not progress) as bar:
@@ -107,7 +108,7 @@ def prepare(
             bundle.visual,
             sha256(out / "tokenizers" / "visual.safetensors"),
             copies=copies,
-            batch=64 if device_of(run).type == "cuda" else 8,
+            batch=64 if device_of(run.device).type == "cuda" else 8,
             advance=lambda done, total: bar.update(task, completed=done, total=total),
         )
     return result

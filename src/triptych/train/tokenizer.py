@@ -1,4 +1,4 @@
-"""Training the visual tokenizer: L1 and gradients of the difference at three scales, and a perceptual loss."""
+"""Training the visual tokenizer: L1 and gradients of the difference at three scales, colour, and a perceptual loss."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from triptych import zoo
 from triptych.config import RunConfig
 from triptych.data.frames import FrameBatches
 from triptych.data.prepare import Prepared
+from triptych.device import device_of
 from triptych.media import image
 from triptych.tokenizers.visual import VisualTokenizer, to_bytes, to_float
 from triptych.train.features import load_features, perceptual_loss
-from triptych.train.loop import autocast, device_of
+from triptych.train.loop import autocast
 
 HELD_PICTURES, HELD_CLIPS = 64, 8
 PERCEPTUAL_FRAMES = 8  # of each part of a batch: the feature network would cost more than all the rest
@@ -59,7 +60,7 @@ class TokenizerJob:
     """The visual tokenizer on a prepared folder; see train.loop.Job."""
 
     def __init__(self, config: RunConfig) -> None:
-        self.run, self.device = config, device_of(config)
+        self.run, self.device = config, device_of(config.device)
         self.prepared = Prepared.load(config.data)
         torch.manual_seed(config.seed)
         start = zoo.load(config.start) if config.start else None
@@ -99,7 +100,7 @@ class TokenizerJob:
             scale(loss * share)
             sums += torch.stack([loss, flat, deep]).detach() * share
         facts = dict(zip(("loss", "pixels", "percept"), sums.tolist(), strict=True))  # the only wait for the device
-        return {**facts, "tokens": float(total * (pixels.shape[-1] // 16) ** 2)}
+        return {**facts, "tokens": float(total * (pixels.shape[-1] // self.model.config.stride) ** 2)}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
