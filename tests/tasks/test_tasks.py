@@ -88,7 +88,7 @@ def test_choices_have_probabilities_that_sum_to_one(model, noise):
     assert sum(answer.probabilities.values()) == pytest.approx(1)
     assert answer.text == max(answer.probabilities, key=answer.probabilities.get)
     assert list(answer.probabilities) == ["1", "2", "红色", "a red ball"]
-    with pytest.raises(ValueError, match="different"):
+    with pytest.raises(triptych.ConfigError, match="different"):
         model.ask(noise, "?", choices=["a", "a"])
 
 

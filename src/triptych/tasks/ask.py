@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from triptych.errors import ConfigError
 from triptych.results import Answer
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
@@ -29,6 +30,9 @@ def ask(
 
     Returns:
         one answer a question.
+
+    Raises:
+        ConfigError: two choices are alike, or one is empty.
     """
     media = model.read([medium for medium, _ in questions], start=start)
     prompts = [_prompt(model, medium, text) for medium, (_, text) in zip(media, questions, strict=True)]
@@ -43,7 +47,7 @@ def _prompt(model: Model, medium: Medium | None, question: str) -> Row:
 def _choose(model: Model, prompts: Sequence[Row], choices: Sequence[str]) -> list[Answer]:
     """The likelihood of each whole choice, made to sum to 1 over the choices."""
     if not all(choices) or len(set(choices)) < len(choices):
-        raise ValueError(f"choices must be different texts, none empty, not {list(choices)}")
+        raise ConfigError(f"choices {list(choices)}: give different texts, none of them empty")
     spelled = [ended(model.encode(choice)) for choice in choices]
     nats = model.likelihood([p for p in prompts for _ in choices], [s for _ in prompts for s in spelled])
     out = []

@@ -63,7 +63,11 @@ class Model:
         self.engine = Engine(self.gpt, self.grid)
         self.codes = bundle.info.size // bundle.info.visual.stride  # on each side of a picture
         if self.codes % self.gpt.config.group:
-            raise ModelError(f"{bundle.path}: {self.codes} codes a side can't be read in groups of {bundle.info.gpt}")
+            group = self.gpt.config.group
+            raise ModelError(
+                f"{bundle.path}: {self.codes} codes a side can't stand in groups of {group}x{group}: "
+                "train it with gpt.group=1"
+            )
 
     @cached_property
     def label(self) -> str:

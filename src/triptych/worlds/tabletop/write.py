@@ -12,12 +12,13 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Literal
 
+from triptych import __version__
+from triptych.errors import ConfigError, DataError
 from triptych.files import write_json, write_text
 from triptych.worlds.tabletop.scene import Split, generator
 
 CHUNK = {"images": 40, "clips": 10}  # multiples of a block of pictures, and of a clip and its twin
 RECYCLE = 12  # chunks a worker lives for: the renderer leaks about 3 MB a scene
-FPS, FRAMES = 8, 17
 _FORMAT = 1
 
 
@@ -75,7 +76,9 @@ def write_world(
     Returns: counts: images, clips, questions, failed (attempts that were replaced), and the device in words.
 
     Raises:
-        ValueError: a number is out of range, or `out` holds a world of other settings.
+        ConfigError: a number is out of range.
+        ValueError: an unknown split, or a negative seed.
+        DataError: `out` holds something else than this world.
         MissingExtra: mujoco, or av for clips, is not installed.
         RuntimeError: chunks keep failing.
     """
@@ -83,13 +86,13 @@ def write_world(
     from triptych.worlds.tabletop.render import choose_device
 
     if images < 0 or clips < 0 or images + clips == 0:
-        raise ValueError(
+        raise ConfigError(
             f"images={images} and clips={clips}: give at least one picture or clip, and no negative number"
         )
     if level not in (0, 1, 2, 3):
-        raise ValueError(f"level={level}: choose 0, 1, 2 or 3")
+        raise ConfigError(f"level={level}: choose 0, 1, 2 or 3")
     if size < 64 or size % 2:
-        raise ValueError(f"size={size}: choose an even number of pixels from 64")
+        raise ConfigError(f"size={size}: choose an even number of pixels from 64")
     generator(seed, split, level, "picture", 0)  # raises for an unknown split or a negative seed
     require_mujoco()
     out = Path(out)
@@ -105,17 +108,8 @@ def write_world(
     _run([job for job in jobs if not job.part.exists()], workers or os.cpu_count() or 1, progress)
     summary = _merge(out, jobs)
     summary |= {"device": reason}
-    write_json(out / "world.json", {**settings, "version": _version(), **summary})
+    write_json(out / "world.json", {**settings, "version": __version__, **summary})
     return summary
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("triptych")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
@@ -125,9 +119,9 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
         differing = [f"{k}={found.get(k)!r} there, {v!r} asked" for k, v in settings.items() if found.get(k) != v]
         if differing:
-            raise ValueError(f"{out} holds a world of other settings ({'; '.join(differing)}): choose another folder")
+            raise DataError(f"{out} holds a world of other settings ({'; '.join(differing)}): choose another folder")
     elif (out / "metadata.jsonl").exists():
-        raise ValueError(f"{out} holds media that this world did not make: choose another folder")
+        raise DataError(f"{out} holds media that this world did not make: choose another folder")
     for name in ("images", "clips", ".parts"):
         (out / name).mkdir(parents=True, exist_ok=True)
     if not path.exists():
