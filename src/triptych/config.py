@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -19,7 +20,7 @@ class Settings(BaseModel):
 
 
 class VisualTokenizerConfig(Settings):
-    """The network between pixels and codes. Sizes are channels at 1/4, 1/8 and 1/16 of the picture's side."""
+    """The network between pixels and codes."""
 
     levels: tuple[Annotated[int, Field(ge=2)], ...] = Field((8, 5, 5, 5), min_length=1)
     """Steps of each latent dimension (FSQ, arXiv 2309.15505); their product is the number of codes."""
@@ -28,18 +29,15 @@ class VisualTokenizerConfig(Settings):
     blocks: int = Field(2, ge=1)
     """Residual blocks at strides 8 and 16."""
 
-    @property
-    def codes(self) -> int:
-        """Number of different codes."""
-        product = 1
-        for level in self.levels:
-            product *= level
-        return product
-
     stride: Literal[16] = 16
     """Pixels a code spans on each side."""
     span: Literal[4] = 4
     """Frames a code spans in time; a clip has 1 + 4k frames."""
+
+    @property
+    def codes(self) -> int:
+        """Number of different codes."""
+        return math.prod(self.levels)
 
 
 class GPTConfig(Settings):
@@ -78,7 +76,7 @@ class GPTConfig(Settings):
     @property
     def hidden(self) -> int:
         """Inner width of the feed-forward layers (SwiGLU, about 8/3 of the width)."""
-        return -(-self.width * 8 // 3 // 64) * 64
+        return _feed_forward(self.width)
 
     @property
     def slots(self) -> int:
@@ -89,6 +87,20 @@ class GPTConfig(Settings):
     def head_width(self) -> int:
         """Width of the depth head."""
         return max(64, self.width * 2 // 3 // 64 * 64)
+
+    @property
+    def head_hidden(self) -> int:
+        """Inner width of the depth head's feed-forward layers."""
+        return _feed_forward(self.head_width)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of keys and values, as float32, that a position takes in all layers."""
+        return 2 * self.depth * self.kv_heads * 64 * 4
+
+
+def _feed_forward(width: int) -> int:
+    return -(-width * 8 // 3 // 64) * 64
 
 
 class OptimConfig(Settings):
@@ -162,13 +174,13 @@ class RunConfig(Settings):
     perceptual_crop: int = Field(128, ge=32)
     """Side of the random square that the perceptual loss looks at (kind: tokenizer)."""
     clip_share: float = Field(0.25, ge=0, le=1)
-    """Share of a tokenizer batch's frames that come as clips, where the data has clips."""
+    """Share of a batch's frames that come as clips, where the data has clips (kind: tokenizer)."""
     mix: dict[str, float] = Field(default_factory=dict)
-    """Rows of each spelling in a batch, as weights by name (kind: gpt); empty takes all, evenly by medium."""
+    """Rows of each spelling in a batch, as weights by name (kind: gpt); empty takes all, drawing most."""
     drop: float = Field(0.1, ge=0, le=1)
-    """Share of drawing rows whose condition is dropped, for guidance."""
+    """Share of drawing rows whose condition is dropped, for guidance (kind: gpt)."""
     prompts: list[str] = Field(default_factory=list)
-    """Texts drawn at each validation; empty takes captions of the validation data."""
+    """Texts drawn at each validation; empty takes captions of the validation data (kind: gpt)."""
 
 
 S = TypeVar("S", bound=Settings)

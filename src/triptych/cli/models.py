@@ -72,13 +72,13 @@ def evaluate(
 def _list(json: bool) -> None:
     from triptych import zoo
 
-    sizes = {name: sum(file.stat().st_size for file in path.iterdir()) for name, path in zoo.shipped().items()}
+    models = [(name, path, sum(file.stat().st_size for file in path.iterdir())) for name, path in zoo.shipped().items()]
     if json:
-        document([{"name": name, "folder": str(zoo.find(name)), "bytes": size} for name, size in sizes.items()])
+        document([{"name": name, "folder": str(path), "bytes": size} for name, path, size in models])
         return
-    for name, size in sizes.items():
-        print(f"{name:<16} {size_text(size):>9}  {zoo.find(name)}")
-    if not sizes:
+    for name, path, size in models:
+        print(f"{name:<16} {size_text(size):>9}  {path}")
+    if not models:
         print("no models are shipped with this installation; give a folder that holds model.json")
 
 

@@ -24,8 +24,8 @@ class DepthHead(nn.Module):
         self.state = nn.Linear(config.width, width, bias=False)
         self.code = nn.Embedding(config.codes, width)
         self.place = nn.Parameter(torch.zeros(config.slots, width))
-        heads, hidden = width // HEAD, -(-width * 8 // 3 // 64) * 64
-        self.blocks = nn.ModuleList(Block(width, heads, heads, hidden) for _ in range(config.head_layers))
+        heads = width // HEAD
+        self.blocks = nn.ModuleList(Block(width, heads, heads, config.head_hidden) for _ in range(config.head_layers))
         self.norm = nn.RMSNorm(width, eps=1e-6)
         self.out = nn.Linear(width, config.codes, bias=False)
 

@@ -47,7 +47,7 @@ def _cost(gpt: GPT, codes: int) -> dict[str, Any]:
         "flops a text token": 2 * (trunk + gpt.text.weight.numel()),
         "flops a drawn code": position // config.slots,
         "flops a picture": position * codes // config.slots,
-        "cache bytes a position": 2 * config.depth * config.kv_heads * 64 * 4,
+        "cache bytes a position": config.cache_bytes,
     }
 
 

@@ -16,12 +16,13 @@ from triptych import zoo
 from triptych.config import RunConfig
 from triptych.data.loader import MEDIA, Batches, Rows
 from triptych.data.shards import Shards
+from triptych.device import device_of
 from triptych.errors import DataError
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Row
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special, size
-from triptych.train.loop import autocast, device_of
+from triptych.train.loop import autocast
 
 Z_LOSS = 1e-4  # keeps the logits' normaliser near 1 (PaLM, arXiv 2204.02311)
 VALIDATION_ROWS = 128
@@ -42,12 +43,13 @@ def choose(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return {**batch, **places}
 
 
-def sums(model: GPT, trunk: Callable[..., Tensor], batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def sums(model: GPT, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Nats of all weighted text ids, nats of all weighted codes, and the z-loss of both.
 
-    `trunk` is the model, or the model compiled; heads see only the positions that count, as `choose` found them.
+    Heads see only the positions that count, as `choose` found them. Nothing here depends on values, so that the whole
+    can be compiled: on a CPU that joins the many small passes over memory that otherwise cost most of a step.
     """
-    states = trunk(batch["ids"], batch["values"], batch["is_visual"], batch["positions"]).flatten(0, 1)
+    states = model(batch["ids"], batch["values"], batch["is_visual"], batch["positions"]).flatten(0, 1)
     z = states.new_zeros((), dtype=torch.float32)
     nats = []
     for is_code in (False, True):
@@ -62,8 +64,7 @@ def sums(model: GPT, trunk: Callable[..., Tensor], batch: dict[str, Tensor]) -> 
         loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape)
         weight = batch["weights"].flatten()[places]
         nats.append((loss * (weight[:, None] if is_code else weight)).sum())
-        if len(targets):
-            z = z + logits.logsumexp(-1).square().sum()
+        z = z + logits.logsumexp(-1).square().sum()
     return nats[0], nats[1], z
 
 
@@ -83,7 +84,7 @@ class GPTJob:
 
     def __init__(self, config: RunConfig, preview: Preview | None = None) -> None:
         self.run, self.preview = config, preview
-        self.device = device_of(config)
+        self.device = device_of(config.device)
         prepared = Path(config.data)
         start = zoo.load(config.start, str(self.device)) if config.start else None
         self.parts = zoo.load(prepared / "tokenizers", str(self.device))
@@ -110,7 +111,7 @@ class GPTJob:
         else:
             self.model = GPT(self.config)
         self.model.to(self.device)
-        self.trunk: Callable[..., Tensor] = torch.compile(self.model, dynamic=True) if config.compile else self.model
+        self.sums: Callable[..., Any] = torch.compile(sums, dynamic=True) if config.compile else sums
         visual = self.parts.visual
         grid = visual.fsq.to_latents(torch.arange(visual.fsq.codes, device=self.device)).cpu().numpy()
         shards = Shards(prepared / "shards", grid)
@@ -136,7 +137,7 @@ class GPTJob:
         for part in batch:
             part = {name: value.to(self.device, non_blocking=True) for name, value in choose(part).items()}
             with autocast(self.run, self.device):
-                text_nats, code_nats, z = sums(self.model, self.trunk, part)
+                text_nats, code_nats, z = self.sums(self.model, part)
             loss = text_nats / text_total + code_nats / code_total
             scale(loss + Z_LOSS * z / (text_total + code_total))
             text, code = text + text_nats.detach(), code + code_nats.detach()
@@ -179,7 +180,7 @@ class GPTJob:
             chosen = choose(collate(rows[first : first + 16], multiple=16))
             batch = {name: value.to(self.device) for name, value in chosen.items()}
             with autocast(self.run, self.device):
-                text, code, _ = sums(self.model, self.model, batch)
+                text, code, _ = sums(self.model, batch)
             nats += torch.stack([text, code]).tolist()
             total += counts(chosen, self.config.slots)
         return nats, total
@@ -204,7 +205,6 @@ class GPTJob:
         media = {name: len(items) for name, items in self.rows.items.items() if len(items)}
         rows = ", ".join(f"{count} {name}" for name, count in self.batches.counts.items())
         state = parameters * 4 * (5 if self.run.optim.ema else 4)
-        cache = 2 * config.depth * config.kv_heads * 64 * 4
         return {
             "data": ", ".join(f"{count:,} {name}s" for name, count in media.items()),
             "held out": ", ".join(f"{len(v):,} {name}s" for name, v in self.held.items.items() if len(v)),
@@ -213,7 +213,7 @@ class GPTJob:
             f"{config.group}x{config.group} codes a position",
             "parameters": f"{parameters:,}",
             "cost a token": f"{6 * parameters / 1e6:.0f} MFLOP in training, {2 * parameters / 1e6:.0f} in use, "
-            f"{cache / 1024:.1f} KiB of cache",
+            f"{config.cache_bytes / 1024:.1f} KiB of cache",
             "memory of weights and optimiser": f"{state / 2**20:,.0f} MiB",
             "device": str(self.device),
         }
