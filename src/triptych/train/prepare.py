@@ -18,6 +18,7 @@ from triptych.data.settings import PrepareConfig
 from triptych.device import device_of
 from triptych.errors import DataError, ModelError
 from triptych.files import sha256, write_json
+from triptych.train.features import weights_file
 from triptych.train.loop import Loop
 from triptych.train.tokenizer import TokenizerJob
 
@@ -70,6 +71,7 @@ def prepare(
         counts of the cleaning and the cutting.
 
     Raises:
+        TriptychError: the perceptual loss lacks its weights.
         DataError: nothing in `source` can be used, or `out` holds tokenizers for frames of another size or rate.
     """
     console = console or Console(stderr=True)
@@ -80,6 +82,8 @@ def prepare(
         settings = settings.model_copy(update=own)
     elif tokenizer == TRAIN and _whole(out / "tokenizers"):
         _check_same(out, zoo.load(out / "tokenizers").info, settings)
+    elif tokenizer == TRAIN and run.perceptual:
+        weights_file()  # if they are missing, say so before an hour of cleaning
     summary = clean(source, out, settings, progress=progress)
     if not summary.kept:
         raise DataError(f"{source}: no picture or clip in it can be used; see {out / 'report.html'}")
