@@ -52,7 +52,7 @@ def preview_of(config: RunConfig) -> Callable[[zoo.Bundle, Path, int], None]:
     for record in prepared.records():
         if is_held(record) and len(found[record.kind]) < MOST:
             found[record.kind].append(prepared.source / record.file)
-            if record.kind == "picture":  # one caption in each language
+            if record.kind == "picture":  # one caption in each language, or the label
                 captions += [text for _, text in sorted({t.lang: t.text for t in record.texts}.items())]
     prompts = list(config.prompts) or captions or list(PROMPTS)
     media = found["picture"] + found["clip"]
