@@ -54,6 +54,8 @@ def preview_of(config: RunConfig) -> Callable[[zoo.Bundle, Path, int], None]:
             found[record.kind].append(prepared.source / record.file)
             if record.kind == "picture":  # one caption in each language, or the label
                 captions += [text for _, text in sorted({t.lang: t.text for t in record.texts}.items())]
+                if not record.texts and record.label:
+                    captions.append(record.label)
     prompts = list(config.prompts) or captions or list(PROMPTS)
     media = found["picture"] + found["clip"]
     return lambda bundle, folder, step: preview(bundle, folder, step, prompts=prompts, media=media)
