@@ -20,9 +20,11 @@ triptych train "$HERE/tabletop-tokenizer.yaml" data="$WORK/data" out="$WORK/toke
 triptych prepare "$WORK/train" "$WORK/data" --tokenizer "$WORK/tokenizer/model"
 triptych train "$HERE/tabletop.yaml" data="$WORK/data" out="$WORK/tabletop"
 
-python -m triptych.evaluate.detector "$HERE/detector.yaml" data="$WORK/detector" out="$WORK/tabletop/model" \
+[ -f "$WORK/tabletop/model/detector.safetensors" ] ||
+  python -m triptych.evaluate.detector "$HERE/detector.yaml" data="$WORK/detector" out="$WORK/tabletop/model" \
   steps=600 batch=32 lr=2e-3
 mkdir -p "$MODEL"
+[ -f "$MODEL/README.md" ] || cp "$HERE/../src/triptych/models/tabletop/README.md" "$MODEL/"
 cp "$WORK"/tabletop/model/* "$MODEL/"
 triptych evaluate "$MODEL" --data "$WORK/test" --json docs/results.json --limit 100
 python -m triptych.evaluate.report docs/results.json README.md "$MODEL/README.md"

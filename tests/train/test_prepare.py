@@ -16,7 +16,7 @@ SETTINGS = PrepareConfig(workers=1)
 
 
 def run(source, out, tokenizer, settings=SETTINGS):
-    training = tokenizer_run(out, settings.size, minutes=1, steps=1, device="cpu")
+    training = tokenizer_run(out, settings.size, minutes=1, steps=1, device="cpu", perceptual=0.3)
     return prepare(source, out, tokenizer=tokenizer, run=training, settings=settings, progress=False)
 
 

@@ -68,6 +68,7 @@ def prepare(
     size: Annotated[int, Parameter(validator=validators.Number(gte=32, lte=4096, modulo=32))] = 224,
     workers: Count = 2,
     device: str = "auto",
+    perceptual: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.3,
 ) -> None:
     """Clean a folder of media, give it tokenizers, and cut it into token shards.
 
@@ -82,6 +83,7 @@ def prepare(
         size: Side of a frame in pixels, a multiple of 32.
         workers: Processes that decode; 0 for one a core.
         device: `cpu`, `cuda` or `auto`.
+        perceptual: Weight of the perceptual loss; 0 needs no feature network.
     """
     from triptych.config import load_settings
     from triptych.data.settings import PrepareConfig
@@ -90,7 +92,7 @@ def prepare(
 
     given = [f"workers={workers}", f"size={size}", *overrides]
     settings = load_settings(PrepareConfig, None, given)
-    training = tokenizer_run(out, settings.size, minutes=minutes, steps=steps, device=device)
+    training = tokenizer_run(out, settings.size, minutes=minutes, steps=steps, device=device, perceptual=perceptual)
     document(
         run(
             folder,

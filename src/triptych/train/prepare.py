@@ -26,7 +26,7 @@ TRAIN = "train"
 LATER = "later"
 
 
-def tokenizer_run(out: Path, size: int, *, minutes: float, steps: int, device: str) -> RunConfig:
+def tokenizer_run(out: Path, size: int, *, minutes: float, steps: int, device: str, perceptual: float) -> RunConfig:
     """How `prepare` trains a visual tokenizer: squares of at most 112 pixels, as many pixels a step at any size."""
     crop = 112 if size > 112 else 0
     return RunConfig(
@@ -38,7 +38,7 @@ def tokenizer_run(out: Path, size: int, *, minutes: float, steps: int, device: s
         device=device,
         batch=32 if crop else min(96, 32 * 112 * 112 // (size * size)),
         crop=crop,
-        perceptual=0.3,
+        perceptual=perceptual,
         optim=OptimConfig(optimizer="adamw", lr=2e-3, betas=(0.9, 0.98), warmup=50, ema=0.99),
     )
 
