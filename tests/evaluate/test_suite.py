@@ -229,6 +229,47 @@ def test_tables(perfect: dict[str, Any], folder: Path) -> None:
     assert report.table(perfect).row_count == len(perfect["measures"])
 
 
+def test_headlines_are_measures(perfect: dict[str, Any]) -> None:
+    assert set(report.HEADLINES) <= set(perfect["measures"])
+    assert report.headlines(perfect) == list(report.HEADLINES)
+    some = {**perfect, "measures": {"draw: scenes": perfect["measures"]["draw: scenes"]}}
+    assert report.headlines(some) == ["draw: scenes"]
+    with pytest.raises(DataError, match="none of the headlines"):
+        report.headlines({**perfect, "measures": {}})
+
+
+def test_the_command_fills_both_pages_or_says_why(
+    perfect: dict[str, Any], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, readme, card = folder.parent / "out.json", tmp_path / "README.md", tmp_path / "card.md"
+    page = f"a\n{report.BEGIN}\n{report.END}\nb\n"
+    readme.write_text(page)
+
+    def told(*arguments: Path) -> str:
+        assert report.main(list(map(str, arguments))) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1
+        return error
+
+    assert "card.md" in told(results, readme, card)
+    card.write_text("no marks")
+    assert "card.md: the page holds no" in told(results, readme, card)
+    assert readme.read_text() == page, "neither page is written"
+    assert "is not JSON" in told(readme, readme, card)
+    assert "no such file" in told(tmp_path / "none.json", readme, card)
+    (tmp_path / "other.json").write_text('{"format": 1}')
+    assert "holds no 'model'" in told(tmp_path / "other.json", readme, card)
+    with pytest.raises(SystemExit):
+        report.main([str(results)])
+    assert "usage: python -m triptych.evaluate.report" in capsys.readouterr().err
+    card.write_text(page)
+    assert report.main([str(results), str(readme), str(card)]) == 0
+    assert "| draw: objects" in readme.read_text()
+    assert "tokenizer: PSNR" not in readme.read_text()
+    assert "| tokenizer: PSNR" in card.read_text()
+
+
 def test_every_measure_is_described() -> None:
     page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
     for name, measure in suite.MEASURES.items():

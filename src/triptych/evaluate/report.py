@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.table import Table
 
+from triptych.errors import DataError
 from triptych.files import write_text
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+# What a first look at the README should see; the model's card holds every measure.
+HEADLINES = (
+    "draw: objects",
+    "draw: scenes",
+    "draw: relations",
+    "caption: objects of pictures, en, F1",
+    "caption: events of clips, times left aside, en, F1",
+    "ask: accuracy, pictures",
+    "ask: accuracy, clips",
+    "view: position error of objects",
+)
+PARTS = ("model", "weights", "data", "seed", "sampling", "triptych", "date", "measures", "skipped")
 Results = dict[str, Any]
+
+
+def read_results(path: Path | str) -> Results:
+    """A run's JSON; DataError where there is none, or where the file is something else."""
+    try:
+        results = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {(error.strerror or "can't be read").lower()}: give a run's JSON") from error
+    except ValueError as error:
+        raise DataError(f"{path}: is not JSON: {error}; give the file of `triptych evaluate --json`") from error
+    lacking = [part for part in PARTS if part not in results] if isinstance(results, dict) else ["measures"]
+    if lacking:
+        raise DataError(f"{path}: holds no {lacking[0]!r}; give the file of `triptych evaluate --json`")
+    return dict(results)
 
 
 def table(results: Results) -> Table:
@@ -32,7 +61,7 @@ def render_markdown(results: Results | Path | str, only: Sequence[str] = ()) -> 
     Args: only: names of the measures to show, in that order ("draw: objects"); all without it.
     Errors: ValueError if the run holds no measure of such a name.
     """
-    run: Results = results if isinstance(results, dict) else json.loads(Path(results).read_text(encoding="utf-8"))
+    run: Results = results if isinstance(results, dict) else read_results(results)
     missing = [name for name in only if name not in run["measures"]]
     if missing:
         raise ValueError(f"the run holds no measure {missing[0]!r}; it holds: {', '.join(run['measures'])}")
@@ -51,7 +80,7 @@ def render_markdown(results: Results | Path | str, only: Sequence[str] = ()) -> 
 
 
 def insert_results(text: str, results: Results | Path | str, only: Sequence[str] = ()) -> str:
-    """A page with the table between its marks replaced; all else stays. See render_markdown for `only`.
+    """A page's text with the table between its marks replaced; all else stays. See render_markdown for `only`.
 
     Errors: ValueError if the page lacks the marks, or the run such a measure.
     """
@@ -89,31 +118,45 @@ def _skipped(results: Results) -> str:
     return " ".join(f"Not measured: {name} ({reason})." for name, reason in results["skipped"].items())
 
 
-# What a first look at the README should see; the model's card holds every measure.
-HEADLINES = (
-    "draw: objects",
-    "draw: scenes",
-    "draw: relations",
-    "caption: objects in pictures",
-    "caption: events in clips",
-)
+def headlines(results: Results) -> list[str]:
+    """Those of HEADLINES that a run holds: one of some measures only lacks the others.
+
+    Errors: DataError if it holds none of them.
+    """
+    names = [name for name in HEADLINES if name in results["measures"]]
+    if not names:
+        raise DataError(
+            f"the run holds none of the headlines ({'; '.join(HEADLINES)}): measure draw, caption, ask or view"
+        )
+    return names
 
 
-def main() -> None:
-    """`python -m triptych.evaluate.report RESULTS README CARD`: headlines into the first page, all into the second."""
-    import sys
+def main(arguments: Sequence[str] | None = None) -> Literal[0, 1]:
+    """Put headlines into a README and all measures into a model's card; neither is written unless both can be."""
+    parser = argparse.ArgumentParser(prog="python -m triptych.evaluate.report", description=main.__doc__)
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="JSON that `triptych evaluate` wrote")
+    parser.add_argument("readme", type=Path, metavar="README", help="page for the headlines, between its two marks")
+    parser.add_argument("card", type=Path, metavar="CARD", help="page for every measure, between its two marks")
+    given = parser.parse_args(arguments)
+    try:
+        results = read_results(given.results)
+        pages: dict[Path, Sequence[str]] = {given.readme: headlines(results), given.card: ()}
+        texts = {page: _filled(page, results, only) for page, only in pages.items()}
+        for page, text in texts.items():
+            write_text(page, text)
+            print(f"{page}: results of {given.results}")
+    except (DataError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
-    results, readme, card = map(Path, sys.argv[1:])
-    for page, only in ((readme, headlines(results)), (card, ())):
-        write_text(page, insert_results(page.read_text(encoding="utf-8"), results, only))
-        print(f"{page}: results of {results}")
 
-
-def headlines(results: Path) -> list[str]:
-    """Those of HEADLINES that a run holds."""
-    measures = json.loads(results.read_text(encoding="utf-8"))["measures"]
-    return [name for name in HEADLINES if name in measures]
+def _filled(page: Path, results: Results, only: Sequence[str]) -> str:
+    try:
+        return insert_results(page.read_text(encoding="utf-8"), results, only)
+    except ValueError as error:  # no marks, or no UTF-8
+        raise DataError(f"{page}: {error}") from error
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
