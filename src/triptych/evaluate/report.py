@@ -35,7 +35,8 @@ def read_results(path: Path | str) -> Results:
     try:
         results = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"{path}: {(error.strerror or "can't be read").lower()}: give a run's JSON") from error
+        reason = (error.strerror or "can't be read").lower()
+        raise DataError(f"{path}: {reason}; give the file of `triptych evaluate --json`") from error
     except ValueError as error:
         raise DataError(f"{path}: is not JSON: {error}; give the file of `triptych evaluate --json`") from error
     lacking = [part for part in PARTS if part not in results] if isinstance(results, dict) else ["measures"]
