@@ -8,7 +8,7 @@ import pytest
 
 from triptych.config import VisualTokenizerConfig
 from triptych.errors import ConfigError, DataError
-from triptych.evaluate import measures, report, suite
+from triptych.evaluate import picture_measures, report, suite
 from triptych.files import read_jsonl
 from triptych.media import image
 from triptych.zoo import ModelInfo
@@ -187,6 +187,8 @@ def test_errors_name_what_is_wrong(folder: Path, tmp_path: Path) -> None:
         suite.evaluate(Nothing(tmp_path), folder, only="drew", progress=False)
     with pytest.raises(ConfigError, match="limit=0"):
         suite.evaluate(Nothing(tmp_path), folder, limit=0, progress=False)
+    with pytest.raises(ConfigError, match="device 'tpu'"):
+        suite.evaluate(Nothing(tmp_path), folder, device="tpu", progress=False)
     with pytest.raises(DataError, match="no pictures or clips"):
         suite.evaluate(Nothing(tmp_path), tmp_path, progress=False)
 
@@ -205,7 +207,7 @@ def test_a_text_asks_for_what_it_names(folder: Path) -> None:
     from triptych.evaluate.bench import Bench
 
     item = next(i for i in Bench(Nothing(folder), folder).known_pictures if len(i.objects) == 3)
-    ask = measures.asked(item, "zh")
+    ask = picture_measures.asked(item, "zh")
     assert ask is not None
     assert len(ask.objects) == 3
     assert all(o["shape"] for o in ask.objects)

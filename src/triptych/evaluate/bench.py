@@ -21,10 +21,13 @@ from triptych.evaluate.detector import Detector, Found, load_detector
 from triptych.files import read_jsonl
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
+from triptych.tasks.draw import DrawSettings
 from triptych.train.features import MobileNetV2, load_features
 from triptych.zoo import ModelInfo
 
 CHUNK = 16
+LANGUAGES = ("en", "zh")
+DEFAULTS = DrawSettings()
 Media = Path | np.ndarray
 T = TypeVar("T")
 
@@ -52,8 +55,8 @@ class Drawn(Protocol):
 class Reader(Protocol):
     """What the suite asks of a model; `triptych.api.Triptych` is one, and tests bring their own.
 
-    Two methods are used where there are: `watch(path, language=)`, which tells what happens in a clip and when, and
-    `text_nats(media, texts, language)`, the nats of a text about each medium.
+    `watch(path, language=)`, which tells what happens in a clip and when, is used where there is one; a reader without
+    `text_nats` skips the measure of language.
     """
 
     @property
@@ -70,10 +73,10 @@ class Reader(Protocol):
         *,
         n: int = 1,
         seed: int = 0,
-        guidance: float = 3.0,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
+        guidance: float = DEFAULTS.guidance,
+        temperature: float = DEFAULTS.temperature,
+        top_k: int = DEFAULTS.top_k,
+        top_p: float = DEFAULTS.top_p,
         images: Any = None,
     ) -> Sequence[Drawn]:
         """Pictures of a text, after `images`."""
@@ -83,10 +86,10 @@ class Reader(Protocol):
         texts: Sequence[str],
         seeds: Sequence[int],
         *,
-        guidance: float = 3.0,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
+        guidance: float = DEFAULTS.guidance,
+        temperature: float = DEFAULTS.temperature,
+        top_k: int = DEFAULTS.top_k,
+        top_p: float = DEFAULTS.top_p,
     ) -> Sequence[Drawn]:
         """A picture of each text."""
 
@@ -98,6 +101,9 @@ class Reader(Protocol):
 
     def reconstruct(self, pixels: np.ndarray) -> np.ndarray:
         """What the visual codes keep of uint8 (F, Y, X, 3)."""
+
+    def text_nats(self, media: Sequence[Any], texts: Sequence[str], language: str = "en") -> list[float]:
+        """Log-likelihood in nats of each text as a caption of its medium, or of none where that is None."""
 
 
 @dataclass

@@ -14,21 +14,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import triptych
+from triptych.device import device_of
 from triptych.errors import ConfigError
-from triptych.evaluate import measures
-from triptych.evaluate.bench import Bench, Reader, Scores, Skip, weights_of
+from triptych.evaluate import picture_measures, text_measures
+from triptych.evaluate.bench import DEFAULTS, Bench, Reader, Scores, Skip, weights_of
 from triptych.evaluate.detector import Detector
 from triptych.evaluate.report import table
 from triptych.files import sha256, write_json
-from triptych.tasks.draw import DrawSettings
 
 FORMAT = 1
-DEFAULTS = DrawSettings()
 
 
 @dataclass(frozen=True)
@@ -53,42 +51,42 @@ MEASURES: dict[str, Measure] = {
         "pictures",
         "PSNR, SSIM, MobileNetV2 Fréchet distance, attributes that the detector reads alike",
         "mean image; JPEG and WebP of the same bytes",
-        measures.tokenizer,
+        picture_measures.tokenizer,
     ),
     "draw": Measure(
         "draw",
         "pictures with texts and truth",
         "objects, scenes and relations right; MobileNetV2 Fréchet distance; diversity; unseen combinations apart",
         "another picture; the true picture and its reconstruction as ceilings",
-        measures.draw,
+        picture_measures.draw,
     ),
     "caption": Measure(
         "caption, watch",
         "pictures or clips with truth",
         "F1 over objects of pictures, and over events of clips",
         "most frequent caption",
-        measures.caption,
+        text_measures.caption,
     ),
     "ask": Measure(
         "ask",
         "pictures or clips with questions",
         "accuracy by medium, language and kind",
         "most frequent answer of the form; the same GPT without the medium",
-        measures.ask,
+        text_measures.ask,
     ),
     "view": Measure(
         "draw after images",
         "sequences of pictures",
         "position error of objects; perceptual distance",
         "copy of the last view; reconstruction of the true view as ceiling",
-        measures.view,
+        picture_measures.view,
     ),
     "language": Measure(
         "likelihood of texts",
         "media with texts",
         "bits a byte",
         "the same GPT without the medium; frequency of single bytes",
-        measures.language,
+        text_measures.language,
     ),
 }
 
@@ -127,13 +125,13 @@ def evaluate(
         what the JSON holds: model, weights, data, seed, sampling, version, date, measures, skipped.
 
     Raises:
-        ConfigError: an unknown measure, or a limit below 1.
+        ConfigError: an unknown measure or device, or a limit below 1.
         ModelError, DataError: no such model; no media in the folder.
     """
     names = _names(only)
     if limit < 1:
         raise ConfigError(f"limit={limit}: at least one medium is measured")
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    place = str(device_of(device))
     reader = _reader(model, place)
     settings = {"guidance": guidance, "temperature": temperature, "top_p": top_p, "top_k": top_k}
     bench = Bench(reader, Path(data), limit=limit, seed=seed, settings=settings, device=place, detector=detector)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from triptych.evaluate.metrics import Event, Object, fits
+from triptych.tasks.watch import _STAMP as STAMP
 from triptych.worlds.tabletop.language import NUMBER, RELATION, ZH
 from triptych.worlds.tabletop.narrate import SAYINGS
 from triptych.worlds.tabletop.scene import COLORS, MATERIALS, SHAPES, SIZES
@@ -131,7 +131,6 @@ def _pattern(saying: str) -> re.Pattern[str]:
 
 
 _EVENTS = [(kind, [_pattern(s) for way in ways for s in way]) for kind, ways in SAYINGS.items()]
-_STAMP = re.compile(r"\[\s*(\d+(?:\.\d+)?)\s*(?:s|秒)\s*\]")
 _THEN = re.compile(r",?\s*then\s+|，?然后|[;；.。]\s*")
 
 
@@ -141,7 +140,7 @@ def told_events(text: str) -> list[tuple[float | None, str, tuple[Object, ...]]]
     >>> told_events("[0.5s] the red ball hits the blue cube")[0][:2]
     (0.5, 'collide')
     """
-    pieces = _STAMP.split(text)
+    pieces = STAMP.split(text)
     out = []
     for time, said in [(None, pieces[0]), *((float(t), s) for t, s in zip(pieces[1::2], pieces[2::2], strict=True))]:
         for sentence in _THEN.split(said):
@@ -215,8 +214,3 @@ def question_form(question: str) -> str:
     )
     text = re.sub(rf"{looks}(?:{generic})", "#", text, flags=re.IGNORECASE)
     return re.sub(r"\d+(?:\.\d+)?", "0", text).lower()
-
-
-def as_text(thing: dict[str, Any]) -> str:
-    """An object's looks in plain English, for messages."""
-    return " ".join(str(thing[key]) for key in ("size", "color", "material", "shape") if thing.get(key))
