@@ -18,7 +18,7 @@ from triptych.data.records import Record
 from triptych.errors import DataError, MediaError, TriptychError
 from triptych.evaluate import metrics
 from triptych.evaluate.detector import Detector, Found, load_detector
-from triptych.files import read_jsonl
+from triptych.evaluate.truth import read_truths
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
 from triptych.tasks.draw import DrawSettings
@@ -182,10 +182,7 @@ class Bench:
         self.settings = dict(settings or {})
         self._detector = detector
         self.advance = advance or (lambda done, total: None)
-        truths: dict[str, Any] = {}
-        metadata = self.folder / "metadata.jsonl"
-        if metadata.is_file():
-            truths = {row["file_name"]: row.get("truth") or {} for row in read_jsonl(metadata) if "file_name" in row}
+        truths = read_truths(self.folder)
         self.items = [Item(r, truths.get(r.file, {}), self.folder / r.file) for r in scan(self.folder)]
         if not self.items:
             raise DataError(f"{folder} holds no pictures or clips: give a folder of media")

@@ -24,6 +24,7 @@ from triptych.evaluate import picture_measures, text_measures
 from triptych.evaluate.bench import DEFAULTS, Bench, Reader, Scores, Skip, weights_of
 from triptych.evaluate.detector import Detector
 from triptych.evaluate.report import table
+from triptych.evaluate.truth import metadata_hash
 from triptych.files import sha256, write_json
 
 FORMAT = 1
@@ -140,7 +141,7 @@ def evaluate(
         "model": reader.info.name,
         "weights": weights_of(reader.path),
         "detector": _detector_hash(reader.path),
-        "data": {"folder": str(data), "media": len(bench.items), "metadata": _metadata_hash(Path(data))},
+        "data": {"folder": str(data), "media": len(bench.items), "metadata": metadata_hash(Path(data))},
         "seed": seed,
         "limit": limit,
         "sampling": settings,
@@ -191,11 +192,6 @@ def _reader(model: str | Path | Reader, device: str) -> Reader:
     from triptych.api import Triptych  # here, since tests bring their own reader
 
     return Triptych.load(model, device)
-
-
-def _metadata_hash(folder: Path) -> str | None:
-    path = folder / "metadata.jsonl"
-    return sha256(path) if path.is_file() else None
 
 
 def _detector_hash(folder: Path) -> str | None:
