@@ -15,7 +15,7 @@ from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.tasks.common import SAY_LIMIT, Medium, Model
 
-_STAMP = re.compile(r"\[\s*(\d+(?:\.\d+)?)\s*(?:s|秒)\s*\]")
+STAMP = re.compile(r"\[\s*(\d+(?:\.\d+)?)\s*(?:s|秒)\s*\]")
 _OPENING = "["  # how a description with times begins
 _LOG_KNOWN = math.log(0.01)  # a model that learned such descriptions gives their beginning at least this
 _SAME = 0.3  # seconds within which the same words in two windows mean the same event
@@ -50,7 +50,7 @@ def events_of(text: str, start: float = 0.0, end: float = float("inf")) -> tuple
     >>> [str(event) for event in events_of("[0.5s] the ball moves; [1.0s] it stops", start=2)]
     ['0:02.5  the ball moves', '0:03.0  it stops']
     """
-    first, *rest = _STAMP.split(text)
+    first, *rest = STAMP.split(text)
     parts = [("0", first), *zip(rest[::2], rest[1::2], strict=True)]
     said = [(float(seconds), what.strip(" ;；\n")) for seconds, what in parts]
     found = [Moment(round(min(start + seconds, end), 3), what) for seconds, what in said if what]

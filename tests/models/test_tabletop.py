@@ -1,0 +1,103 @@
+"""The shipped model: whole, small enough, run by the engine as by the naive loop, and drawing what it is asked."""
+
+import colorsys
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import triptych
+from tests.generate.oracle import naive
+from triptych import zoo
+from triptych.evaluate.report import headlines, insert_results
+from triptych.generate.engine import Engine
+from triptych.generate.grammar import DrawMap, Say
+from triptych.generate.sample import Sampling
+from triptych.sequence import spell, vocab
+from triptych.sequence.layout import Builder
+
+ROOT = Path(__file__).parents[2]
+HUES = {"red": 0.0, "yellow": 0.14, "green": 0.36, "blue": 0.64}
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return zoo.load("tabletop")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return triptych.load("tabletop", device="cpu")
+
+
+def test_the_whole_model_is_small_enough_to_ship():
+    assert sum(path.stat().st_size for path in zoo.find("tabletop").iterdir()) < 40 * 2**20
+
+
+@pytest.mark.parametrize("text", ["a red ball to the left of a blue cube", "一个绿色的圆锥体"])
+def test_the_engine_equals_the_naive_loop_on_trained_weights(bundle, text):
+    gpt = bundle.need_gpt()
+    grid = bundle.visual.fsq.to_latents(torch.arange(bundle.visual.fsq.codes))
+    ids = vocab.to_ids(bundle.text.encode(text))
+
+    def prompt(words):
+        return lambda builder: spell.draw_prompt(spell.begin(builder), words)
+
+    def row(build):
+        return build(Builder(gpt.config.group, gpt.config.latent)).finish()
+
+    side = bundle.info.size // 16 // gpt.config.group
+    plan, sampling = [DrawMap(side, side)], Sampling(seed=5, guidance=2.0, ramp=0.5)
+    got = Engine(gpt, grid).generate([row(prompt(ids))], plan, [sampling], unconditional=[row(prompt([]))])[0]
+    want = naive(gpt, grid, prompt(ids), plan, sampling, prompt([]))
+    np.testing.assert_array_equal(got.maps[0], want.maps[0])
+
+
+def test_the_engine_says_what_the_naive_loop_says(bundle):
+    gpt = bundle.need_gpt()
+    grid = bundle.visual.fsq.to_latents(torch.arange(bundle.visual.fsq.codes))
+    question = vocab.to_ids(bundle.text.encode("How many objects are there?"))
+
+    def prompt(builder):
+        return spell.question_prompt(spell.begin(builder), question)
+
+    plan, sampling = [Say(8)], Sampling(temperature=0)
+    row = prompt(Builder(gpt.config.group, gpt.config.latent)).finish()
+    got = Engine(gpt, grid).generate([row], plan, [sampling])[0]
+    assert got.texts == naive(gpt, grid, prompt, plan, sampling).texts
+
+
+def test_asked_colours_are_drawn(model):
+    """Of eight pictures of one large object, at least six show more of the asked hue than of any other."""
+    asked = [color for color in HUES for _ in range(2)]
+    pictures = model.draw_many([f"a large {color} rubber ball" for color in asked], list(range(len(asked))))
+    right = 0
+    for color, picture in zip(asked, pictures, strict=True):
+        pixels = picture.pixels[::4, ::4].reshape(-1, 3) / 255
+        counts = dict.fromkeys(HUES, 0)
+        for hue, _, value in (colorsys.rgb_to_hsv(*p) for p in pixels if p.max() - p.min() > 0.3):
+            near = min(HUES, key=lambda name: min(abs(hue - HUES[name]), 1 - abs(hue - HUES[name])))
+            counts[near] += value > 0
+        right += counts[color] == max(counts.values()) > 0
+    assert right >= 6
+
+
+def test_the_sample_clip_is_read_with_times(model):
+    timeline = model.watch(zoo.find("tabletop") / "sample.mp4")
+    assert timeline.events
+    assert all(0 <= event.start <= 2.2 for event in timeline.events)
+
+
+@pytest.mark.parametrize("page", ["README.md", "src/triptych/models/tabletop/README.md"])
+def test_the_pages_show_the_results_that_were_measured(page):
+    results = ROOT / "docs" / "results.json"
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert insert_results(text, results, headlines(json.loads(results.read_text(encoding="utf-8"))) if page == "README.md" else ()) == text
+
+
+def test_the_results_are_of_the_weights_that_ship():
+    measured = json.loads((ROOT / "docs" / "results.json").read_text(encoding="utf-8"))
+    sums = json.loads((zoo.find("tabletop") / "SHA256.json").read_text(encoding="utf-8"))
+    assert measured["weights"]["gpt.safetensors"] == sums["gpt.safetensors"]
