@@ -177,7 +177,7 @@ def timelines(record: Record) -> list[Text]:
 
 
 class Batches(Dataset[list[dict[str, Tensor]]]):
-    """Batch number `step`: one collated part for each medium, so that rows of a part are of like length.
+    """Batch number `step`: collated parts, each of rows of like length.
 
     Args:
         rows: what spells.
@@ -202,17 +202,33 @@ class Batches(Dataset[list[dict[str, Tensor]]]):
         self.rows, self.seed, self.limit, self.multiple = rows, seed, limit, multiple
 
     def __getitem__(self, step: int) -> list[dict[str, Tensor]]:
-        parts: dict[str, list[Row]] = {}
+        rows: list[Row] = []
         for tag, (spelling, count) in enumerate(self.counts.items()):
             for place in range(count):
                 number = step * count + place
                 rng = np.random.default_rng([self.seed, tag, number])
                 row = self.rows.spell(spelling, self._item(spelling, tag, number), rng)
-                parts.setdefault(MEDIA[spelling], []).append(_cut(row, self.limit))
-        return [collate(part, multiple=self.multiple) for part in parts.values()]
+                rows.append(_cut(row, self.limit))
+        return [collate(part, multiple=self.multiple) for part in alike(rows)]
 
     def _item(self, spelling: str, tag: int, number: int) -> int:
         return shuffled(number, len(self.rows.items[MEDIA[spelling]]), self.seed, tag, ORDER)
+
+
+def alike(rows: list[Row], least: float = 0.7) -> list[list[Row]]:
+    """Rows in groups of like length: a group ends before a row shorter than `least` of its longest one.
+
+    No group has a single row where that can be helped: a compiled network would be compiled once more for it.
+    """
+    parts: list[list[Row]] = []
+    for row in sorted(rows, key=len, reverse=True):
+        if not parts or (len(parts[-1]) > 1 and len(row) < least * len(parts[-1][0])):
+            parts.append([])
+        parts[-1].append(row)
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        last = parts.pop()
+        parts[-1] += last
+    return parts
 
 
 def _cut(row: Row, limit: int) -> Row:

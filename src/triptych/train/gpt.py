@@ -40,7 +40,10 @@ def choose(batch: dict[str, Tensor]) -> dict[str, Tensor]:
         name: (counted & (batch["is_visual"] == is_code)).flatten().nonzero()[:, 0]
         for name, is_code in (("text_places", False), ("code_places", True))
     }
-    return {**batch, **places}
+    # A compiled network is compiled once more for none and for one of anything: the first position, which weighs
+    # nothing, fills up.
+    filled = {name: F.pad(found, (0, max(0, 2 - len(found)))) for name, found in places.items()}
+    return {**batch, **filled}
 
 
 def sums(model: GPT, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
