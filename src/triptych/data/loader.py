@@ -87,11 +87,18 @@ class Rows:
         return spellers[spelling](builder, self.items[MEDIA[spelling]][item], rng).finish()
 
     def condition(self, record: Record, rng: np.random.Generator) -> list[int]:
-        """A text of the record to draw from, or nothing in `drop` of the cases."""
-        texts = [text.text for text in record.texts] or ([record.label] if record.label else [])
+        """A text to draw from, or nothing in `drop` of the cases.
+
+        Each language is as likely; of its texts the short ones come more often, since people ask in few words.
+        """
+        texts = record.texts or ([Text(text=record.label)] if record.label else [])
         if not texts or rng.random() < self.drop:
             return []
-        return self.encode(texts[rng.integers(len(texts))])
+        languages = sorted({text.lang for text in texts})
+        language = languages[rng.integers(len(languages))]
+        texts = [text for text in texts if text.lang == language]
+        chances = 1 / np.array([len(text.text) for text in texts])
+        return self.encode(texts[rng.choice(len(texts), p=chances / chances.sum())].text)
 
     def _draw(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.draw_prompt(builder, self.condition(self.shards.record(index), rng))

@@ -17,8 +17,8 @@ from triptych.tasks.common import Media, Medium, Model, chunks, counter
 class DrawSettings:
     """How pictures are drawn; see generate.sample.Sampling. These are the defaults of the whole package."""
 
-    guidance: float = 3.0
-    ramp: float = 0.5
+    guidance: float = 8.0
+    ramp: float = 0.25
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
