@@ -98,7 +98,7 @@ def test_draw_goes_on_from_pictures(run, folder, tiny_model):
     assert (status, err) == (0, "")
     picture = json.loads(out)["pictures"][0]
     assert picture["file"] == "b.png"
-    assert picture["settings"] == {"guidance": 1.0, "ramp": 0.5, "temperature": 0.0, "top_k": 5, "top_p": 0.9}
+    assert picture["settings"] == {"guidance": 1.0, "ramp": 0.25, "temperature": 0.0, "top_k": 5, "top_p": 0.9}
 
 
 def test_draw_shows_pictures_where_asked(run, folder, tiny_model, monkeypatch):
