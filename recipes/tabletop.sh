@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From nothing to the shipped model and its scores, in one command; a second call goes on where the first one stopped.
 #   bash recipes/tabletop.sh [WORK] [MODEL]
-# Two CPU cores: about 35 minutes of rendering, 22 of the tokenizer, 5 of cutting, 44 of the GPT, 5 of the detector,
+# Not yet run from start to end in one go; by the parts that were, two CPU cores need about 35 minutes of rendering, 22 of the tokenizer, 5 of cutting, 44 of the GPT, 5 of the detector,
 # 10 of scores. Everything but the model folder stands in WORK (2 GB).
 set -euo pipefail
 WORK=${1:-work}
