@@ -179,6 +179,9 @@ class RunConfig(Settings):
     """Rows of each spelling in a batch, as weights by name (kind: gpt); empty takes all, drawing most."""
     drop: float = Field(0.1, ge=0, le=1)
     """Share of drawing rows whose condition is dropped, for guidance (kind: gpt)."""
+    focus: float = Field(0.0, ge=0)
+    """How much more rare codes of drawn media count than common ones; 0 counts all alike (kind: gpt). Draws rare things
+    too often, so end with a run of 0 that starts from the run with it."""
     prompts: list[str] = Field(default_factory=list)
     """Texts drawn at each validation; empty takes captions of the validation data (kind: gpt)."""
 

@@ -29,10 +29,10 @@ def rotary(positions: Tensor, theta: float = 10_000.0) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn the pairs of (B, H, S, E) by the angles of `rotary`."""
+    """Turn the pairs of (B, H, S, E) by the angles of `rotary`; the result is float32."""
     cos, sin = turn
     one, two = x.float().chunk(2, -1)
-    return torch.cat([one * cos - two * sin, one * sin + two * cos], -1).to(x.dtype)
+    return torch.cat([one * cos - two * sin, one * sin + two * cos], -1)
 
 
 class Attention(nn.Module):
@@ -52,9 +52,12 @@ class Attention(nn.Module):
         """(B, S, D) -> (B, S, D); with a cache, keys and values of earlier calls are attended too."""
         heads = self.qkv(x).unflatten(-1, (-1, HEAD)).transpose(1, 2)
         query, key, value = heads.split([self.heads, self.kv_heads, self.kv_heads], 1)
-        query, key = self.query_norm(query), self.key_norm(key)
+        # A CPU attends faster in float32, a GPU in the arithmetic of the rest.
+        dtype = torch.float32 if x.device.type == "cpu" else value.dtype
+        query, key = self.query_norm(query.float()), self.key_norm(key.float())
         if turn is not None:
             query, key = rotate(query, turn), rotate(key, turn)
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
         mask = None
         if cache is not None:
             key, value, mask = cache.extend(layer, key, value)
@@ -62,7 +65,7 @@ class Attention(nn.Module):
             repeat = self.heads // self.kv_heads
             key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
-        return self.out(out.transpose(1, 2).flatten(2))
+        return self.out(out.transpose(1, 2).flatten(2).to(x.dtype))
 
 
 class FeedForward(nn.Module):

@@ -122,7 +122,16 @@ class GPTJob:
 
         def rows(held: bool) -> Rows:
             drop = 0.0 if held else config.drop
-            return Rows(shards, self.parts.text, self.config, fps=info.fps, span=info.visual.span, drop=drop, held=held)
+            return Rows(
+                shards,
+                self.parts.text,
+                self.config,
+                fps=info.fps,
+                span=info.visual.span,
+                drop=drop,
+                focus=0.0 if held else config.focus,
+                held=held,
+            )
 
         self.rows, self.held = rows(False), rows(True)
         multiple = 64 if self.device.type == "cuda" else 16

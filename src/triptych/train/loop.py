@@ -51,10 +51,16 @@ class Job(Protocol):
         """Write the model folder."""
 
 
+def arithmetic(config: RunConfig, device: torch.device) -> torch.dtype:
+    """What matrix products are computed in."""
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
+    return torch.bfloat16 if bf16 else torch.float32
+
+
 def autocast(config: RunConfig, device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """The arithmetic of the forward pass."""
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
+    dtype = arithmetic(config, device)
+    return contextlib.nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
 class Loop:
@@ -64,7 +70,7 @@ class Loop:
         self.job, self.config = job, config
         self.console = console or Console()
         self.device = next(job.model.parameters()).device
-        self.optimizers = optim.build(job.model, config.optim)
+        self.optimizers = optim.build(job.model, config.optim, arithmetic(config, self.device))
         self.average = optim.Average(job.model, config.optim.ema) if config.optim.ema else None
         self.step = 0
         self.saved = -1  # the step of the newest checkpoint

@@ -15,12 +15,21 @@ from triptych.config import OptimConfig
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is made orthogonal by five Newton-Schulz steps, for 2-D hidden weights.
 
-    Matrices of one shape are stacked, since many small products are slower than a few large ones.
+    Matrices of one shape are stacked, since many small products are slower than a few large ones. The steps may run in
+    bfloat16: they need no more precision.
     Source: Jordan et al., "Muon", 2024; scale of the update: Liu et al., arXiv 2502.16982.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0, momentum: float = 0.95) -> None:
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        weight_decay: float = 0.0,
+        momentum: float = 0.95,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -40,14 +49,14 @@ class Muon(torch.optim.Optimizer):
                     momentum = state["momentum"].lerp_(gradient, 1 - group["momentum"])
                     updates.append(torch.lerp(gradient, momentum, group["momentum"]))
                 scale = 0.2 * math.sqrt(max(shape))  # the size of an AdamW update
-                for parameter, update in zip(parameters, orthogonal(torch.stack(updates)), strict=True):
+                for parameter, update in zip(parameters, orthogonal(torch.stack(updates).to(self.dtype)), strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
                     parameter.add_(update.to(parameter.dtype), alpha=-group["lr"] * scale)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """(N, rows, columns) -> near-orthogonal matrices with the same singular vectors."""
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    """(N, rows, columns) -> near-orthogonal matrices with the same singular vectors, in the same precision."""
+    x = matrices
     if tall := x.shape[1] > x.shape[2]:
         x = x.mT
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -57,8 +66,10 @@ def orthogonal(matrices: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
-def build(model: nn.Module, config: OptimConfig) -> list[torch.optim.Optimizer]:
-    """Optimisers for a model: Muon takes the matrices of blocks, AdamW the rest."""
+def build(
+    model: nn.Module, config: OptimConfig, dtype: torch.dtype = torch.float32
+) -> list[torch.optim.Optimizer]:
+    """Optimisers for a model: Muon takes the matrices of blocks, AdamW the rest; `dtype` is of Muon's products."""
     hidden: list[Tensor] = []
     matrices: list[Tensor] = []
     others: list[Tensor] = []
@@ -76,7 +87,7 @@ def build(model: nn.Module, config: OptimConfig) -> list[torch.optim.Optimizer]:
         torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=1e-10, fused=fused)
     ]
     if hidden:
-        optimizers.append(Muon(hidden, config.muon_lr, config.weight_decay))
+        optimizers.append(Muon(hidden, config.muon_lr, config.weight_decay, dtype=dtype))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,8 @@ class TokenizerJob:
             if self.features is not None:
                 window = _window(pixels, self.run.perceptual_crop)
                 some = torch.randperm(len(pixels), device=self.device)[:PERCEPTUAL_FRAMES]
-                with autocast(self.run, self.device):
+                # On a CPU this network's depthwise convolutions are slower in bfloat16.
+                with autocast(self.run, self.device) if self.device.type == "cuda" else contextlib.nullcontext():
                     deep = perceptual_loss(self.features, drawn[some][window], pixels[some][window])
             loss = flat + self.run.perceptual * deep
             scale(loss * share)
