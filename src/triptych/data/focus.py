@@ -1,4 +1,4 @@
-"""How much each code of a drawn map counts in training: rare codes more, so that floors don't drown what stands on them.
+"""How much each code of a drawn map counts in training: rare ones more, so that floors don't drown the objects.
 
 N maps, y, x rows and columns of codes, C visual codes.
 """
