@@ -51,6 +51,9 @@ class Output:
 Progress = Callable[[int, int], None]
 Watch = Callable[[list[np.ndarray]], None]
 UNKNOWN = -1  # marks a code that is to be drawn
+# A CPU multiplies fewer than four rows by other kernels, which round differently; with that many, a row's numbers are
+# the same whatever its batch, so the same seed draws the same codes.
+LEAST = 4
 
 
 class Engine:
@@ -102,22 +105,27 @@ class Engine:
             raise ValueError(f"{len(prompts)} prompts need as many samplings and unconditional prompts")
         if any(isinstance(step, Say) for step in plan[:-1]):
             raise ValueError("text of any length can only be a plan's last step: rows end at different places")
-        sampler = Sampler(sampling, self.device)
-        if sampler.guided and unconditional is None:
+        guided = any(row.guidance != 1 for row in sampling)
+        if guided and unconditional is None:
             raise ValueError("guidance needs the prompts without their condition")
-        twins = list(unconditional) if sampler.guided and unconditional is not None else []
-        run = _Run(self, [*prompts, *twins], plan, sampler, window, progress, watch)
+        count, branches = len(prompts), 1 + guided
+        padded = [min(i, count - 1) for i in range(max(count, -(-LEAST // branches)))]
+        prompts, sampling = [prompts[i] for i in padded], [sampling[i] for i in padded]
+        twins = [unconditional[i] for i in padded] if guided and unconditional is not None else []
+        sampler = Sampler(sampling, self.device)
+        watched = watch and (lambda lines: watch(lines[:count]))
+        run = _Run(self, [*prompts, *twins], plan, sampler, window, progress, watched)
         maps = 0
         for index, step in enumerate(plan):
             last = index == len(plan) - 1
             if isinstance(step, Write):
                 run.write(step)
             elif isinstance(step, DrawMap):
-                run.draw(step, self._known(step, [row[maps] for row in given] if given else [None] * run.count), last)
+                run.draw(step, self._known(step, [given[i][maps] if given else None for i in padded]), last)
                 maps += 1
             else:
                 run.say(step)
-        return run.outputs
+        return run.outputs[:count]
 
     def _known(self, step: DrawMap, given: Sequence[np.ndarray | None]) -> Tensor:
         """(B, N, G) codes that are given, UNKNOWN elsewhere."""

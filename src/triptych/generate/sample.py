@@ -99,11 +99,6 @@ class Sampler:
         share = torch.where(ramp > 0, progress / ramp.clamp_min(1e-9), torch.ones_like(progress)).clamp_max(1.0)
         return 1 + (self._guidance[:, None] - 1) * share
 
-    @property
-    def guided(self) -> bool:
-        """Whether any row is guided."""
-        return any(row.guidance != 1 for row in self.rows)
-
 
 def choose(
     logits: Tensor, uniform: Tensor, temperature: Tensor, top_k: Tensor, top_p: Tensor, plain: bool = False
