@@ -4,6 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import docstring_parser
@@ -13,6 +14,7 @@ import pytest
 from triptych.cli import app, main
 from triptych.cli.output import file_names, slug, split_choices
 from triptych.media import image, video
+from triptych.tasks.settings import DrawSettings
 
 COMMANDS = ("draw", "caption", "ask", "watch", "demo", "info", "evaluate", "prepare", "train", "world tabletop")
 
@@ -98,7 +100,8 @@ def test_draw_goes_on_from_pictures(run, folder, tiny_model):
     assert (status, err) == (0, "")
     picture = json.loads(out)["pictures"][0]
     assert picture["file"] == "b.png"
-    assert picture["settings"] == {"guidance": 1.0, "ramp": 0.25, "temperature": 0.0, "top_k": 5, "top_p": 0.9}
+    asked = {"guidance": 1.0, "temperature": 0.0, "top_k": 5, "top_p": 0.9}
+    assert picture["settings"] == {**asdict(DrawSettings()), **asked}
 
 
 def test_draw_shows_pictures_where_asked(run, folder, tiny_model, monkeypatch):

@@ -8,7 +8,7 @@ from triptych.data.loader import Rows
 from triptych.data.records import Question, Record, Text
 from triptych.data.shards import Shards, ShardWriter
 from triptych.sequence.vocab import Special
-from triptych.tasks import ask, caption, draw
+from triptych.tasks import ask, canvas, caption
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def same_start(asked, learned):
 
 
 def test_draw(model, rows):
-    same_start(draw._prompt(model, "一个红色的球", ()), rows.spell("draw", 0, np.random.default_rng(0)))
+    same_start(canvas._prompt(model, "一个红色的球", ()), rows.spell("draw", 0, np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize(("spelling", "kind"), [("read", "picture"), ("watch", "clip")])

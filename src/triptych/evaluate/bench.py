@@ -21,7 +21,7 @@ from triptych.evaluate.detector import Detector, Found, load_detector
 from triptych.evaluate.truth import read_truths
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
-from triptych.tasks.draw import DrawSettings
+from triptych.tasks.settings import DrawSettings
 from triptych.train.features import MobileNetV2, load_features
 from triptych.zoo import ModelInfo
 

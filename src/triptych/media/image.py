@@ -63,15 +63,21 @@ def read(source: Path | str | bytes, *, limits: Limits = Limits(), at_least: int
             raise MediaError(name, *_explain(error, source)) from None
 
 
-def fit(pixels: np.ndarray, size: int = 224) -> np.ndarray:
-    """Scale the short side to `size` without aliasing and keep the centre: (Y, X, 3) -> (size, size, 3), uint8."""
+def fit(pixels: np.ndarray, size: int | tuple[int, int] = 224) -> np.ndarray:
+    """Scale without aliasing until a side fits and keep the centre: (Y, X, 3) -> (size, size, 3), uint8.
+
+    Args:
+        pixels: the picture.
+        size: side of a square, or (rows, columns).
+    """
+    rows, columns = (size, size) if isinstance(size, int) else size
     height, width = pixels.shape[:2]
-    if height == width == size:
+    if (height, width) == (rows, columns):
         return pixels
-    side = min(height, width)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side)
-    return np.asarray(_picture(pixels).resize((size, size), Image.Resampling.BICUBIC, box=box))
+    scale = min(height / rows, width / columns)
+    left, top = (width - scale * columns) / 2, (height - scale * rows) / 2
+    box = (left, top, left + scale * columns, top + scale * rows)
+    return np.asarray(_picture(pixels).resize((columns, rows), Image.Resampling.BICUBIC, box=box))
 
 
 def write(path: Path | str, pixels: np.ndarray, metadata: dict[str, str] | None = None, quality: int = 95) -> None:
