@@ -20,7 +20,7 @@ from triptych.tasks.common import Media, Model, still_to
 from triptych.tasks.describe import describe as describe_task
 from triptych.tasks.likelihood import likelihood as likelihood_task
 from triptych.tasks.likelihood import text_nats
-from triptych.tasks.orders import Order, fulfil
+from triptych.tasks.orders import Order, fulfil, picture_of
 from triptych.tasks.settings import Drawing, DrawSettings
 from triptych.tasks.watch import watch as watch_task
 
@@ -212,6 +212,10 @@ class Triptych:
     ) -> Iterator[tuple[int, Picture | TriptychError]]:
         """Draw orders of any kind, packed into full batches; gives each one's number and its picture, or its error."""
         return fulfil(self._model, orders, progress=progress, partial=partial)
+
+    def metadata_of(self, order: Order) -> dict[str, str]:
+        """What the file of an order's picture will keep of how it was made."""
+        return picture_of(self._model, order, np.zeros((1, 1, 3), np.uint8)).metadata()
 
     def codes(self, image: Media) -> np.ndarray:
         """The codes (Y, X) of a picture, as `complete` takes them."""

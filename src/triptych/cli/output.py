@@ -12,6 +12,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from triptych.files import slug
+
 Json = Annotated[bool, Parameter(name="--json", negative=())]
 Model = Annotated[str, Parameter(name=["--model", "-m"])]
 Device = Annotated[str, Parameter(name="--device")]
@@ -55,32 +57,6 @@ def file_names(out: Path | None, text: str, count: int) -> list[Path]:
         again += 1
         base = folder / f"{stem}-{again}.png"
     return _numbered(base, count)
-
-
-def check_writable(path: Path) -> None:
-    """Raise MediaError before any work if a picture can't be written under this name."""
-    from triptych.errors import MediaError
-    from triptych.media.image import WRITABLE
-
-    if path.suffix.lower() not in WRITABLE:
-        kind = path.suffix or "a file without suffix"
-        raise MediaError(path, f"can't write pictures as {kind}", f"use one of {', '.join(WRITABLE)}")
-
-
-def slug(text: str, most: int = 60) -> str:
-    """A file's stem from a text: letters and digits of any script, joined by hyphens.
-
-    >>> slug("A red ball, left of a blue cube!"), slug("一个红色的球")
-    ('a-red-ball-left-of-a-blue-cube', '一个红色的球')
-    """
-    words = re.findall(r"[^\W_]+", text.lower())
-    stem = ""
-    for word in words:
-        longer = f"{stem}-{word}" if stem else word[:most]
-        if len(longer.encode()) > 3 * most or len(longer) > most:
-            break
-        stem = longer
-    return stem
 
 
 def _numbered(path: Path, count: int) -> list[Path]:

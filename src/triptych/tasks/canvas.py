@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from triptych.tasks.settings import WINDOWS, DrawSettings
 
 OVERLAP = 3 / 7  # of a tile's side that lies on its neighbour
 SOFT = 17  # pixels over which a seam is smoothed, odd
+SHADE = 12.0  # levels by which a seam is moved at most: more is an object's edge, not a shade
 BLANK = 127  # grey of what is not drawn yet
 Progress = Callable[[int, int], None]
 Partial = Callable[[int, np.ndarray, float], None]
@@ -87,16 +88,13 @@ def paint(
 
     Args:
         model: what draws.
-        requests: what to draw.
+        requests: what to draw, as `checked` gives them.
         progress: called with (done, all) positions.
         partial: called with each picture so far whenever another line of codes is there; of several candidates, with
             the first.
 
     Yields:
         each request's number and its pixels uint8, as soon as they are there, in any order.
-
-    Raises:
-        ConfigError: a size that the model can't draw. ModelError: a text that is too long.
     """
     waiting: dict[tuple[object, ...], list[Candidate]] = {}
     for number, request in enumerate(requests):
@@ -119,6 +117,13 @@ def paint(
             alike = [c for c in chosen if c.canvas.shape == shape]
             for candidate, pixels in zip(alike, model.paint([c.canvas for c in alike]), strict=True):
                 yield candidate.number, _merged(pixels, candidate.request)
+
+
+def checked(model: Model, request: Request) -> Request:
+    """A request that can be drawn, with its canvas; ConfigError or ModelError tell what is wrong with another."""
+    for text in (request.text, request.settings.negative):
+        model.encode(text)
+    return replace(request, codes=blank(model, request.settings) if request.codes is None else request.codes)
 
 
 def blank(model: Model, settings: DrawSettings) -> np.ndarray:
@@ -183,11 +188,11 @@ def derived(seed: int, *salt: object) -> int:
 
 
 def _candidates(model: Model, number: int, request: Request) -> Iterator[Candidate]:
-    canvas = blank(model, request.settings) if request.codes is None else request.codes
+    assert request.codes is not None
     prompt = _prompt(model, request.text, request.views)
     for place in range(request.settings.best_of):
         seed = derived(request.seed, "candidate", place) if place else request.seed
-        yield Candidate(number, request, seed, not place, prompt, canvas.copy())
+        yield Candidate(number, request, seed, not place, prompt, request.codes.copy())
 
 
 def _prompt(model: Model, text: str, views: Sequence[Medium]) -> Row:
@@ -272,8 +277,9 @@ def _merged(drawn: np.ndarray, request: Request) -> np.ndarray:
     """
     if request.original is None or request.kept is None:
         return drawn
-    kept = torch.from_numpy(request.kept).float()[None, None]
-    moved = (torch.from_numpy(request.original).float() - torch.from_numpy(drawn).float()).permute(2, 0, 1)[None] * kept
+    kept = torch.from_numpy(request.kept.astype(np.float32))[None, None]
+    lost = np.clip(request.original.astype(np.float32) - drawn, -SHADE, SHADE)
+    moved = torch.from_numpy(lost).permute(2, 0, 1)[None] * kept
 
     def blur(x: torch.Tensor) -> torch.Tensor:
         for _ in range(2):
@@ -282,7 +288,7 @@ def _merged(drawn: np.ndarray, request: Request) -> np.ndarray:
 
     near = blur(kept)
     shift = blur(moved) / near.clamp_min(1e-6) * (2 * near).clamp_max(1)
-    pixels = (torch.from_numpy(drawn).float() + shift[0].permute(1, 2, 0)).round().clamp(0, 255).byte().numpy()
+    pixels = np.clip(np.rint(drawn + shift[0].permute(1, 2, 0).numpy()), 0, 255).astype(np.uint8)
     return np.where(request.kept[..., None], request.original, pixels)
 
 

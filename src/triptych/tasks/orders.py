@@ -1,4 +1,4 @@
-"""Orders -> pictures: every way of drawing in plain values, the same in a file, in a picture's metadata and in a call."""
+"""Orders -> pictures: every way of drawing in plain values, alike in a file, in a picture's metadata and in a call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from triptych.errors import ConfigError, TriptychError
 from triptych.files import sha256
 from triptych.media import image
 from triptych.results import Picture
-from triptych.tasks.canvas import Partial, Progress, Request, paint
+from triptych.tasks.canvas import Partial, Progress, Request, checked, paint
 from triptych.tasks.common import Model
 from triptych.tasks.complete import complete
 from triptych.tasks.draw import draw
@@ -104,19 +104,19 @@ def fulfil(
     requests: list[tuple[int, Request]] = []
     for number, order in enumerate(orders):
         try:
-            requests.append((number, _request(model, order)))
+            requests.append((number, checked(model, _request(model, order))))
         except TriptychError as error:
             yield number, error
     numbers = [number for number, _ in requests]
     shown = partial and (lambda place, pixels, share: partial(numbers[place], pixels, share))
     for place, pixels in paint(model, [r for _, r in requests], progress=progress, partial=shown):
-        order = orders[numbers[place]]
-        yield (
-            numbers[place],
-            Picture(
-                pixels, order.text, order.seed, asdict(order.settings), model.label, order.verb, _noted(order.inputs)
-            ),
-        )
+        yield numbers[place], picture_of(model, orders[numbers[place]], pixels)
+
+
+def picture_of(model: Model, order: Order, pixels: np.ndarray) -> Picture:
+    """What an order's pixels uint8 (Y, X, 3) become: a picture that knows how it was made."""
+    inputs = _noted(order.inputs)
+    return Picture(pixels, order.text, order.seed, asdict(order.settings), model.label, order.verb, inputs)
 
 
 def again(path: Path | str, changes: Mapping[str, Any]) -> tuple[Order, str]:
