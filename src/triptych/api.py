@@ -12,12 +12,13 @@ import torch
 from triptych import zoo
 from triptych.device import device_of
 from triptych.errors import TriptychError
-from triptych.results import Answer, Caption, Match, Picture, Timeline, Window
+from triptych.results import Answer, Caption, Film, Match, Picture, Timeline, Window
 from triptych.tasks.ask import ask as ask_task
 from triptych.tasks.canvas import Partial, Progress, encode, source
 from triptych.tasks.caption import caption as caption_task
 from triptych.tasks.common import Media, Model, still_to
 from triptych.tasks.describe import describe as describe_task
+from triptych.tasks.film import film as film_task
 from triptych.tasks.likelihood import likelihood as likelihood_task
 from triptych.tasks.likelihood import text_nats
 from triptych.tasks.orders import Order, fulfil, picture_of
@@ -206,6 +207,30 @@ class Triptych:
     ) -> list[Picture]:
         """Draw a picture again, changed as an instruction says ("make the ball green"); otherwise as `draw`."""
         return self._drawn("edit", instruction, n, seed, {"image": image}, settings, progress, partial)
+
+    def film(
+        self,
+        text: str = "",
+        *,
+        start: Media | None = None,
+        frames: int | None = None,
+        n: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **settings: Unpack[Drawing],
+    ) -> list[Film]:
+        """Draw short clips of a text.
+
+        Args:
+            text: what happens, in English or Chinese; may be empty.
+            start: a picture or clip that it goes on from.
+            frames: of the whole clip, 1 + 4k.
+            n, seed, progress, settings: as of `draw`; width, height and best_of are for pictures only.
+        """
+        if n < 1:
+            raise ValueError(f"n={n}: at least one clip is drawn")
+        how, seeds = DEFAULTS.changed(settings), range(seed, seed + n)
+        return film_task(self._model, text, seeds, settings=how, start=start, frames=frames, progress=progress)
 
     def fulfil(
         self, orders: Sequence[Order], *, progress: Progress | None = None, partial: Partial | None = None

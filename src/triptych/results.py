@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from triptych.media import image
+from triptych.media import image, video
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,34 @@ class Picture:
         buffer = io.BytesIO()
         self.to_pil().save(buffer, "PNG")
         return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Film:
+    """A drawn clip.
+
+    Args:
+        frames: uint8 (F, Y, X, 3). fps: frames a second.
+        prompt, seed, settings, model: as of a Picture.
+    """
+
+    frames: np.ndarray = field(repr=False)
+    fps: float
+    prompt: str
+    seed: int
+    settings: Mapping[str, Any]
+    model: str
+
+    def save(self, path: Path | str) -> Path:
+        """Write it as MP4, GIF or WebP, by suffix, whole or not at all; MediaError if that can't be done."""
+        video.write(path, self.frames, self.fps)
+        return Path(path)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the frames."""
+        count, height, width = self.frames.shape[:3]
+        facts = {"prompt": self.prompt, "seed": self.seed, "model": self.model, "settings": dict(self.settings)}
+        return facts | {"frames": count, "fps": self.fps, "width": width, "height": height}
 
 
 @dataclass(frozen=True)

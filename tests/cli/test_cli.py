@@ -17,7 +17,7 @@ from triptych.files import slug
 from triptych.media import image, video
 from triptych.tasks.settings import DrawSettings
 
-DRAWING = ("draw", "complete", "inpaint", "outpaint", "vary", "edit", "likelihood")
+DRAWING = ("draw", "complete", "inpaint", "outpaint", "vary", "edit", "film", "likelihood")
 COMMANDS = (
     *DRAWING,
     *("caption", "ask", "watch", "demo", "info", "evaluate", "prepare", "train", "world tabletop"),
@@ -131,6 +131,21 @@ def test_pictures_from_pictures(run, folder, tiny_model):
     status, out, _ = run("vary", "a.png", *m, "--json")
     picture = json.loads(out)["pictures"][0]
     assert (picture["file"], picture["inputs"]["strength"]) == ("picture.png", 0.5)
+
+
+def test_films(run, folder, tiny_model):
+    m = ("-m", tiny_model, "--guidance", 2)
+    assert run("film", "a ball rolls", "-n", 2, *m)[:2] == (0, "a-ball-rolls-1.mp4\na-ball-rolls-2.mp4\n")
+    assert len(video.read("a-ball-rolls-1.mp4", size=64, frames=None).frames) == 17
+    status, out, _ = run("film", "--start", "a-ball-rolls-1.mp4", "--frames", 21, "-o", "b.gif", "--json", *m)
+    assert (status, json.loads(out)["clips"][0]["frames"]) == (0, 21)
+    for arguments, words in (
+        (("-o", "a.png"), "can't write clips as .png"),
+        (("--frames", 18), "frames=18: give 1 + 4k"),
+        (("--best-of", 2), "one candidate each"),
+    ):
+        status, _, err = run("film", "a", *arguments, *m)
+        assert (status, words in err) == (1, True), err
 
 
 def test_draw_again(run, folder, tiny_model):

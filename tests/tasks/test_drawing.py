@@ -336,6 +336,18 @@ def test_views_come_again_too(model, noise, tmp_path):
     assert asdict(order)["inputs"]["images"] == (tmp_path / "a.png",) * 2
 
 
+def test_a_film_goes_on_from_what_is_given(model, noise):
+    plain, other = model.film("a ball rolls", n=2, seed=3)
+    assert plain.frames.shape == (17, 64, 64, 3)
+    assert (plain.frames != other.frames).any()
+    np.testing.assert_array_equal(model.film("a ball rolls", seed=4, decode="speculative")[0].frames, other.frames)
+    again = model.film("a ball rolls", start=noise, frames=9)[0]
+    np.testing.assert_array_equal(again.frames[0], model.reconstruct(noise))
+    assert len(again.frames) == 9
+    with pytest.raises(triptych.ConfigError, match="frames=9"):
+        model.film("a", start=plain.frames, frames=9)
+
+
 def test_an_order_from_plain_values(tmp_path):
     order = order_of(
         {"prompt": "a", "seed": "4", "verb": "inpaint", "image": "b.png", "box": "1,2, 3,4"}, folder=tmp_path

@@ -1,4 +1,4 @@
-"""Commands that draw: draw, complete, inpaint, outpaint, vary, edit, likelihood."""
+"""Commands that draw: draw, complete, inpaint, outpaint, vary, edit, film; and likelihood."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ Where = Annotated[Result, Parameter(name="*")]
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (draw, complete, inpaint, outpaint, vary, edit, likelihood):
+    for command in (draw, complete, inpaint, outpaint, vary, edit, film, likelihood):
         app.command(command)
 
 
@@ -214,6 +214,51 @@ def edit(file: Path, instruction: str, /, *, settings: Settings = Given(), resul
         result: Where to.
     """
     _make("edit", instruction, {"image": str(file)}, settings, result)
+
+
+def film(
+    text: str = "",
+    /,
+    *,
+    start: Path | None = None,
+    frames: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    settings: Settings = Given(),
+    result: Where = Result(),
+) -> None:
+    """Draw short clips of a text, by a model that has learned from clips.
+
+    Args:
+        text: What happens, in English or Chinese.
+        start: A picture or clip that it goes on from.
+        frames: Frames of the whole clip, 1 + 4k; those that the model learned if not given.
+        settings: How; --width, --height and --best-of are for pictures only.
+        result: Where to: .mp4, .gif or .webp.
+    """
+    from triptych import load
+    from triptych.media.video import check_writable
+    from triptych.terminal import show_pictures
+
+    paths = file_names(result.out, text, result.n, ".mp4")
+    check_writable(paths[0])
+    model = load(result.model, result.device)
+    with bar("drawing") as progress:
+        films = model.film(
+            text,
+            start=None if start is None else str(start),
+            frames=frames,
+            n=result.n,
+            seed=result.seed or 0,
+            progress=progress,
+            **_given(settings),
+        )
+    for drawn, path in zip(films, paths, strict=True):
+        drawn.save(path)
+    if result.json:
+        document({"clips": [{"file": str(path), **f.as_dict()} for f, path in zip(films, paths, strict=True)]})
+        return
+    show_pictures([f.frames[place] for f in films for place in (0, len(f.frames) // 2, -1)], result.show)
+    for path in paths:
+        print(path)
 
 
 def likelihood(

@@ -42,8 +42,8 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def file_names(out: Path | None, text: str, count: int) -> list[Path]:
-    """Where to write `count` pictures of a text.
+def file_names(out: Path | None, text: str, count: int, suffix: str = ".png") -> list[Path]:
+    """Where to write `count` pictures, or media of another suffix, of a text.
 
     `out` names the file, or the folder for it; without a name, it is made of the text and takes no other file's place.
     With several pictures, -1, -2 and so on are added.
@@ -52,10 +52,10 @@ def file_names(out: Path | None, text: str, count: int) -> list[Path]:
     if out is not None and folder is not out:
         return _numbered(out, count)
     stem = slug(text) or "picture"
-    base, again = folder / f"{stem}.png", 1
+    base, again = folder / f"{stem}{suffix}", 1
     while any(path.exists() for path in _numbered(base, count)):
         again += 1
-        base = folder / f"{stem}-{again}.png"
+        base = folder / f"{stem}-{again}{suffix}"
     return _numbered(base, count)
 
 

@@ -24,7 +24,7 @@ from triptych.generate.sample import Sampling
 from triptych.media import image
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
-from triptych.tasks.common import BATCH, Media, Medium, Model, chunks, language_of
+from triptych.tasks.common import BATCH, Media, Medium, Model, chunks, language_of, sampling
 from triptych.tasks.settings import WINDOWS, DrawSettings
 
 OVERLAP = 3 / 7  # of a tile's side that lies on its neighbour
@@ -236,15 +236,8 @@ def _draw(
 def _sampling(candidate: Candidate, place: tuple[slice, slice]) -> Sampling:
     request, settings = candidate.request, candidate.request.settings
     corner = (place[0].start, place[1].start)
-    conditional = bool(request.text or request.views or settings.negative)
-    return Sampling(
-        temperature=settings.temperature,
-        top_k=settings.top_k,
-        top_p=settings.top_p,
-        seed=derived(candidate.seed, *corner) if any(corner) else candidate.seed,
-        guidance=settings.guidance if conditional else 1.0,
-        ramp=settings.ramp,
-    )
+    seed = derived(candidate.seed, *corner) if any(corner) else candidate.seed
+    return sampling(settings, seed, conditional=bool(request.text or request.views or settings.negative))
 
 
 def _best(model: Model, candidates: list[Candidate]) -> Candidate:

@@ -28,6 +28,7 @@ from triptych.sequence import spell, vocab
 from triptych.sequence.layout import Builder, Map, Row, ungrouped
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
+from triptych.tasks.settings import DrawSettings
 
 Media = Path | str | np.ndarray | Image.Image
 """A picture or a clip: a file, uint8 (Y, X, 3) or (F, Y, X, 3), or a Pillow image."""
@@ -123,10 +124,14 @@ class Model:
         return [maps[key] for key in keys]
 
     @torch.inference_mode()
-    def paint(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Codes (rows, columns) of pictures -> uint8 (Y, X, 3) of each."""
+    def project(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Codes (T, rows, columns) of clips of one length -> uint8 (F, Y, X, 3) of each."""
         codes = torch.from_numpy(np.stack(maps)).to(self.device)
-        return list(self.bundle.visual.draw(codes[:, None])[:, 0].cpu().numpy())
+        return list(self.bundle.visual.draw(codes).cpu().numpy())
+
+    def paint(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Codes (rows, columns) of pictures of one size -> uint8 (Y, X, 3) of each."""
+        return [clip[0] for clip in self.project([codes[None] for codes in maps])]
 
     def say(self, prompts: Sequence[Row], *, limit: int = SAY_LIMIT) -> list[str]:
         """The likeliest text after each prompt, id by id."""
@@ -297,6 +302,12 @@ def chunks(items: Sequence[Item], size: int = BATCH) -> Iterator[Sequence[Item]]
     """Parts of up to `size` items, in order."""
     for first in range(0, len(items), size):
         yield items[first : first + size]
+
+
+def sampling(settings: DrawSettings, seed: int, *, conditional: bool) -> Sampling:
+    """How one row is drawn; without any condition there is nothing to be guided by."""
+    guidance = settings.guidance if conditional else 1.0
+    return Sampling(settings.temperature, settings.top_k, settings.top_p, seed, guidance, settings.ramp)
 
 
 def language_of(text: str) -> str:
