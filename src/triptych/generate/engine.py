@@ -51,8 +51,8 @@ class Output:
 Progress = Callable[[int, int], None]
 Watch = Callable[[list[np.ndarray]], None]
 UNKNOWN = -1  # marks a code that is to be drawn
-# A CPU multiplies fewer than four rows by other kernels, which round differently; with that many, a row's numbers are
-# the same whatever its batch, so the same seed draws the same codes.
+# A CPU multiplies fewer than four vectors by other kernels, which round differently; with that many, a row's numbers
+# are the same whatever its batch, so the same seed draws the same codes.
 LEAST = 4
 
 
@@ -109,7 +109,9 @@ class Engine:
         if guided and unconditional is None:
             raise ValueError("guidance needs the prompts without their condition")
         count, branches = len(prompts), 1 + guided
-        padded = [min(i, count - 1) for i in range(max(count, -(-LEAST // branches)))]
+        # A single map fills up with guesses what other plans fill up with copies of the last row.
+        full = 1 if len(plan) > 1 else window
+        padded = [min(i, count - 1) for i in range(max(count, -(-LEAST // (branches * full))))]
         prompts, sampling = [prompts[i] for i in padded], [sampling[i] for i in padded]
         twins = [unconditional[i] for i in padded] if guided and unconditional is not None else []
         sampler = Sampler(sampling, self.device)
@@ -197,7 +199,8 @@ class _Run:
         count, columns, before = step.rows * step.columns, step.columns, self.done
         places = torch.from_numpy(map_positions(0, step.rows, columns)).to(self.engine.device)
         line = _Line(known, self.sampler.take(count * known.shape[2]), self.window)
-        self._draw(line, self.state[:, None], torch.zeros_like(line.at)[:, None])
+        copies = -(-LEAST // len(self.state))
+        self._draw(line, self.state[:, None].expand(-1, copies, -1), line.at[:, None].expand(-1, copies))
         while line.low < count - 1:
             fed = line.at[:, None] + torch.arange(line.width(), device=places.device)  # (B, W)
             states = self._look(line.read(fed), places[fed.clamp_max(count - 1)])
@@ -294,7 +297,7 @@ class _Line:
     def width(self) -> int:
         """Positions of the next pass."""
         run = self._runs[self.low + 1] if self.low == self.high else 0
-        return min(max(self.window, run + 1), self.count - self.low)
+        return min(max(self.window, run + 1), self.count)  # at the end, some lie beyond it
 
     def read(self, places: Tensor) -> Tensor:
         """(B, W, G) the codes at places (B, W), final or guessed."""
