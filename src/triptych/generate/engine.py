@@ -32,6 +32,7 @@ from torch import Tensor
 
 from triptych.generate.grammar import DrawMap, Say, Step, Write, legal
 from triptych.generate.sample import Sampler, Sampling
+from triptych.model.cache import STEP
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Row, grouped, map_positions, ungrouped
 from triptych.sequence.pack import collate
@@ -159,10 +160,11 @@ class _Run:
         self.total = sum(_cost(step) for step in plan)
         self.done = 0
         self.window, self.progress, self.watch = window, progress, watch
-        batch = collate(rows, engine.device)
+        # Attention works in blocks of 32 positions: whole ones round alike whatever the longest row is.
+        batch = collate(rows, engine.device, multiple=32)
         # Guesses beyond a map's end are written too, behind what is held, and written over.
         longest = max([step.rows * step.columns for step in plan if isinstance(step, DrawMap)], default=0)
-        room = batch["ids"].shape[1] + self.total + longest
+        room = -(-(batch["ids"].shape[1] + self.total + longest) // STEP) * STEP
         self.cache = self.model.new_cache(len(rows), room)
         states = self.model(batch["ids"], batch["values"], batch["is_visual"], batch["positions"], self.cache)
         lengths = torch.tensor([len(row) for row in rows], device=engine.device)

@@ -22,6 +22,7 @@ from triptych.generate.engine import UNKNOWN
 from triptych.generate.grammar import DrawMap
 from triptych.generate.sample import Sampling
 from triptych.media import image
+from triptych.model.cache import STEP
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.tasks.common import BATCH, Media, Medium, Model, chunks, language_of, sampling
@@ -99,7 +100,9 @@ def paint(
     waiting: dict[tuple[object, ...], list[Candidate]] = {}
     for number, request in enumerate(requests):
         for candidate in _candidates(model, number, request):
-            kind = (candidate.canvas.shape, request.settings.decode)
+            # Long prompts share a batch with their like alone, so that attention rounds as it does for each by itself.
+            length = len(candidate.prompt) + 2 * model.codes**2 // model.gpt.config.slots
+            kind = (candidate.canvas.shape, request.settings.decode, length if length > STEP else 0)
             waiting.setdefault(kind, []).append(candidate)
     parts = [part for candidates in waiting.values() for part in chunks(candidates, BATCH)]
     places = [tiles(part[0].canvas.shape, model.codes, model.gpt.config.group) for part in parts]
@@ -113,10 +116,8 @@ def paint(
             drawn.setdefault(candidate.number, []).append(candidate)
         whole = [n for n, found in drawn.items() if len(found) == requests[n].settings.best_of]
         chosen = [_best(model, drawn.pop(n)) for n in whole]
-        for shape in {c.canvas.shape for c in chosen}:
-            alike = [c for c in chosen if c.canvas.shape == shape]
-            for candidate, pixels in zip(alike, model.paint([c.canvas for c in alike]), strict=True):
-                yield candidate.number, _merged(pixels, candidate.request)
+        for candidate in chosen:
+            yield candidate.number, _merged(model.paint([candidate.canvas])[0], candidate.request)
 
 
 def checked(model: Model, request: Request) -> Request:

@@ -111,11 +111,10 @@ class Model:
         keys = [(array.shape, hashlib.blake2b(np.ascontiguousarray(array)).digest()) for array in frames]
         new = {key: array for key, array in zip(keys, frames, strict=True) if key not in self._seen}
         maps = {key: self._seen[key] for key in keys if key in self._seen}
-        if new:
-            pixels = torch.from_numpy(np.stack(list(new.values()))).to(self.device)
-            codes, latents = (part.cpu().numpy() for part in self.bundle.visual.tokenize(pixels))
-            for key, *medium in zip(new, codes, latents, strict=True):
-                maps[key] = [Map(c, z, self._grid[c]) for c, z in zip(*medium, strict=True)]
+        for key, array in new.items():  # one by one: convolutions round by the size of their batch
+            pixels = torch.from_numpy(np.array(array))[None].to(self.device)
+            codes, latents = (part[0].cpu().numpy() for part in self.bundle.visual.tokenize(pixels))
+            maps[key] = [Map(c, z, self._grid[c]) for c, z in zip(codes, latents, strict=True)]
         for key in keys:
             self._seen.pop(key, None)
             self._seen[key] = maps[key]  # the latest stand last
@@ -125,12 +124,12 @@ class Model:
 
     @torch.inference_mode()
     def project(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Codes (T, rows, columns) of clips of one length -> uint8 (F, Y, X, 3) of each."""
-        codes = torch.from_numpy(np.stack(maps)).to(self.device)
-        return list(self.bundle.visual.draw(codes).cpu().numpy())
+        """Codes (T, rows, columns) of clips -> uint8 (F, Y, X, 3) of each; one by one, as in `look`."""
+        codes = [torch.from_numpy(clip)[None].to(self.device) for clip in maps]
+        return [self.bundle.visual.draw(clip)[0].cpu().numpy() for clip in codes]
 
     def paint(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Codes (rows, columns) of pictures of one size -> uint8 (Y, X, 3) of each."""
+        """Codes (rows, columns) of pictures -> uint8 (Y, X, 3) of each."""
         return [clip[0] for clip in self.project([codes[None] for codes in maps])]
 
     def say(self, prompts: Sequence[Row], *, limit: int = SAY_LIMIT) -> list[str]:
