@@ -1,4 +1,4 @@
-"""Commands that draw: draw, complete, inpaint, outpaint, vary, edit, film; and likelihood."""
+"""Commands that draw: draw, complete, inpaint, outpaint, vary, edit, film."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ Where = Annotated[Result, Parameter(name="*")]
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (draw, complete, inpaint, outpaint, vary, edit, film, likelihood):
+    for command in (draw, complete, inpaint, outpaint, vary, edit, film):
         app.command(command)
 
 
@@ -259,43 +259,6 @@ def film(
     show_pictures([f.frames[place] for f in films for place in (0, len(f.frames) // 2, -1)], result.show)
     for path in paths:
         print(path)
-
-
-def likelihood(
-    *texts: str,
-    images: Annotated[list[Path], Parameter(name="--image", negative=())],
-    model: Model = "tabletop",
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
-    """Rank texts for a picture and pictures for a text, by how likely the model finds them together.
-
-    Args:
-        texts: Texts that may tell what the pictures show.
-        images: A picture; may be given several times.
-        model: Name or folder.
-        device: `cpu`, `cuda` or `auto`.
-        json: Print one JSON document instead.
-    """
-    from triptych import load
-
-    if not texts:
-        raise ConfigError('likelihood takes texts: triptych likelihood "a red ball" "a blue cube" --image a.png')
-    table = load(model, device).likelihood([str(path) for path in images], texts)
-    if json:
-        matches = [[match.as_dict() for match in row] for row in table]
-        files = [{"file": str(path), "matches": row} for path, row in zip(images, matches, strict=True)]
-        document({"pictures": files})
-        return
-    print("bits that the text saves in drawing the picture, and the picture in reading the text; the best first")
-    for path, row in zip(images, table, strict=True):
-        print(f"\n{path}")
-        for match in sorted(row, key=lambda m: -m.draw_gain):
-            print(match)
-    for place, text in enumerate(texts if len(images) > 1 else ()):
-        print(f"\n{text}")
-        for path, row in sorted(zip(images, table, strict=True), key=lambda pair: -pair[1][place].draw_gain):
-            print(replace(row[place], text=str(path)))
 
 
 def _given(settings: Any) -> dict[str, Any]:

@@ -1,20 +1,22 @@
-"""Commands that read, and the demo: caption, ask, watch, demo."""
+"""Commands that read, and the demo: caption, ask, watch, likelihood, demo."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter, validators
 
 from triptych.cli.output import Device, Json, Model, document, note, split_choices
+from triptych.errors import ConfigError
 
 Positive = Annotated[float, Parameter(validator=validators.Number(gte=0))]
 
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (caption, ask, watch, demo):
+    for command in (caption, ask, watch, likelihood, demo):
         app.command(command)
 
 
@@ -107,6 +109,43 @@ def watch(
     for window in triptych.watch_windows(file, language=language):
         for event in window.events:
             print(event, flush=True)
+
+
+def likelihood(
+    *texts: str,
+    images: Annotated[list[Path], Parameter(name="--image", negative=())],
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Rank texts for a picture and pictures for a text, by how likely the model finds them together.
+
+    Args:
+        texts: Texts that may tell what the pictures show.
+        images: A picture; may be given several times.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead.
+    """
+    from triptych import load
+
+    if not texts:
+        raise ConfigError('likelihood takes texts: triptych likelihood "a red ball" "a blue cube" --image a.png')
+    table = load(model, device).likelihood([str(path) for path in images], texts)
+    if json:
+        matches = [[match.as_dict() for match in row] for row in table]
+        files = [{"file": str(path), "matches": row} for path, row in zip(images, matches, strict=True)]
+        document({"pictures": files})
+        return
+    print("bits that the text saves in drawing the picture, and the picture in reading the text; the best first")
+    for path, row in zip(images, table, strict=True):
+        print(f"\n{path}")
+        for match in sorted(row, key=lambda m: -m.draw_gain):
+            print(match)
+    for place, text in enumerate(texts if len(images) > 1 else ()):
+        print(f"\n{text}")
+        for path, row in sorted(zip(images, table, strict=True), key=lambda pair: -pair[1][place].draw_gain):
+            print(replace(row[place], text=str(path)))
 
 
 def demo(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def edit(bench: Bench) -> Scores:
         raise Skip("the model can't edit")
     pairs = bench.choose(bench.edits, max(1, bench.limit // 2))
     whole = [pair for pair in pairs if bench.readable(pair) == pair]
-    edits = [e for number, pair in enumerate(whole) if (e := _edit(*pair, number)) is not None]
+    edits = [e for number, pair in enumerate(whole) if (e := _edit(pair[0], pair[1], number)) is not None]
     if not edits:
         raise Skip("no pair's `truth` tells what its instruction changes")
     bench.detector  # noqa: B018  before anything is drawn: without a judge there is nothing to measure
@@ -73,7 +74,7 @@ def edit(bench: Bench) -> Scores:
     }
     out: Scores = {}
 
-    def told(name: str, values: dict[str, list[float]], rows: Sequence[int], **more: str) -> None:
+    def told(name: str, values: dict[str, list[float]], rows: Sequence[int], **more: Any) -> None:
         out[name] = bench.score([values["drawn"][n] for n in rows], **more)
         beside = {other: which for other, which in values.items() if other != "drawn"}
         out[name].baselines = {other: float(np.mean([which[n] for n in rows])) for other, which in beside.items()}

@@ -85,8 +85,9 @@ class Sampler:
         """(B, W, K) logits -> (B, W) ids, by the numbers at places (B, W) of each row's stream."""
         uniform = self._drawn.gather(1, places)
         width = places.shape[1]
-        each = (value.repeat_interleave(width) for value in (self._temperature, self._top_k, self._top_p))
-        return choose(logits.float().flatten(0, 1), uniform.flatten(), *each, self._plain).unflatten(0, (-1, width))
+        warm, top_k, top_p = (v.repeat_interleave(width) for v in (self._temperature, self._top_k, self._top_p))
+        drawn = choose(logits.float().flatten(0, 1), uniform.flatten(), warm, top_k, top_p, self._plain)
+        return drawn.unflatten(0, (-1, width))
 
     def nats(self, logits: Tensor, ids: Tensor) -> Tensor:
         """(B, W) log-probability of ids at the rows' temperatures (1 where it is 0), before any tail is cut."""

@@ -108,7 +108,7 @@ class Model:
     @torch.inference_mode()
     def look(self, frames: Sequence[np.ndarray]) -> list[list[Map]]:
         """Arrays uint8 (F, Y, X, 3) of one shape -> the maps of each; what was seen lately isn't encoded again."""
-        keys = [(array.shape, hashlib.blake2b(np.ascontiguousarray(array)).digest()) for array in frames]
+        keys = [(array.shape, hashlib.blake2b(array.tobytes()).digest()) for array in frames]
         new = {key: array for key, array in zip(keys, frames, strict=True) if key not in self._seen}
         maps = {key: self._seen[key] for key in keys if key in self._seen}
         for key, array in new.items():  # one by one: convolutions round by the size of their batch

@@ -186,7 +186,7 @@ def _noted(inputs: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, str | Path):
             return {"file": str(value), "sha256": sha256(value)} if Path(value).is_file() else str(value)
         if isinstance(value, np.ndarray | Image.Image):
-            return {"array": list(np.shape(value))}
+            return {"array": list(np.asarray(value).shape)}
         return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
     return {name: plain(value) for name, value in inputs.items()}
