@@ -15,7 +15,7 @@ from triptych.errors import ConfigError, DataError, MediaError, MissingExtra, Mo
 
 if TYPE_CHECKING:
     from triptych.api import Triptych
-    from triptych.results import Answer, Caption, Picture, Timeline
+    from triptych.results import Answer, Caption, Film, Match, Picture, Timeline
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "Caption",
     "ConfigError",
     "DataError",
+    "Film",
+    "Match",
     "MediaError",
     "MissingExtra",
     "ModelError",
@@ -36,7 +38,7 @@ __all__ = [
 
 _LAZY = {
     "Triptych": "triptych.api",
-    **dict.fromkeys(("Answer", "Caption", "Picture", "Timeline"), "triptych.results"),
+    **dict.fromkeys(("Answer", "Caption", "Film", "Match", "Picture", "Timeline"), "triptych.results"),
 }
 
 

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Unpack, final
 
 import numpy as np
 import torch
 
 from triptych import zoo
 from triptych.device import device_of
-from triptych.errors import ConfigError
-from triptych.results import Answer, Caption, Picture, Timeline, Window
+from triptych.errors import TriptychError
+from triptych.results import Answer, Caption, Film, Match, Picture, Timeline, Window
 from triptych.tasks.ask import ask as ask_task
+from triptych.tasks.canvas import Partial, Progress, encode, source
 from triptych.tasks.caption import caption as caption_task
 from triptych.tasks.common import Media, Model, still_to
 from triptych.tasks.describe import describe as describe_task
-from triptych.tasks.draw import DrawSettings
-from triptych.tasks.draw import draw as draw_task
+from triptych.tasks.film import film as film_task
+from triptych.tasks.likelihood import likelihood as likelihood_task
 from triptych.tasks.likelihood import text_nats
+from triptych.tasks.orders import Order, fulfil, picture_of
+from triptych.tasks.settings import Drawing, DrawSettings
 from triptych.tasks.watch import watch as watch_task
 
-Progress = Callable[[int, int], None]
 DEFAULTS = DrawSettings()
 
 
@@ -73,12 +74,10 @@ class Triptych:
         *,
         n: int = 1,
         seed: int = 0,
-        guidance: float = DEFAULTS.guidance,
-        temperature: float = DEFAULTS.temperature,
-        top_k: int = DEFAULTS.top_k,
-        top_p: float = DEFAULTS.top_p,
         images: Sequence[Media] | None = None,
         progress: Progress | None = None,
+        partial: Partial | None = None,
+        **settings: Unpack[Drawing],
     ) -> list[Picture]:
         """Draw pictures of a text.
 
@@ -86,32 +85,194 @@ class Triptych:
             text: what to draw, in English or Chinese; empty draws anything.
             n: pictures; their seeds are seed, seed + 1 and so on.
             seed: of the first picture.
-            guidance: 1 is none; more follows the text more closely.
-            temperature: below 1 is safer, above 1 bolder; 0 takes the likeliest.
-            top_k, top_p: draw only from the likeliest codes; 0 and 1 take all.
             images: pictures that come before, such as earlier views of the same scene.
             progress: called with (done, all).
+            partial: called with a picture's place among the n, its pixels so far uint8 (Y, X, 3), and the share that is
+                drawn, whenever another line of it is there.
+            settings: guidance, ramp, temperature, top_k, top_p, negative, best_of, decode, width, height; see
+                tasks.settings.DrawSettings.
+
+        Raises:
+            ConfigError: a setting is out of range, or the model can't draw this size.
         """
-        if n < 1:
-            raise ValueError(f"n={n}: at least one picture is drawn")
-        settings = replace(DEFAULTS, guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p)
-        seeds = range(seed, seed + n)
-        return draw_task(self._model, [text] * n, seeds, settings=settings, images=images or (), progress=progress)
+        inputs = {"images": tuple(images)} if images else {}
+        return self._drawn("draw", text, n, seed, inputs, settings, progress, partial)
 
     def draw_many(
         self,
         texts: Sequence[str],
         seeds: Sequence[int],
         *,
-        guidance: float = DEFAULTS.guidance,
-        temperature: float = DEFAULTS.temperature,
-        top_k: int = DEFAULTS.top_k,
-        top_p: float = DEFAULTS.top_p,
         progress: Progress | None = None,
+        **settings: Unpack[Drawing],
     ) -> list[Picture]:
         """Draw a picture of each text with its own seed, side by side; otherwise as `draw`."""
-        settings = replace(DEFAULTS, guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p)
-        return draw_task(self._model, texts, seeds, settings=settings, progress=progress)
+        how = DEFAULTS.changed(settings)
+        orders = [Order(text, seed, how) for text, seed in zip(texts, seeds, strict=True)]
+        return self._whole(orders, progress, None)
+
+    def complete(
+        self,
+        image: Media | None = None,
+        text: str = "",
+        *,
+        keep: float = 0.5,
+        codes: np.ndarray | None = None,
+        n: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+        partial: Partial | None = None,
+        **settings: Unpack[Drawing],
+    ) -> list[Picture]:
+        """Draw the rest of a picture of which the upper part, or some codes, are given; otherwise as `draw`.
+
+        Args:
+            image: a picture; its upper part is kept.
+            text: what the whole picture shows; may be empty.
+            keep: share of its height that is kept.
+            codes: instead of a picture, its codes (Y, X) with -1 where they are to be drawn; see `codes`.
+        """
+        inputs = {"image": image, "keep": keep} if codes is None else {"codes": codes}
+        return self._drawn("complete", text, n, seed, inputs, settings, progress, partial)
+
+    def inpaint(
+        self,
+        image: Media,
+        mask: Media | None = None,
+        text: str = "",
+        *,
+        box: Sequence[int] | None = None,
+        n: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+        partial: Partial | None = None,
+        **settings: Unpack[Drawing],
+    ) -> list[Picture]:
+        """Draw what a mask covers anew; all other pixels stay. See tasks.inpaint for what the model can see.
+
+        Args:
+            image: the picture.
+            mask: a picture of its size, white where it is to be drawn anew, or bool (Y, X).
+            text: what the whole picture shows; may be empty.
+            box: instead of a mask, left, top, right and bottom in pixels.
+        """
+        inputs = {"image": image} | ({"mask": mask} if mask is not None else {}) | ({"box": box} if box else {})
+        return self._drawn("inpaint", text, n, seed, inputs, settings, progress, partial)
+
+    def outpaint(
+        self,
+        image: Media,
+        text: str = "",
+        *,
+        left: int = 0,
+        top: int = 0,
+        right: int = 0,
+        bottom: int = 0,
+        n: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+        partial: Partial | None = None,
+        **settings: Unpack[Drawing],
+    ) -> list[Picture]:
+        """Draw around a picture: so many pixels on each side, rounded up to whole cells; otherwise as `draw`."""
+        inputs = {"image": image, "left": left, "top": top, "right": right, "bottom": bottom}
+        return self._drawn("outpaint", text, n, seed, inputs, settings, progress, partial)
+
+    def vary(
+        self,
+        image: Media,
+        text: str = "",
+        *,
+        strength: float = 0.5,
+        n: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+        partial: Partial | None = None,
+        **settings: Unpack[Drawing],
+    ) -> list[Picture]:
+        """Draw a share of a picture's codes anew, 0 to 1; otherwise as `draw`."""
+        inputs = {"image": image, "strength": strength}
+        return self._drawn("vary", text, n, seed, inputs, settings, progress, partial)
+
+    def edit(
+        self,
+        image: Media,
+        instruction: str,
+        *,
+        n: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+        partial: Partial | None = None,
+        **settings: Unpack[Drawing],
+    ) -> list[Picture]:
+        """Draw a picture again, changed as an instruction says ("make the ball green"); otherwise as `draw`."""
+        return self._drawn("edit", instruction, n, seed, {"image": image}, settings, progress, partial)
+
+    def film(
+        self,
+        text: str = "",
+        *,
+        start: Media | None = None,
+        frames: int | None = None,
+        n: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **settings: Unpack[Drawing],
+    ) -> list[Film]:
+        """Draw short clips of a text.
+
+        Args:
+            text: what happens, in English or Chinese; may be empty.
+            start: a picture or clip that it goes on from.
+            frames: of the whole clip, 1 + 4k.
+            n, seed, progress, settings: as of `draw`; width, height and best_of are for pictures only.
+        """
+        if n < 1:
+            raise ValueError(f"n={n}: at least one clip is drawn")
+        how, seeds = DEFAULTS.changed(settings), range(seed, seed + n)
+        return film_task(self._model, text, seeds, settings=how, start=start, frames=frames, progress=progress)
+
+    def fulfil(
+        self, orders: Sequence[Order], *, progress: Progress | None = None, partial: Partial | None = None
+    ) -> Iterator[tuple[int, Picture | TriptychError]]:
+        """Draw orders of any kind, packed into full batches; gives each one's number and its picture, or its error."""
+        return fulfil(self._model, orders, progress=progress, partial=partial)
+
+    def metadata_of(self, order: Order) -> dict[str, str]:
+        """What the file of an order's picture will keep of how it was made."""
+        return picture_of(self._model, order, np.zeros((1, 1, 3), np.uint8)).metadata()
+
+    def codes(self, image: Media) -> np.ndarray:
+        """The codes (Y, X) of a picture, as `complete` takes them."""
+        return encode(self._model, source(self._model, image))
+
+    def likelihood(self, pictures: Sequence[Media], texts: Sequence[str]) -> list[list[Match]]:
+        """How well each text and each picture go together, in bits: for each picture, one match a text."""
+        return likelihood_task(self._model, pictures, texts)
+
+    def _drawn(
+        self,
+        verb: str,
+        text: str,
+        n: int,
+        seed: int,
+        inputs: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        progress: Progress | None,
+        partial: Partial | None,
+    ) -> list[Picture]:
+        if n < 1:
+            raise ValueError(f"n={n}: at least one picture is drawn")
+        how = DEFAULTS.changed(settings)
+        return self._whole([Order(text, seed + i, how, verb, inputs) for i in range(n)], progress, partial)
+
+    def _whole(self, orders: Sequence[Order], progress: Progress | None, partial: Partial | None) -> list[Picture]:
+        pictures: dict[int, Picture] = {}
+        for number, picture in self.fulfil(orders, progress=progress, partial=partial):
+            if isinstance(picture, TriptychError):
+                raise picture
+            pictures[number] = picture
+        return [pictures[number] for number in range(len(orders))]
 
     def caption(self, media: Media, *, language: str = "en", start: float = 0.0) -> Caption:
         """Describe a picture, or the part of a clip that begins at `start` seconds, in a language."""
@@ -119,8 +280,7 @@ class Triptych:
 
     def caption_many(self, media: Sequence[Media], *, language: str = "en", start: float = 0.0) -> list[Caption]:
         """Describe several media, side by side."""
-        language = self._known(language)
-        return caption_task(self._model, media, language=language, start=start)
+        return caption_task(self._model, media, language=self._model.language(language), start=start)
 
     def ask(
         self, media: Media | None, question: str, *, choices: Sequence[str] | None = None, start: float = 0.0
@@ -147,7 +307,6 @@ class Triptych:
 
     def text_nats(self, media: Sequence[Media | None], texts: Sequence[str], language: str = "en") -> list[float]:
         """Log-likelihood of each text as a caption of its medium, in nats; a medium of None is a baseline."""
-        language = self._known(language)
         return text_nats(self._model, media, texts, language=language)
 
     def watch(self, path: Path | str, *, language: str = "en") -> Timeline:
@@ -157,8 +316,7 @@ class Triptych:
 
     def watch_windows(self, path: Path | str, *, language: str = "en") -> Iterator[Window]:
         """As `watch`, window by window as they are read, in constant memory."""
-        language = self._known(language)
-        return watch_task(self._model, path, language=language)
+        return watch_task(self._model, path, language=self._model.language(language))
 
     @torch.inference_mode()
     def reconstruct(self, pixels: np.ndarray) -> np.ndarray:
@@ -177,10 +335,3 @@ class Triptych:
         codes, _ = visual.tokenize(torch.from_numpy(clip)[None].to(self._model.device))
         out = visual.draw(codes)[0, :count, :height, :width].cpu().numpy()
         return out if pixels.ndim == 4 else out[0]
-
-    def _known(self, language: str) -> str:
-        """The tag under which the model learned a language: data without tags are all one language, tagged ""."""
-        known = self.info.made.get("languages") or ["en", "zh"]
-        if language in known or "" in known:
-            return language if language in known else ""
-        raise ConfigError(f"language {language!r}: {self.info.name} writes {', '.join(known)}")

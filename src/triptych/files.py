@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,3 +60,19 @@ def sha256(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a file, read in blocks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def slug(text: str, most: int = 60) -> str:
+    """A file's stem from a text: letters and digits of any script, joined by hyphens.
+
+    >>> slug("A red ball, left of a blue cube!"), slug("一个红色的球")
+    ('a-red-ball-left-of-a-blue-cube', '一个红色的球')
+    """
+    words = re.findall(r"[^\W_]+", text.lower())
+    stem = ""
+    for word in words:
+        longer = f"{stem}-{word}" if stem else word[:most]
+        if len(longer.encode()) > 3 * most or len(longer) > most:
+            break
+        stem = longer
+    return stem

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from triptych.media import image
+from triptych.media import image, video
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Picture:
         seed: of its random numbers; the same seed and settings draw it again.
         settings: guidance, temperature and the like, by name.
         model: name of the model, and the beginning of its weights' hash.
+        verb: draw, complete, inpaint, outpaint, vary or edit.
+        inputs: what it was made from besides the text, as plain values.
     """
 
     pixels: np.ndarray = field(repr=False)
@@ -33,12 +35,15 @@ class Picture:
     seed: int
     settings: Mapping[str, Any]
     model: str
+    verb: str = "draw"
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def metadata(self) -> dict[str, str]:
         """How it was made, as the texts that `save` keeps in the file."""
         settings = json.dumps(dict(self.settings))
         prompt = self.prompt.encode("utf-8", "replace").decode("utf-8")  # lone surrogates can't be stored
-        return {"prompt": prompt, "seed": str(self.seed), "model": self.model, "settings": settings}
+        task = json.dumps({"verb": self.verb, "inputs": dict(self.inputs)}, ensure_ascii=False)
+        return {"prompt": prompt, "seed": str(self.seed), "model": self.model, "settings": settings, "task": task}
 
     def save(self, path: Path | str, metadata: bool = True) -> Path:
         """Write it as PNG, JPEG or WebP, by suffix; MediaError if that can't be done.
@@ -62,6 +67,8 @@ class Picture:
             "seed": self.seed,
             "model": self.model,
             "settings": dict(self.settings),
+            "verb": self.verb,
+            "inputs": dict(self.inputs),
             "width": width,
             "height": height,
         }
@@ -74,6 +81,61 @@ class Picture:
         buffer = io.BytesIO()
         self.to_pil().save(buffer, "PNG")
         return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Film:
+    """A drawn clip.
+
+    Args:
+        frames: uint8 (F, Y, X, 3). fps: frames a second.
+        prompt, seed, settings, model: as of a Picture.
+    """
+
+    frames: np.ndarray = field(repr=False)
+    fps: float
+    prompt: str
+    seed: int
+    settings: Mapping[str, Any]
+    model: str
+
+    def save(self, path: Path | str) -> Path:
+        """Write it as MP4, GIF or WebP, by suffix, whole or not at all; MediaError if that can't be done."""
+        video.write(path, self.frames, self.fps)
+        return Path(path)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the frames."""
+        count, height, width = self.frames.shape[:3]
+        facts = {"prompt": self.prompt, "seed": self.seed, "model": self.model, "settings": dict(self.settings)}
+        return facts | {"frames": count, "fps": self.fps, "width": width, "height": height}
+
+
+@dataclass(frozen=True)
+class Match:
+    """How well a picture and a text go together.
+
+    Args:
+        text: the text.
+        bits: of the picture's codes when it is drawn from the text, unguided. codes: how many there are.
+        draw_gain: how many fewer that is than without any text; the higher, the better they match.
+        read_bits: of the text when it is read from the picture.
+        read_gain: how many fewer that is than without the picture.
+    """
+
+    text: str
+    bits: float
+    codes: int
+    draw_gain: float
+    read_bits: float
+    read_gain: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.draw_gain:+8.2f} {self.read_gain:+8.2f}  {self.text}"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from rich.color import Color
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
 from rich.segment import Segment
 from rich.style import Style
 
@@ -43,6 +44,36 @@ def arrange(pictures: Sequence[np.ndarray], width: int, height: int) -> Iterable
     columns = max(1, min(WIDEST, (width - GAP * (across - 1)) // across, 2 * max(height - 3, NARROWEST // 2)))
     for first in range(0, len(pictures), across):
         yield pictures[first : first + across], columns
+
+
+class LiveView:
+    """Pictures in the making, drawn over again in place; nothing where `console` is no terminal.
+
+    Use it as a context; it is what `partial` of the drawing functions calls.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self.pictures: dict[int, np.ndarray] = {}
+        self._live = Live(console=self.console, transient=True, auto_refresh=False)
+
+    def __enter__(self) -> LiveView:
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.console.is_terminal:
+            self._live.stop()
+
+    def __call__(self, number: int, pixels: np.ndarray, share: float) -> None:
+        """Show the line of pictures in which picture `number` stands, as it is now."""
+        self.pictures[number] = pixels
+        lines = list(
+            arrange([self.pictures[n] for n in sorted(self.pictures)], self.console.width, self.console.height)
+        )
+        place = sorted(self.pictures).index(number) // len(lines[0][0])
+        self._live.update(HalfBlocks(*lines[place]), refresh=self.console.is_terminal)
 
 
 class HalfBlocks:

@@ -4,6 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import docstring_parser
@@ -11,10 +12,16 @@ import numpy as np
 import pytest
 
 from triptych.cli import app, main
-from triptych.cli.output import file_names, slug, split_choices
+from triptych.cli.output import file_names, split_choices
+from triptych.files import slug
 from triptych.media import image, video
+from triptych.tasks.settings import DrawSettings
 
-COMMANDS = ("draw", "caption", "ask", "watch", "demo", "info", "evaluate", "prepare", "train", "world tabletop")
+DRAWING = ("draw", "complete", "inpaint", "outpaint", "vary", "edit", "film", "likelihood")
+COMMANDS = (
+    *DRAWING,
+    *("caption", "ask", "watch", "demo", "info", "evaluate", "prepare", "train", "world tabletop"),
+)
 
 
 @pytest.fixture
@@ -98,7 +105,80 @@ def test_draw_goes_on_from_pictures(run, folder, tiny_model):
     assert (status, err) == (0, "")
     picture = json.loads(out)["pictures"][0]
     assert picture["file"] == "b.png"
-    assert picture["settings"] == {"guidance": 1.0, "ramp": 0.25, "temperature": 0.0, "top_k": 5, "top_p": 0.9}
+    asked = {"guidance": 1.0, "temperature": 0.0, "top_k": 5, "top_p": 0.9}
+    assert picture["settings"] == {**asdict(DrawSettings()), **asked}
+
+
+def test_pictures_from_pictures(run, folder, tiny_model):
+    m = ("-m", tiny_model, "--guidance", 2)
+    run("draw", "a", "-o", "a.png", "--width", 96, *m)
+    image.write("mask.png", np.full((64, 96, 3), 255, np.uint8))
+    for number, arguments in enumerate(
+        (
+            ("complete", "a.png", "b", "--keep", 0.5),
+            ("inpaint", "a.png", "--box", "10,10,40,40"),
+            ("inpaint", "a.png", "b", "--mask", "mask.png", "--best-of", 2),
+            ("outpaint", "a.png", "--right", 30, "--top", 1),
+            ("vary", "a.png", "--strength", 0.3, "--decode", "speculative"),
+            ("edit", "a.png", "make it green", "--negative", "red"),
+        )
+    ):
+        status, out, err = run(*arguments, "-o", f"{number}.png", *m)
+        assert (status, out, err) == (0, f"{number}.png\n", ""), err
+        assert json.loads(image.read_metadata(f"{number}.png")["task"])["verb"] == arguments[0]
+    assert image.read("3.png").shape == (96, 128, 3)
+    assert image.read("5.png").shape == (64, 64, 3)
+    status, out, _ = run("vary", "a.png", *m, "--json")
+    picture = json.loads(out)["pictures"][0]
+    assert (picture["file"], picture["inputs"]["strength"]) == ("picture.png", 0.5)
+
+
+def test_films(run, folder, tiny_model):
+    m = ("-m", tiny_model, "--guidance", 2)
+    assert run("film", "a ball rolls", "-n", 2, *m)[:2] == (0, "a-ball-rolls-1.mp4\na-ball-rolls-2.mp4\n")
+    assert len(video.read("a-ball-rolls-1.mp4", size=64, frames=None).frames) == 17
+    status, out, _ = run("film", "--start", "a-ball-rolls-1.mp4", "--frames", 21, "-o", "b.gif", "--json", *m)
+    assert (status, json.loads(out)["clips"][0]["frames"]) == (0, 21)
+    for arguments, words in (
+        (("-o", "a.png"), "can't write clips as .png"),
+        (("--frames", 18), "frames=18: give 1 + 4k"),
+        (("--best-of", 2), "one candidate each"),
+    ):
+        status, _, err = run("film", "a", *arguments, *m)
+        assert (status, words in err) == (1, True), err
+
+
+def test_draw_again(run, folder, tiny_model):
+    m = ("-m", tiny_model)
+    run("draw", "a red ball", "-o", "a.png", "--seed", 3, "--top-k", 9, *m)
+    run("vary", "a.png", "-o", "b.png", "--strength", 0.6, *m)
+    for name in ("a", "b"):
+        assert run("draw", "--again", f"{name}.png", "-o", "c.png", *m) == (0, "c.png\n", "")
+        assert Path("c.png").read_bytes() == Path(f"{name}.png").read_bytes()
+    run("draw", "a cube", "--again", "a.png", "-o", "c.png", "--seed", 4, "--guidance", 1, *m)
+    kept = image.read_metadata("c.png")
+    settings = json.loads(kept["settings"])
+    assert (kept["prompt"], kept["seed"], settings["top_k"], settings["guidance"]) == ("a cube", "4", 9, 1.0)
+    kept = image.read_metadata("a.png") | {"model": "other 0123"}
+    image.write("d.png", image.read("a.png"), kept)
+    assert "drawn by the model 'other 0123'" in run("draw", "--again", "d.png", "-o", "e.png", *m)[2]
+
+
+def test_pictures_are_shown_while_they_are_drawn(run, folder, tiny_model):
+    status, out, err = run("draw", "a", "-o", "a.png", "-m", tiny_model, "--live")
+    assert (status, out) == (0, "a.png\n")
+    assert err.strip() == ""  # it is no terminal
+
+
+def test_texts_and_pictures_are_ranked(run, folder, tiny_model):
+    m = ("-m", tiny_model)
+    run("draw", "a", "-o", "a.png", *m)
+    run("draw", "b", "-o", "b.png", *m)
+    status, out, err = run("likelihood", "a ball", "一个红色的球", "--image", "a.png", "--image", "b.png", *m)
+    assert (status, err) == (0, "")
+    assert out.count("a ball") == out.count("一个红色的球") == 3
+    pictures = json.loads(run("likelihood", "a ball", "--image", "a.png", "--json", *m)[1])["pictures"]
+    assert pictures[0]["matches"][0]["text"] == "a ball"
 
 
 def test_draw_shows_pictures_where_asked(run, folder, tiny_model, monkeypatch):
@@ -172,6 +252,16 @@ def test_errors_are_one_line_with_a_remedy(run, clip, tiny_model, tmp_path):
         (("draw", "a", "-m", "tabeltop"), 1, "no model 'tabeltop'"),
         (("draw", "a", "-o", "a.txt", *m), 1, "use one of .png"),
         (("draw", "a", "--image", "text.png", *m), 1, "text.png: is not"),
+        (("draw", "a", "--width", 100, *m), 1, "width=100: give a multiple of 32"),
+        (("draw", "a", "--decode", "parallel", *m), 2, "exact or speculative"),
+        (("draw", "a", "--from", "x.txt", *m), 1, "a text doesn't go with --from"),
+        (("draw", "--from", "x.txt", *m), 1, "x.txt: can't be read"),
+        (("draw", "a", "--name", "{n}", *m), 1, "--name doesn't go with a single drawing"),
+        (("draw", "--again", "text.png", *m), 1, "text.png: is not a JPEG"),
+        (("inpaint", "text.png", "--box", "1,2,3,4", *m), 1, "text.png: is not"),
+        (("vary", clip, *m), 1, "is a clip; give a picture"),
+        (("vary", "a.png", "--strength", 2, *m), 2, "--strength"),
+        (("likelihood", "--image", "text.png", *m), 1, "likelihood takes texts"),
         (("draw", "a", "--device", "gpu", *m), 1, "device 'gpu': use cpu, cuda or auto"),
         (("draw", "球" * 5000, *m), 1, "4096 are allowed"),
         (("info", damaged), 1, "damaged (its SHA-256 differs"),
@@ -199,7 +289,7 @@ def test_ctrl_c_ends_quietly(monkeypatch, run, folder, tiny_model):
     def interrupted(*_, **__):
         raise KeyboardInterrupt  # what Python makes of SIGINT; a job in the background ignores the signal itself
 
-    monkeypatch.setattr(Triptych, "draw", interrupted)
+    monkeypatch.setattr(Triptych, "fulfil", interrupted)
     assert run("draw", "a", "-o", "a.png", "-m", tiny_model) == (130, "", "triptych: stopped\n")
 
 

@@ -11,9 +11,8 @@ import triptych
 from triptych.cli import app
 from triptych.media import video
 
-PAGE = (Path(__file__).parents[2] / "docs" / "use.md").read_text("utf-8")
-LINES = re.findall(r"^    (triptych .*)$", PAGE, re.M)
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+PAGES = {name: (Path(__file__).parents[2] / "docs" / name).read_text("utf-8") for name in ("use.md", "draw.md")}
+LINES = [line for page in PAGES.values() for line in re.findall(r"^    (triptych .*)$", page, re.M)]
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -24,7 +23,8 @@ def test_command_lines_parse(line):
     assert bound is not None
 
 
-def test_the_python_runs(tiny_model, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", PAGES)
+def test_the_python_runs(name, tiny_model, tmp_path, monkeypatch, capsys):
     from triptych.tasks import common
 
     monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 8})
@@ -32,11 +32,26 @@ def test_the_python_runs(tiny_model, tmp_path, monkeypatch, capsys):
     video.write("clip.mp4", np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8))
     load = triptych.load
     monkeypatch.setattr(triptych, "load", lambda name: load(tiny_model))
-    assert len(BLOCKS) == 1
-    exec(compile(BLOCKS[0], "use.md", "exec"), {})
-    assert "gpt" in capsys.readouterr().out
+    (block,) = re.findall(r"```python\n(.*?)```", PAGES[name], re.S)
+    exec(compile(block, name, "exec"), {})
+    assert {"use.md": "gpt", "draw.md": "0 0.5"}[name] in capsys.readouterr().out
 
 
 def test_every_command_is_on_the_page():
     shown = {line.split()[1] for line in LINES}
-    assert {"draw", "caption", "ask", "watch", "demo", "info", "evaluate"} <= shown
+    assert {
+        "complete",
+        "inpaint",
+        "outpaint",
+        "vary",
+        "edit",
+        "film",
+        "likelihood",
+        "draw",
+        "caption",
+        "ask",
+        "watch",
+        "demo",
+        "info",
+        "evaluate",
+    } <= shown

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from tests.data.test_shards import GRID, fill
 from triptych.config import GPTConfig
-from triptych.data.loader import Batches, Rows
+from triptych.data.loader import MEDIA, Batches, Rows
 from triptych.data.records import Event, Place, Question, Record, Text
 from triptych.data.shards import Shards
 from triptych.errors import ConfigError
@@ -28,6 +28,13 @@ def records(count=40):
             place = Place(id=f"s{i % 5}", index=i) if i % 2 else None
             qa = [Question(question=f"what {i}", answer=text[0].text)]
             yield Record(file=f"{i}.png", kind="picture", texts=text, qa=qa, sequence=place), held
+            if i % 8 == 0:
+                for index in (0, 1):
+                    place, told = Place(id=f"e{i}", index=index), text if index else []
+                    yield (
+                        Record(file=f"{i}-{index}.png", kind="picture", texts=text, sequence=place, instruction=told),
+                        held,
+                    )
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +135,24 @@ def test_a_view_of_many_pictures_keeps_what_is_drawn(tmp_path):
         assert (part["weights"].sum(1) == 1).all()  # one group of four codes
 
 
+def test_an_edit_is_its_picture_its_instruction_and_what_comes_of_it(rows):
+    own = rows(drop=0.0)
+    before, after = own.items["edit"][0]
+    row = own.spell("edit", 0, np.random.default_rng(0))
+    told = own.encode(own.shards.record(after).instruction[0].text)
+    middle = [Special.BEGIN, Special.IMAGE, Special.VISUAL, *told, Special.DRAW, Special.IMAGE, Special.VISUAL]
+    assert row.ids.tolist() == [*middle, Special.END]
+    assert row.weights.tolist() == [0] * (len(middle) - 1) + [1, 0]
+    np.testing.assert_array_equal(row.codes[2], own.shards.maps(before)[0].codes.ravel())
+    np.testing.assert_array_equal(row.codes[-2], own.shards.maps(after)[0].codes.ravel())
+    dropped = rows(drop=1.0).spell("edit", 0, np.random.default_rng(0))
+    assert len(dropped) == len(row) - len(told)  # the picture stays: guidance is of the instruction alone
+
+
 def test_every_spelling_appears(rows):
     own = rows(drop=0.0)
     seen = Counter()
-    for name in ("draw", "read", "view", "watch", "predict", "film"):
+    for name in MEDIA:
         row = own.spell(name, 0, np.random.default_rng(0))
         seen.update({name: int(row.weights.sum() > 0)})
         assert row.ids[0] == Special.BEGIN

@@ -61,6 +61,26 @@ def test_sequences_are_in_order_and_on_one_side(tmp_path):
     assert [[shards.record(i).file for i in part] for part in shards.sequences(held=True)] == [["b0.png", "b1.png"]]
 
 
+def test_what_instructions_lead_through_are_edits_and_no_views(tmp_path):
+    def member(name, index, told=True):
+        text = [Text(text='make "instruction": green', lang="en")]
+        return Record(
+            file=f"{name}{index}.png",
+            kind="picture",
+            sequence=Place(id=name, index=index),
+            texts=text,  # holds the very characters, but quoted
+            instruction=text if told and index else [],
+        )
+
+    plan = [("a", 1), ("b", 0), ("a", 0), ("b", 2), ("a", 2), ("c", 0), ("c", 1)]
+    fill(tmp_path / "00000.safetensors", [(member(*place, told=place[0] != "c"), 0) for place in plan])
+    shards = Shards(tmp_path, GRID)
+    pairs = [[shards.record(i).file for i in pair] for pair in shards.edits(held=False)]
+    assert pairs == [["a0.png", "a1.png"], ["a1.png", "a2.png"]]  # of b, the picture between is lost
+    assert [[shards.record(i).file for i in part] for part in shards.sequences(held=False)] == [["c0.png", "c1.png"]]
+    assert shards.edits(held=True).shape == (0, 2)
+
+
 def test_a_killed_writer_s_half_file_is_not_read(tmp_path):
     fill(tmp_path / "00000.safetensors", mixed(3))
     (tmp_path / ".00001.safetensors.x.safetensors").write_bytes(b"half")

@@ -59,8 +59,10 @@ def paint(objects: list[dict[str, Any]], size: int) -> np.ndarray:
     return np.asarray(picture)
 
 
-def write(folder: Path, *, pictures: int = 12, clips: int = 3, size: int = 64, seed: int = 0) -> Path:
-    """Pictures (the last four: two scenes of two views), clips, metadata.jsonl."""
+def write(
+    folder: Path, *, pictures: int = 12, clips: int = 3, edits: tuple[str, ...] = (), size: int = 64, seed: int = 0
+) -> Path:
+    """Pictures (the last four: two scenes of two views), pairs before and after edits, clips, metadata.jsonl."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     (folder / "clips").mkdir()
@@ -76,6 +78,22 @@ def write(folder: Path, *, pictures: int = 12, clips: int = 3, size: int = 64, s
         if view >= 0:
             row["sequence"] = {"id": f"scene-{view // 2}", "index": view % 2}
         rows.append({**row, "truth": {"objects": objects, "unseen_combination": False}})
+    for number, kind in enumerate(edits):
+        before = sample(rng, 2, size)
+        free = next(color for color in COLORS if all(color != o["color"] for o in before))
+        new = {**before[0], "color": free}
+        changed = {"color": [new, before[1]], "remove": before[1:]}[kind]
+        for index, objects in enumerate((before, changed)):
+            name = f"images/edit-{number}-{index}.png"
+            image.write(folder / name, paint(objects, size))
+            row = {"file_name": name, "texts": picture_texts(rng, objects, "wood", size)}
+            row["qa"] = picture_questions(rng, objects, 1, size)
+            row["sequence"] = {"id": f"edit-{number}", "index": index}
+            truth: dict[str, Any] = {"objects": objects, "unseen_combination": False}
+            if index:
+                row["instruction"] = {"en": f"{kind} it", "zh": f"{kind} 它"}
+                truth["edit"] = {"kind": kind}
+            rows.append({**row, "truth": truth})
     for number in range(clips):
         objects = sample(rng, 2, size)
         name = f"clips/{number:03d}.mp4"

@@ -33,6 +33,9 @@ class Nothing:
     def draw_many(self, texts: list[str], seeds: list[int], **_: Any) -> list[Any]:
         return [self._grey() for _ in texts]
 
+    def edit(self, picture: np.ndarray, instruction: str, **_: Any) -> list[Any]:
+        return [self._grey()]
+
     def caption_many(self, media: list[Any], *, language: str = "en") -> list[Any]:
         return [SimpleNamespace(text="") for _ in media]
 
@@ -64,6 +67,9 @@ class Cheat(Nothing):
             out.append(next(self.pixels[f] for f, row in rows if text in (*row["texts"]["en"], *row["texts"]["zh"])))
         return [SimpleNamespace(pixels=pixels) for pixels in out]
 
+    def edit(self, picture: np.ndarray, instruction: str, **_: Any) -> list[Any]:
+        return self.draw("", images=[picture])
+
     def caption_many(self, media: list[Any], *, language: str = "en") -> list[Any]:
         which = {".png": 4, ".mp4": 0}
         return [SimpleNamespace(text=self.rows[m]["texts"][language][which[m.suffix]]) for m in media]
@@ -84,7 +90,7 @@ class Cheat(Nothing):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small.write(tmp_path_factory.mktemp("eval") / "data", size=SIZE, pictures=16)
+    return small.write(tmp_path_factory.mktemp("eval") / "data", size=SIZE, pictures=16, edits=("color", "remove"))
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +119,15 @@ def test_a_model_that_cheats_is_perfect(perfect: dict[str, Any]) -> None:
     assert values["tokenizer: SSIM"] == pytest.approx(1)
     assert values["tokenizer: attributes kept"] == 1
     assert values["view: position error of objects"] == 0
+    made = (
+        "asked change made",
+        "asked change made, color",
+        "asked change made, remove",
+        "change made and nothing else",
+    )
+    for name in (*made, "objects left alone"):
+        assert values[f"edit: {name}"] == 1, name
+    assert values["edit: change of the rest"] == 0
     assert values["language: bits a byte, en"] == 0
 
 
@@ -126,6 +141,11 @@ def test_what_stands_beside_a_score_is_worse_than_perfect(perfect: dict[str, Any
     assert 0 < measured["ask: accuracy, pictures"]["baselines"]["most frequent answer of the form"] < 0.8
     assert measured["language: bits a byte, en"]["baselines"]["the same GPT without the medium"] > 0
     assert measured["view: position error of objects"]["baselines"]["copy of the last view"] == pytest.approx(4)
+    copy = "copy of the picture before"
+    assert measured["edit: asked change made"]["baselines"][copy] == 0
+    assert measured["edit: objects left alone"]["baselines"][copy] == 1
+    assert measured["edit: change made and nothing else"]["baselines"][copy] == 0
+    assert measured["edit: change made and nothing else"]["baselines"]["true picture"] == 1
 
 
 def test_a_model_that_answers_nothing_is_at_or_below_its_baselines(empty: dict[str, Any]) -> None:
@@ -174,7 +194,7 @@ def test_a_folder_without_truth_says_what_it_lacks(tmp_path: Path) -> None:
     assert "truth" in results["skipped"]["draw"]
     assert "questions" in results["skipped"]["ask"]
     assert "sequences" in results["skipped"]["view"]
-    assert set(results["skipped"]) == {"draw", "caption", "ask", "view", "language"}
+    assert set(results["skipped"]) == {"draw", "caption", "ask", "view", "edit", "language"}
 
 
 def test_without_a_detector_drawing_is_not_measured(folder: Path, tmp_path: Path) -> None:

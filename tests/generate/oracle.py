@@ -5,19 +5,21 @@ Slow and plain on purpose: it is what the engine must equal, token for token.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from triptych.generate.engine import Output
 from triptych.generate.grammar import Say, Write, legal
 from triptych.generate.sample import Sampler
-from triptych.sequence.layout import Builder, Map, ungrouped
+from triptych.sequence.layout import Builder, Map, grouped, ungrouped
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
 
 
 @torch.inference_mode()
-def naive(model, grid, build, plan, sampling, build_twin=None):
-    """`build(builder)` writes the prompt; returns the Output of one row."""
+def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
+    """`build(builder)` writes the prompt; `given` holds codes for each map, -1 where they are to be drawn; returns the
+    Output of one row."""
     config, sampler, output = model.config, Sampler([sampling], torch.device("cpu")), Output()
     done = []  # what was generated, as functions that repeat it on a fresh builder
 
@@ -52,7 +54,9 @@ def naive(model, grid, build, plan, sampling, build_twin=None):
                 said.append(choice)
             output.texts.append(said)
         else:
-            extra = []
+            extra, likely = [], []
+            known = given[len(output.maps)] if given else None
+            known = None if known is None else grouped(known, config.group)
             start = state(build).position
             twin_start = state(build_twin).position if build_twin else 0
             for index in range(step.rows * step.columns):
@@ -68,17 +72,22 @@ def naive(model, grid, build, plan, sampling, build_twin=None):
                     else None
                 )
                 for _ in range(config.slots):
-                    known = torch.tensor([codes], dtype=torch.long).reshape(1, -1)
-                    logits = model.code_logits(hidden, known)[:, -1].float()
+                    before = torch.tensor([codes], dtype=torch.long).reshape(1, -1)
+                    logits = model.code_logits(hidden, before)[:, -1].float()
                     if other is not None:
-                        without = model.code_logits(other, known)[:, -1].float().log_softmax(-1)
+                        without = model.code_logits(other, before)[:, -1].float().log_softmax(-1)
                         scale = sampling.guidance_at(index / (step.rows * step.columns))
                         logits = without + scale * (logits.log_softmax(-1) - without)
-                    codes.append(int(sampler(logits)))
+                    drawn = int(sampler(logits))  # a number is used up where a code is given, too
+                    asked = -1 if known is None else int(known[index, len(codes)])
+                    codes.append(drawn if asked == -1 else asked)
+                    likely.append(float((logits / (sampling.temperature or 1)).log_softmax(-1)[0, codes[-1]]))
                 extra.append((torch.tensor(codes), y, x))
             stacked = torch.stack([codes for codes, _, _ in extra]).numpy()
             codes = ungrouped(stacked, config.group, step.rows * config.group, step.columns * config.group)
             output.maps.append(codes)
+            nats = np.array(likely, np.float32).reshape(stacked.shape)
+            output.nats.append(ungrouped(nats, config.group, step.rows * config.group, step.columns * config.group))
             drawn = Map(codes, grid[torch.from_numpy(codes)].numpy(), grid[torch.from_numpy(codes)].numpy())
             done.append(lambda b, m=drawn: b.map(m, target=True))
     return output

@@ -84,3 +84,13 @@ def test_the_results_are_of_the_weights_that_ship():
     measured = json.loads((ROOT / "docs" / "results.json").read_text(encoding="utf-8"))
     sums = json.loads((zoo.find("tabletop") / "SHA256.json").read_text(encoding="utf-8"))
     assert measured["weights"]["gpt.safetensors"] == sums["gpt.safetensors"]
+
+
+def test_a_seed_draws_the_same_picture_alone_and_among_others():
+    """With real weights and texts of different lengths, pixel for pixel; guidance makes rounding show."""
+    model = triptych.load("tabletop", "cpu")
+    texts = ["a red ball to the left of a blue cube", "two metal cylinders", "一个红色的球", "", "a small green cone"]
+    together = model.draw_many(texts, range(5))
+    for seed, text in enumerate(texts[:3]):
+        alone = model.draw(text, seed=seed)[0]
+        np.testing.assert_array_equal(alone.pixels, together[seed].pixels)

@@ -19,7 +19,13 @@ def picture():
 def test_a_picture_keeps_how_it_was_made(picture, tmp_path):
     path = picture.save(tmp_path / "a.png")
     kept = image.read_metadata(path)
-    assert kept == {"prompt": "一个红色的球", "seed": "7", "model": "tiny 0123", "settings": '{"guidance": 3.0}'}
+    assert kept == {
+        "prompt": "一个红色的球",
+        "seed": "7",
+        "model": "tiny 0123",
+        "settings": '{"guidance": 3.0}',
+        "task": '{"verb": "draw", "inputs": {}}',
+    }
     np.testing.assert_array_equal(image.read(path), picture.pixels)
     assert image.read_metadata(picture.save(tmp_path / "b.png", metadata=False)) == {}
     assert image.read_metadata(picture.save(tmp_path / "c.jpg"))["seed"] == "7"

@@ -8,7 +8,7 @@ from triptych.data.loader import Rows
 from triptych.data.records import Question, Record, Text
 from triptych.data.shards import Shards, ShardWriter
 from triptych.sequence.vocab import Special
-from triptych.tasks import ask, caption, draw
+from triptych.tasks import ask, canvas, caption, film
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,21 @@ def same_start(asked, learned):
 
 
 def test_draw(model, rows):
-    same_start(draw._prompt(model, "一个红色的球", ()), rows.spell("draw", 0, np.random.default_rng(0)))
+    same_start(canvas._prompt(model, "一个红色的球", ()), rows.spell("draw", 0, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("spelling", ["film", "predict"])
+def test_film(model, rows, media, spelling):
+    learned = [rows.spell(spelling, 0, np.random.default_rng(seed)) for seed in range(30)]
+    first = model.read([media["clip"][0]])[0] if spelling == "predict" else None
+    prompt = film._prompt(model, "一个红色的球" if spelling == "film" else "", first)
+    if spelling == "predict":  # of the rows from which so much is given
+        learned = [row for row in learned if row.ids[len(prompt) - 1] == Special.DRAW]
+        assert learned
+        return np.testing.assert_array_equal(prompt.ids, learned[0].ids[: len(prompt)])
+    same_start(prompt, learned[0])
+    ids = [i for step in film._steps(model, 0)[:1] for i in step.ids]
+    assert learned[0].ids[len(prompt) : len(prompt) + len(ids)].tolist() == ids
 
 
 @pytest.mark.parametrize(("spelling", "kind"), [("read", "picture"), ("watch", "clip")])

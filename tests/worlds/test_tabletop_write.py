@@ -35,7 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"no Vulkan driver (Debian: mesa-vulkan-drivers): {reason}")
     out = tmp_path_factory.mktemp("world") / "out"
     patch = pytest.MonkeyPatch()
-    patch.setattr(write, "CHUNK", {"images": 8, "clips": 5})
+    patch.setattr(write, "CHUNK", {**write.CHUNK, "images": 8, "clips": 5})
     counts = write_world(
         out,
         images=IMAGES,
@@ -97,7 +97,7 @@ def test_labels_do_not_depend_on_workers_or_on_how_many_are_asked_for(world: Pat
 
 
 def test_a_second_run_makes_only_what_is_missing(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "CHUNK", {"images": 8, "clips": 5})
+    monkeypatch.setattr(write, "CHUNK", {**write.CHUNK, "images": 8, "clips": 5})
     before = (world / "metadata.jsonl").read_bytes()
     lost = world / ".parts" / "images-0000008-0000012.jsonl"
     lost.unlink()

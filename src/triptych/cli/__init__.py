@@ -9,7 +9,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from triptych import __version__
-from triptych.cli import make, models, use
+from triptych.cli import drawing, make, models, use
 from triptych.errors import TriptychError
 
 RESUMABLE = ("world", "prepare", "train")
@@ -21,6 +21,7 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,  # main() says what to do next
 )
+drawing.register(app)
 use.register(app)
 make.register(app)
 models.register(app)

@@ -29,6 +29,7 @@ def world_tabletop(
     *,
     images: Count = 1000,
     clips: Count = 100,
+    edits: Count = 0,
     seed: Count = 0,
     split: Literal["train", "validation", "test"] = "train",
     level: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=3))] = 1,
@@ -41,6 +42,7 @@ def world_tabletop(
         out: Folder to write; a second call does only what is missing.
         images: Pictures.
         clips: Clips of 17 frames at 8 a second.
+        edits: Instructions, each with a picture before and one after it, in chains of three.
         seed: Another seed, other scenes.
         split: Scenes of one split never occur in another; some pairs of colour and shape occur in test only.
         level: 0 (a studio in which only the objects vary), 1 (few objects, calm) to 3 (many objects, all cameras).
@@ -51,7 +53,15 @@ def world_tabletop(
 
     document(
         write_world(
-            out, images=images, clips=clips, seed=seed, split=split, level=level, workers=workers, device=device
+            out,
+            images=images,
+            clips=clips,
+            edits=edits,
+            seed=seed,
+            split=split,
+            level=level,
+            workers=workers,
+            device=device,
         )
     )
 

@@ -12,6 +12,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from triptych.files import slug
+
 Json = Annotated[bool, Parameter(name="--json", negative=())]
 Model = Annotated[str, Parameter(name=["--model", "-m"])]
 Device = Annotated[str, Parameter(name="--device")]
@@ -40,8 +42,8 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def file_names(out: Path | None, text: str, count: int) -> list[Path]:
-    """Where to write `count` pictures of a text.
+def file_names(out: Path | None, text: str, count: int, suffix: str = ".png") -> list[Path]:
+    """Where to write `count` pictures, or media of another suffix, of a text.
 
     `out` names the file, or the folder for it; without a name, it is made of the text and takes no other file's place.
     With several pictures, -1, -2 and so on are added.
@@ -50,37 +52,11 @@ def file_names(out: Path | None, text: str, count: int) -> list[Path]:
     if out is not None and folder is not out:
         return _numbered(out, count)
     stem = slug(text) or "picture"
-    base, again = folder / f"{stem}.png", 1
+    base, again = folder / f"{stem}{suffix}", 1
     while any(path.exists() for path in _numbered(base, count)):
         again += 1
-        base = folder / f"{stem}-{again}.png"
+        base = folder / f"{stem}-{again}{suffix}"
     return _numbered(base, count)
-
-
-def check_writable(path: Path) -> None:
-    """Raise MediaError before any work if a picture can't be written under this name."""
-    from triptych.errors import MediaError
-    from triptych.media.image import WRITABLE
-
-    if path.suffix.lower() not in WRITABLE:
-        kind = path.suffix or "a file without suffix"
-        raise MediaError(path, f"can't write pictures as {kind}", f"use one of {', '.join(WRITABLE)}")
-
-
-def slug(text: str, most: int = 60) -> str:
-    """A file's stem from a text: letters and digits of any script, joined by hyphens.
-
-    >>> slug("A red ball, left of a blue cube!"), slug("一个红色的球")
-    ('a-red-ball-left-of-a-blue-cube', '一个红色的球')
-    """
-    words = re.findall(r"[^\W_]+", text.lower())
-    stem = ""
-    for word in words:
-        longer = f"{stem}-{word}" if stem else word[:most]
-        if len(longer.encode()) > 3 * most or len(longer) > most:
-            break
-        stem = longer
-    return stem
 
 
 def _numbered(path: Path, count: int) -> list[Path]:

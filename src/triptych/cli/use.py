@@ -1,83 +1,23 @@
-"""Commands that use a model: draw, caption, ask, watch, demo."""
+"""Commands that read, and the demo: caption, ask, watch, likelihood, demo."""
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter, validators
 
-from triptych.cli.output import Device, Json, Model, bar, check_writable, document, file_names, note, split_choices
+from triptych.cli.output import Device, Json, Model, document, note, split_choices
+from triptych.errors import ConfigError
 
-Count = Annotated[int, Parameter(name=["--n", "-n"], validator=validators.Number(gte=1, lte=1024))]
 Positive = Annotated[float, Parameter(validator=validators.Number(gte=0))]
-Share = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=1))]
 
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (draw, caption, ask, watch, demo):
+    for command in (caption, ask, watch, likelihood, demo):
         app.command(command)
-
-
-def draw(
-    text: str = "",
-    /,
-    *,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
-    n: Count = 1,
-    seed: Annotated[int, Parameter(validator=validators.Number(gte=0, lt=2**62))] = 0,
-    guidance: Positive | None = None,
-    temperature: Positive | None = None,
-    top_k: Annotated[int | None, Parameter(validator=validators.Number(gte=0))] = None,
-    top_p: Share | None = None,
-    images: Annotated[list[Path] | None, Parameter(name="--image", negative=())] = None,
-    model: Model = "tabletop",
-    device: Device = "auto",
-    metadata: bool = True,
-    show: bool | None = None,
-    json: Json = False,
-) -> None:
-    """Draw pictures of a text, in English or Chinese.
-
-    Args:
-        text: What to draw; without it, anything.
-        out: File to write (.png, .jpg, .webp), or a folder; the default name is made of the text.
-        n: Pictures; more than one are written as out-1.png, out-2.png and so on.
-        seed: Of the first picture; the same seed draws the same picture.
-        guidance: 1 is none; more follows the text more closely.
-        temperature: Below 1 is safer, above 1 bolder; 0 takes the likeliest.
-        top_k: Draw only from the k likeliest codes; 0 takes all.
-        top_p: Draw only from the likeliest codes that together reach p; 1 takes all.
-        images: A picture that comes before, such as an earlier view of the scene; may be given several times.
-        model: Name or folder.
-        device: `cpu`, `cuda` or `auto`.
-        metadata: Keep text, seed, model and settings in the file.
-        show: Show the pictures in the terminal; by default where there is one.
-        json: Print one JSON document instead.
-    """
-    from triptych import load
-    from triptych.terminal import show_pictures
-
-    paths = file_names(out, text, n)
-    check_writable(paths[0])
-    given = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
-    settings = {name: value for name, value in given.items() if value is not None}
-    triptych = load(model, device)
-    started = time.perf_counter()
-    with bar("drawing") as progress:
-        pictures = triptych.draw(text, n=n, seed=seed, images=images, progress=progress, **settings)  # type: ignore[arg-type]
-    seconds = time.perf_counter() - started
-    for picture, path in zip(pictures, paths, strict=True):
-        picture.save(path, metadata)
-    if json:
-        files = [{"file": str(path), **picture.as_dict()} for picture, path in zip(pictures, paths, strict=True)]
-        document({"pictures": files, "seconds": round(seconds, 3)})
-        return
-    show_pictures([picture.pixels for picture in pictures], show)
-    for path in paths:
-        print(path)
 
 
 def caption(
@@ -169,6 +109,43 @@ def watch(
     for window in triptych.watch_windows(file, language=language):
         for event in window.events:
             print(event, flush=True)
+
+
+def likelihood(
+    *texts: str,
+    images: Annotated[list[Path], Parameter(name="--image", negative=())],
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Rank texts for a picture and pictures for a text, by how likely the model finds them together.
+
+    Args:
+        texts: Texts that may tell what the pictures show.
+        images: A picture; may be given several times.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead.
+    """
+    from triptych import load
+
+    if not texts:
+        raise ConfigError('likelihood takes texts: triptych likelihood "a red ball" "a blue cube" --image a.png')
+    table = load(model, device).likelihood([str(path) for path in images], texts)
+    if json:
+        matches = [[match.as_dict() for match in row] for row in table]
+        files = [{"file": str(path), "matches": row} for path, row in zip(images, matches, strict=True)]
+        document({"pictures": files})
+        return
+    print("bits that the text saves in drawing the picture, and the picture in reading the text; the best first")
+    for path, row in zip(images, table, strict=True):
+        print(f"\n{path}")
+        for match in sorted(row, key=lambda m: -m.draw_gain):
+            print(match)
+    for place, text in enumerate(texts if len(images) > 1 else ()):
+        print(f"\n{text}")
+        for path, row in sorted(zip(images, table, strict=True), key=lambda pair: -pair[1][place].draw_gain):
+            print(replace(row[place], text=str(path)))
 
 
 def demo(

@@ -1,6 +1,7 @@
 """Shards -> batches of spelled rows. A batch is a pure function of (seed, step), so a run resumes exactly.
 
-Spellings by medium: pictures `draw`, `read`; sequences of pictures `view`; clips `watch`, `predict`, `film`.
+Spellings by medium: pictures `draw`, `read`; sequences of pictures `view`, or `edit` where instructions lead from one
+to the next; clips `watch`, `predict`, `film`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,16 @@ from triptych.sequence.layout import Builder, Map, Row
 from triptych.sequence.pack import collate
 from triptych.tokenizers.text import TextTokenizer
 
-MEDIA = {"draw": "picture", "read": "picture", "view": "sequence", "watch": "clip", "predict": "clip", "film": "clip"}
-DEFAULT_MIX = {"draw": 3.0, "read": 2.0, "view": 1.0, "watch": 2.0, "predict": 0.5, "film": 0.5}
+MEDIA = {
+    "draw": "picture",
+    "read": "picture",
+    "view": "sequence",
+    "watch": "clip",
+    "predict": "clip",
+    "film": "clip",
+    "edit": "edit",
+}
+DEFAULT_MIX = {"draw": 3.0, "read": 2.0, "view": 1.0, "watch": 2.0, "predict": 0.5, "film": 0.5, "edit": 1.0}
 TEXT = 256  # positions kept free for the text of a row with many pictures
 CAPTIONS, QUESTIONS = 2, 6  # at most so many after one medium in training
 LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
@@ -62,11 +71,11 @@ class Rows:
     ) -> None:
         self.shards, self.text, self.config = shards, text, config
         self.fps, self.span, self.drop = fps, span, drop
-        sequences = shards.sequences(held=held)
         self.items: dict[str, Any] = {
             "picture": shards.select(clips=False, held=held),
             "clip": shards.select(clips=True, held=held),
-            "sequence": sequences,
+            "sequence": shards.sequences(held=held),
+            "edit": shards.edits(held=held),
         }
         self.focus = self._focus(focus) if focus else None
 
@@ -100,6 +109,7 @@ class Rows:
             "watch": self._watch,
             "predict": self._predict,
             "film": self._film,
+            "edit": self._edit,
         }
         return spellers[spelling](builder, self.items[MEDIA[spelling]][item], rng).finish()
 
@@ -116,6 +126,11 @@ class Rows:
         texts = [text for text in texts if text.lang == language]
         chances = 1 / np.array([len(text.text) for text in texts])
         return self.encode(texts[rng.choice(len(texts), p=chances / chances.sum())].text)
+
+    def instruction(self, record: Record, rng: np.random.Generator) -> list[int]:
+        """What leads to a medium, or nothing in `drop` of the cases."""
+        told = record.instruction and rng.random() >= self.drop
+        return self.encode(record.instruction[rng.integers(len(record.instruction))].text) if told else []
 
     def _draw(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.draw_prompt(builder, self.condition(self.shards.record(index), rng))
@@ -139,6 +154,12 @@ class Rows:
         spell.draw_prompt(builder, text)
         return spell.drawn(builder, self.target(drawn))
 
+    def _edit(self, builder: Builder, pair: np.ndarray, rng: np.random.Generator) -> Builder:
+        before, after = pair
+        told = self.instruction(self.shards.record(after), rng)
+        spell.edit_prompt(builder, self.shards.maps(before)[0], told)
+        return spell.drawn(builder, self.target(self.shards.maps(after)[0]))
+
     def _film(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.film_prompt(builder, self.condition(self.shards.record(index), rng))
         maps = [self.target(map_) for map_ in self.shards.maps(index)]
@@ -148,9 +169,7 @@ class Rows:
         maps, record = [self.target(map_) for map_ in self.shards.maps(index)], self.shards.record(index)
         given = int(rng.integers(1, max(2, len(maps))))
         spell.clip(builder, maps[:given], self.encode, self.fps, self.span)
-        told = record.instruction and rng.random() >= self.drop
-        text = self.encode(record.instruction[rng.integers(len(record.instruction))].text) if told else []
-        spell.predict_prompt(builder, text)
+        spell.predict_prompt(builder, self.instruction(record, rng))
         return spell.filmed(builder, maps, given, self.encode, self.fps, self.span)
 
     def _talk(self, builder: Builder, record: Record, rng: np.random.Generator) -> Builder:

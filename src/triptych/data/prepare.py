@@ -204,7 +204,9 @@ def _frames(
     for window, frames in workers.map(decode_window, windows, arguments):
         record, _, copy = window
         if copy and not isinstance(frames, MediaError):
-            frames = jitter(frames, np.random.default_rng([stable_hash(record.file), copy]))
+            # Pictures that belong together are framed alike: an edit moves nothing but what it says.
+            key = record.sequence.id if record.sequence else record.file
+            frames = jitter(frames, np.random.default_rng([stable_hash(key), copy]))
         yield window, frames
 
 

@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,7 @@ class Shards:
 
     def record(self, index: int) -> Record:
         """The record of a window, with the texts that are true of it."""
-        file, row = self._where(index)
-        first = file["text_first"]
-        return Record.model_validate_json(file["texts"][first[row] : first[row + 1]].tobytes())
+        return Record.model_validate_json(self._record_bytes(index))
 
     def maps(self, index: int) -> list[Map]:
         """The maps of a window."""
@@ -118,11 +117,33 @@ class Shards:
         return np.flatnonzero((self.kind == clips) & (self.held == held))
 
     def sequences(self, *, held: bool) -> list[np.ndarray]:
-        """Indices of each sequence of two or more pictures, in order."""
+        """Indices of each sequence of two or more pictures, in order; those with instructions are `edits` instead."""
+        return [part for part in self._sequences(held) if not any(self._told(index) for index in part)]
+
+    def edits(self, *, held: bool) -> np.ndarray:
+        """(n, 2) indices of each picture that an instruction leads to, after that of the picture before it."""
+        pairs = [
+            (before, after)
+            for part in self._sequences(held)
+            for before, after in pairwise(part)
+            if self._told(after) and self.place[after] == self.place[before] + 1  # a file between may be lost
+        ]
+        return np.array(pairs, np.int64).reshape(-1, 2)
+
+    def _sequences(self, held: bool) -> list[np.ndarray]:
         members = np.flatnonzero((self.group != 0) & (self.held == held) & (self.kind == 0))
         members = members[np.lexsort((self.place[members], self.group[members]))]
         cuts = np.flatnonzero(np.diff(self.group[members])) + 1
         return [part for part in np.split(members, cuts) if len(part) > 1]
+
+    def _told(self, index: int) -> bool:
+        """Whether a record has an instruction: a text that holds these characters has its quotes escaped."""
+        return b'"instruction":' in self._record_bytes(index)
+
+    def _record_bytes(self, index: int) -> bytes:
+        file, row = self._where(index)
+        first = file["text_first"]
+        return file["texts"][first[row] : first[row + 1]].tobytes()
 
     def _where(self, index: int) -> tuple[dict[str, np.ndarray], int]:
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -21,7 +22,7 @@ from triptych.evaluate.detector import Detector, Found, load_detector
 from triptych.evaluate.truth import read_truths
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
-from triptych.tasks.draw import DrawSettings
+from triptych.tasks.settings import DrawSettings
 from triptych.train.features import MobileNetV2, load_features
 from triptych.zoo import ModelInfo
 
@@ -56,7 +57,7 @@ class Reader(Protocol):
     """What the suite asks of a model; `triptych.api.Triptych` is one, and tests bring their own.
 
     `watch(path, language=)`, which tells what happens in a clip and when, is used where there is one; a reader without
-    `text_nats` skips the measure of language.
+    `text_nats` skips the measure of language, one without `edit(image, instruction, seed=, ...)` that of edits.
     """
 
     @property
@@ -236,7 +237,27 @@ class Bench:
 
     @cached_property
     def views(self) -> list[list[Item]]:
-        """Sequences of two or more pictures, in order."""
+        """Sequences of two or more pictures, in order; those that instructions lead through are `edits`."""
+        out = [group for group in self._sequences if not any(item.record.instruction for item in group)]
+        if not out:
+            raise Skip("the folder holds no sequences of pictures")
+        return out
+
+    @cached_property
+    def edits(self) -> list[list[Item]]:
+        """Pairs of a picture and the one that an instruction makes of it."""
+        out = [
+            [before, after]
+            for group in self._sequences
+            for before, after in pairwise(group)
+            if after.record.instruction and _index(after) == _index(before) + 1
+        ]
+        if not out:
+            raise Skip("the folder holds no pictures with an instruction that leads from one to the next")
+        return out
+
+    @cached_property
+    def _sequences(self) -> list[list[Item]]:
         groups: dict[str, list[Item]] = {}
         for item in self.items:
             if item.record.kind == "picture" and item.record.sequence is not None:
@@ -244,9 +265,7 @@ class Bench:
         out = []
         for group in groups.values():
             if len(group) > 1:
-                out.append(sorted(group, key=lambda i: i.record.sequence.index if i.record.sequence else 0))
-        if not out:
-            raise Skip("the folder holds no sequences of pictures")
+                out.append(sorted(group, key=_index))
         return out
 
     def pixels(self, item: Item) -> np.ndarray:
@@ -333,6 +352,10 @@ class Bench:
             out += [answer.text for answer in self.reader.ask_many(list(chunk))]
             self.advance(len(out), len(questions))
         return out
+
+
+def _index(item: Item) -> int:
+    return item.record.sequence.index if item.record.sequence else 0
 
 
 def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:

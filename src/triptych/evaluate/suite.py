@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import triptych
 from triptych.device import device_of
 from triptych.errors import ConfigError
-from triptych.evaluate import picture_measures, text_measures
+from triptych.evaluate import edit_measures, picture_measures, text_measures
 from triptych.evaluate.bench import DEFAULTS, Bench, Reader, Scores, Skip, weights_of
 from triptych.evaluate.detector import Detector
 from triptych.evaluate.report import table
@@ -81,6 +81,13 @@ MEASURES: dict[str, Measure] = {
         "position error of objects; perceptual distance",
         "copy of the last view; reconstruction of the true view as ceiling",
         picture_measures.view,
+    ),
+    "edit": Measure(
+        "edit",
+        "pictures with instructions and truth",
+        "asked change made; other objects left alone; both and nothing else; change of the rest",
+        "copy of the picture before; the true picture and its reconstruction as ceilings",
+        edit_measures.edit,
     ),
     "language": Measure(
         "likelihood of texts",

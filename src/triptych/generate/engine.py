@@ -1,7 +1,24 @@
 """The engine: ids in, ids out. Prompts of any lengths go through the network once; then the plan is followed
 with a key/value cache, all rows side by side, guided rows beside their unconditional twins.
 
-B rows, R rows with twins (B or 2B), G codes a position, d latent dimensions, D width.
+**Given codes.** Any codes of a map may be given; the others are drawn in raster order. A drawn code knows the prompt
+and all codes above it and to its left in its row, whether given or drawn. It does not know given codes further on:
+the seam at a hole's lower right side is left to chance. `Output.nats` says how likely each given code was where it
+came up, so the best of several drawings by their sum fits best (likelihood weighting; Fung and Chang, 1989).
+
+**Several positions a step.** Code i of a row is F_i^-1(u_i), the inverse of its cumulative distribution at a number
+u_i that belongs to the place, not to the moment. So a map is the fixed point of "draw every code from the codes
+before it", and the fixed point is reached by guessing: with `window` = W, the last final position and the guesses for
+the W - 1 after it go through the network at once; each place is drawn anew by its own u_i; the guesses that come out
+as they went in, from the first on, are final, and so is the first that doesn't, since all before it is right. The
+others are the next guesses. Every final code was drawn from the same distribution by the same number as one by one:
+the picture is the same, not only its distribution, whatever W is (up to rounding). A guess q with probability p(q) is
+right with that probability, which is Leviathan's rule for a draft that is certain (arXiv 2211.17192); that the
+outcome doesn't depend on the draft is the drafter invariance of arXiv 2408.07978; guessing by the model's own last
+pass is Jacobi decoding (arXiv 2305.10427, 2410.01699).
+
+B rows, R rows with twins (B or 2B), W positions a pass, N positions of a map, G codes a position, d latent dimensions,
+D width.
 """
 
 from __future__ import annotations
@@ -15,21 +32,29 @@ from torch import Tensor
 
 from triptych.generate.grammar import DrawMap, Say, Step, Write, legal
 from triptych.generate.sample import Sampler, Sampling
+from triptych.model.cache import STEP
 from triptych.model.gpt import GPT
-from triptych.sequence.layout import Row, map_positions, ungrouped
+from triptych.sequence.layout import Row, grouped, map_positions, ungrouped
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
 
 
 @dataclass
 class Output:
-    """What one row wrote: texts as sequence ids without END, and maps (rows, columns) of codes."""
+    """What one row wrote: texts as sequence ids without END, maps (rows, columns) of codes, and for each map the
+    log-probability (rows, columns) of each of its codes, drawn or given, with guidance and temperature."""
 
     texts: list[list[int]] = field(default_factory=list)
     maps: list[np.ndarray] = field(default_factory=list)
+    nats: list[np.ndarray] = field(default_factory=list)
 
 
 Progress = Callable[[int, int], None]
+Watch = Callable[[list[np.ndarray]], None]
+UNKNOWN = -1  # marks a code that is to be drawn
+# A CPU multiplies fewer than four vectors by other kernels, which round differently; with that many, a row's numbers
+# are the same whatever its batch, so the same seed draws the same codes.
+LEAST = 4
 
 
 class Engine:
@@ -53,7 +78,10 @@ class Engine:
         sampling: Sequence[Sampling],
         *,
         unconditional: Sequence[Row] | None = None,
+        given: Sequence[Sequence[np.ndarray | None]] | None = None,
+        window: int = 1,
         progress: Progress | None = None,
+        watch: Watch | None = None,
     ) -> list[Output]:
         """Follow `plan` after each prompt.
 
@@ -62,29 +90,55 @@ class Engine:
             plan: the steps, the same for all rows.
             sampling: B settings, one a row.
             unconditional: B prompts without the condition; needed where a row is guided.
+            given: of each row, for each DrawMap of the plan, its codes (rows, columns) with UNKNOWN where they are to
+                be drawn, or None where all are.
+            window: positions of a map that go through the network at once; the result doesn't depend on it.
             progress: called with (done, all) positions as the plan goes on.
+            watch: called whenever another line of a map is there, with each row's codes (rows, columns), UNKNOWN
+                where none are yet.
 
         Returns:
             B outputs.
         """
+        if window < 1:
+            raise ValueError(f"window={window}: at least one position is drawn at a time")
         if len(sampling) != len(prompts) or (unconditional is not None and len(unconditional) != len(prompts)):
             raise ValueError(f"{len(prompts)} prompts need as many samplings and unconditional prompts")
         if any(isinstance(step, Say) for step in plan[:-1]):
             raise ValueError("text of any length can only be a plan's last step: rows end at different places")
-        sampler = Sampler(sampling, self.device)
-        if sampler.guided and unconditional is None:
+        guided = any(row.guidance != 1 for row in sampling)
+        if guided and unconditional is None:
             raise ValueError("guidance needs the prompts without their condition")
-        twins = list(unconditional) if sampler.guided and unconditional is not None else []
-        run = _Run(self, [*prompts, *twins], plan, sampler, progress)
+        count, branches = len(prompts), 1 + guided
+        # A single map fills up with guesses what other plans fill up with copies of the last row.
+        full = 1 if len(plan) > 1 else window
+        padded = [min(i, count - 1) for i in range(max(count, -(-LEAST // (branches * full))))]
+        prompts, sampling = [prompts[i] for i in padded], [sampling[i] for i in padded]
+        twins = [unconditional[i] for i in padded] if guided and unconditional is not None else []
+        sampler = Sampler(sampling, self.device)
+        watched = watch and (lambda lines: watch(lines[:count]))
+        run = _Run(self, [*prompts, *twins], plan, sampler, window, progress, watched)
+        maps = 0
         for index, step in enumerate(plan):
             last = index == len(plan) - 1
             if isinstance(step, Write):
                 run.write(step)
             elif isinstance(step, DrawMap):
-                run.draw(step, last)
+                run.draw(step, self._known(step, [given[i][maps] if given else None for i in padded]), last)
+                maps += 1
             else:
                 run.say(step)
-        return run.outputs
+        return run.outputs[:count]
+
+    def _known(self, step: DrawMap, given: Sequence[np.ndarray | None]) -> Tensor:
+        """(B, N, G) codes that are given, UNKNOWN elsewhere."""
+        group = self.model.config.group
+        shape = (step.rows * group, step.columns * group)
+        for codes in given:
+            if codes is not None and codes.shape != shape:
+                raise ValueError(f"given codes of shape {codes.shape} are no map of {shape}")
+        maps = [np.full(shape, UNKNOWN) if codes is None else codes for codes in given]
+        return torch.from_numpy(np.stack([grouped(codes, group) for codes in maps]).astype(np.int64)).to(self.device)
 
 
 class _Run:
@@ -96,16 +150,21 @@ class _Run:
         rows: list[Row],
         plan: Sequence[Step],
         sampler: Sampler,
+        window: int,
         progress: Progress | None,
+        watch: Watch | None,
     ) -> None:
         self.engine, self.model, self.sampler = engine, engine.model, sampler
-        self.count = len(sampler.rows)
+        self.count, self.branches = len(sampler.rows), len(rows) // len(sampler.rows)
         self.outputs = [Output() for _ in range(self.count)]
         self.total = sum(_cost(step) for step in plan)
         self.done = 0
-        self.progress = progress
-        batch = collate(rows, engine.device)
-        room = batch["ids"].shape[1] + self.total
+        self.window, self.progress, self.watch = window, progress, watch
+        # Attention works in blocks of 32 positions: whole ones round alike whatever the longest row is.
+        batch = collate(rows, engine.device, multiple=32)
+        # Guesses beyond a map's end are written too, behind what is held, and written over.
+        longest = max([step.rows * step.columns for step in plan if isinstance(step, DrawMap)], default=0)
+        room = -(-(batch["ids"].shape[1] + self.total + longest) // STEP) * STEP
         self.cache = self.model.new_cache(len(rows), room)
         states = self.model(batch["ids"], batch["values"], batch["is_visual"], batch["positions"], self.cache)
         lengths = torch.tensor([len(row) for row in rows], device=engine.device)
@@ -133,62 +192,154 @@ class _Run:
             self._tick(1)
             if not any(open_) or index == step.limit - 1:
                 break
-            both = ids if len(self.next) == self.count else torch.cat([ids, ids])
-            self._feed_text(both[:, None])
+            self._feed_text(ids.repeat(self.branches)[:, None])
         for output, text in zip(self.outputs, said, strict=True):
             output.texts.append(text)
 
-    def draw(self, step: DrawMap, last: bool) -> None:
-        config, engine = self.model.config, self.engine
-        positions = torch.from_numpy(map_positions(0, step.rows, step.columns)).to(engine.device)
-        count = step.rows * step.columns
-        drawn = []
-        for index in range(count):
-            codes = self._codes(index / count)  # (B, G)
-            drawn.append(codes)
-            self._tick(1)
-            if last and index == count - 1:
-                break
-            both = codes if len(self.next) == self.count else torch.cat([codes, codes])
-            values = engine.grid[both].flatten(1)[:, None]
-            place = (positions[index] + self.next[:, None])[:, None]
-            self._feed(torch.full_like(both[:, :1], Special.VISUAL), values, place)
-        self.next = self.next + max(step.rows, step.columns)
-        group = config.group
-        for row, output in enumerate(self.outputs):
-            whole = torch.stack([part[row] for part in drawn]).cpu().numpy()
-            output.maps.append(ungrouped(whole, group, step.rows * group, step.columns * group))
+    def draw(self, step: DrawMap, known: Tensor, last: bool) -> None:
+        """Draw one map; `known` (B, N, G) holds the codes that are given."""
+        count, columns, before = step.rows * step.columns, step.columns, self.done
+        places = torch.from_numpy(map_positions(0, step.rows, columns)).to(self.engine.device)
+        line = _Line(known, self.sampler.take(count * known.shape[2]), self.window)
+        copies = -(-LEAST // len(self.state))
+        self._draw(line, self.state[:, None].expand(-1, copies, -1), line.at[:, None].expand(-1, copies))
+        while line.low < count - 1:
+            fed = line.at[:, None] + torch.arange(line.width(), device=places.device)  # (B, W)
+            states = self._look(line.read(fed), places[fed.clamp_max(count - 1)])
+            right = line.read(fed + 1)
+            self._draw(line, states, fed + 1)
+            steps = line.advance(right, fed)
+            self.cache.advance(steps if isinstance(steps, int) else steps.repeat(self.branches))
+            self._tick(before + line.low + 1 - self.done)
+            if (
+                self.watch is not None
+                and line.low + 1 < count
+                and line.low // columns > (line.low - line.made) // columns
+            ):
+                self.watch(self._maps(step, line.so_far(columns)))
+        self._tick(before + count - self.done)
+        if not last:
+            end = line.at[:, None]
+            self.state = self._look(line.read(end), places[end])[:, -1]
+            self.cache.advance(1)
+        self.next = self.next + max(step.rows, columns)
+        maps, nats = self._maps(step, line.codes[:, :count]), self._maps(step, line.nats[:, :count])
+        for output, codes, likely in zip(self.outputs, maps, nats, strict=True):
+            output.maps.append(codes)
+            output.nats.append(likely)
 
-    def _codes(self, progress: float) -> Tensor:
-        """The G codes of the next position, one after another."""
-        rows = len(self.next)
-        codes = torch.zeros(rows, 0, dtype=torch.long, device=self.engine.device)
-        for _ in range(self.model.config.slots):
-            logits = self.model.code_logits(self.state, codes)[:, -1].float()
-            if rows != self.count:
+    def _maps(self, step: DrawMap, values: Tensor) -> list[np.ndarray]:
+        group = self.model.config.group
+        return [ungrouped(row, group, step.rows * group, step.columns * group) for row in values.cpu().numpy()]
+
+    def _draw(self, line: _Line, states: Tensor, ahead: Tensor) -> None:
+        """Draw the codes at positions `ahead` (B, W) from the states (R, W, D) before them, one after another."""
+        rows, width, count = len(states), ahead.shape[1], line.count
+        inside = ahead.clamp_max(count - 1)
+        known, flat = line.known_at(inside), states.flatten(0, 1)
+        codes = torch.zeros(rows * width, 0, dtype=torch.long, device=states.device)
+        nats = []
+        for slot in range(self.model.config.slots):
+            logits = self.model.code_logits(flat, codes)[:, -1].float().unflatten(0, (rows, width))
+            if self.branches > 1:
                 with_, without = logits.log_softmax(-1).chunk(2)
-                logits = without + self.sampler.guidance(progress) * (with_ - without)
-            chosen = self.sampler(logits)
-            codes = torch.cat([codes, chosen.repeat(rows // self.count)[:, None]], 1)
-        return codes[: self.count]
+                logits = without + self.sampler.guidance(inside / count)[..., None] * (with_ - without)
+            drawn = self.sampler.at(logits, line.first + inside * self.model.config.slots + slot)
+            chosen = torch.where(known[..., slot] == UNKNOWN, drawn, known[..., slot])
+            nats.append(self.sampler.nats(logits, chosen))
+            codes = torch.cat([codes, chosen.repeat(self.branches, 1).flatten()[:, None]], 1)
+        line.write(ahead, codes[: self.count * width].unflatten(0, (-1, width)), torch.stack(nats, -1))
+
+    def _look(self, codes: Tensor, places: Tensor) -> Tensor:
+        """States (R, W, D) of codes (B, W, G) at places (B, W, 3) of the map; the cache is left to be advanced."""
+        both = codes.repeat(self.branches, 1, 1)
+        values = self.engine.grid[both].flatten(2)
+        positions = places.repeat(self.branches, 1, 1) + self.next[:, None, None]
+        return self._through(torch.full_like(both[..., 0], Special.VISUAL), values, positions)
 
     def _feed_text(self, ids: Tensor) -> None:
         steps = torch.arange(ids.shape[1], device=ids.device)
         place = (self.next[:, None] + steps)[..., None].expand(-1, -1, 3)
         width = self.model.config.slots * self.model.config.latent
-        self._feed(ids, torch.zeros(*ids.shape, width, device=ids.device), place)
+        self.state = self._through(ids, torch.zeros(*ids.shape, width, device=ids.device), place)[:, -1]
+        self.cache.advance(ids.shape[1])
         self.next = self.next + ids.shape[1]
 
-    def _feed(self, ids: Tensor, values: Tensor, positions: Tensor) -> None:
-        dtype = self.state.dtype
-        states = self.model(ids, values.to(dtype), ids == Special.VISUAL, positions, self.cache)
-        self.cache.advance(ids.shape[1])
-        self.state = states[:, -1]
+    def _through(self, ids: Tensor, values: Tensor, positions: Tensor) -> Tensor:
+        return self.model(ids, values.to(self.state.dtype), ids == Special.VISUAL, positions, self.cache)
 
     def _tick(self, count: int) -> None:
         self.done += count
-        if self.progress is not None:
+        if self.progress is not None and count:
             self.progress(self.done, self.total)
+
+
+class _Line:
+    """The positions of one map, row by row of groups: what is final, what is guessed, and how likely each code was.
+
+    Args:
+        known: (B, N, G) given codes, UNKNOWN elsewhere.
+        first: place of the map's first number in the streams of random numbers.
+        window: positions that go through the network at once; where all rows have given ones ahead, more do.
+    """
+
+    def __init__(self, known: Tensor, first: int, window: int) -> None:
+        rows, self.count, slots = known.shape
+        self.known, self.first, self.window = known, first, window
+        # Twice the length, so that guesses beyond the end have a place.
+        self.codes = torch.cat([known.clamp_min(0), torch.zeros_like(known)], 1)
+        self.nats = torch.zeros(rows, 2 * self.count, slots, device=known.device)
+        self.at = torch.zeros(rows, dtype=torch.long, device=known.device)  # each row's last final position
+        self.low = self.high = self.made = 0
+        whole = (known != UNKNOWN).all(2).all(0).tolist()
+        self._runs = [0] * (self.count + 1)  # at each position, how many from there on all rows are given
+        for place in range(self.count - 1, -1, -1):
+            self._runs[place] = self._runs[place + 1] + 1 if whole[place] else 0
+
+    def width(self) -> int:
+        """Positions of the next pass."""
+        run = self._runs[self.low + 1] if self.low == self.high else 0
+        return min(max(self.window, run + 1), self.count)  # at the end, some lie beyond it
+
+    def read(self, places: Tensor) -> Tensor:
+        """(B, W, G) the codes at places (B, W), final or guessed."""
+        return self.codes.gather(1, places[..., None].expand(-1, -1, self.codes.shape[2]))
+
+    def known_at(self, places: Tensor) -> Tensor:
+        """(B, W, G) the given codes at places (B, W)."""
+        return self.known.gather(1, places[..., None].expand(-1, -1, self.known.shape[2]))
+
+    def write(self, places: Tensor, codes: Tensor, nats: Tensor) -> None:
+        """Put codes and their log-probabilities (B, W, G) at places (B, W)."""
+        index = places[..., None].expand(-1, -1, self.codes.shape[2])
+        self.codes.scatter_(1, index, codes)
+        self.nats.scatter_(1, index, nats)
+
+    def advance(self, guessed: Tensor, fed: Tensor) -> Tensor | int:
+        """Make final what is: the first code drawn after what was fed, and each after a right guess.
+
+        Args:
+            guessed: (B, W, G) what stood after the fed positions before they were drawn.
+            fed: (B, W) positions.
+
+        Returns:
+            (B,) how many positions became final, or a number where it is one in each row.
+        """
+        if fed.shape[1] == 1 and self.low == self.high:  # no need to look, which would make the CPU wait
+            self.at, self.low, self.high, self.made = self.at + 1, self.low + 1, self.high + 1, 1
+            return 1
+        right = (guessed == self.read(fed + 1)).all(2)[:, :-1]  # the last was not fed
+        steps = torch.minimum(1 + right.long().cumprod(1).sum(1), self.count - 1 - self.at)
+        self.at = self.at + steps
+        low = int(self.at.min())
+        self.made, self.low, self.high = low - self.low, low, int(self.at.max())
+        return steps
+
+    def so_far(self, columns: int) -> Tensor:
+        """(B, N, G) the codes of the lines that are whole in all rows, UNKNOWN elsewhere."""
+        codes = self.codes[:, : self.count].clone()
+        codes[:, (self.low + 1) // columns * columns :] = UNKNOWN
+        return codes
 
 
 def _cost(step: Step) -> int:

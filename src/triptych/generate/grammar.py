@@ -22,7 +22,7 @@ class Write:
 
 @dataclass(frozen=True)
 class DrawMap:
-    """One map of codes, `rows` x `columns` groups."""
+    """One map of codes, `rows` x `columns` groups. Some of its codes may be given; see Engine.generate."""
 
     rows: int
     columns: int

@@ -1,6 +1,6 @@
 """Logits -> ids, by one uniform number a row, so that a row's draws don't depend on its neighbours.
 
-B rows, K choices.
+B rows, W places, K choices.
 """
 
 from __future__ import annotations
@@ -53,35 +53,52 @@ class Sampling:
 
 
 class Sampler:
-    """The settings of all rows as tensors, and each row's stream of uniform numbers."""
+    """The settings of all rows as tensors, and each row's stream of uniform numbers.
+
+    A number belongs to a place in its stream, so places may be drawn in any order, several at once, and twice.
+    """
 
     def __init__(self, rows: Sequence[Sampling], device: torch.device) -> None:
         self.rows = list(rows)
         self.device = device
         self._streams = [torch.Generator().manual_seed(row.seed) for row in rows]
         self._drawn, self._used = torch.zeros(len(self.rows), 0, device=device), 0
-        column = [(row.temperature, row.top_p, row.top_k) for row in rows]
-        self._temperature, self._top_p, self._top_k = torch.tensor(column, dtype=torch.float32, device=device).unbind(1)
-        self._greedy = self._temperature == 0
+        column = [(row.temperature, row.top_p, row.top_k, row.guidance, row.ramp) for row in rows]
+        columns = torch.tensor(column, dtype=torch.float32, device=device).unbind(1)
+        self._temperature, self._top_p, self._top_k, self._guidance, self._ramp = columns
         self._plain = all(row.top_k == 0 and row.top_p == 1 for row in rows)
 
     def __call__(self, logits: Tensor) -> Tensor:
-        """(B, K) logits -> (B,) int64 ids."""
-        if self._used == self._drawn.shape[1]:  # many at once: the same numbers as one by one, and cheaper
-            self._drawn = torch.stack([torch.rand(BLOCK, generator=stream) for stream in self._streams]).to(self.device)
-            self._used = 0
-        uniform = self._drawn[:, self._used]
-        self._used += 1
-        return choose(logits.float(), uniform, self._temperature, self._top_k, self._top_p, self._plain)
+        """(B, K) logits -> (B,) int64 ids, by the next number of each stream."""
+        places = torch.full((len(self.rows), 1), self.take(1), device=self.device)
+        return self.at(logits[:, None], places)[:, 0]
 
-    def guidance(self, progress: float) -> Tensor:
-        """(B, 1) guidance of each row at this progress."""
-        return torch.tensor([[row.guidance_at(progress)] for row in self.rows], device=self.device)
+    def take(self, count: int) -> int:
+        """Set the next `count` numbers of each stream aside; gives the place of the first of them."""
+        first, self._used = self._used, self._used + count
+        while self._drawn.shape[1] < self._used:  # in blocks: the same numbers as one by one, and cheaper
+            block = torch.stack([torch.rand(BLOCK, generator=stream) for stream in self._streams])
+            self._drawn = torch.cat([self._drawn, block.to(self.device)], 1)
+        return first
 
-    @property
-    def guided(self) -> bool:
-        """Whether any row is guided."""
-        return any(row.guidance != 1 for row in self.rows)
+    def at(self, logits: Tensor, places: Tensor) -> Tensor:
+        """(B, W, K) logits -> (B, W) ids, by the numbers at places (B, W) of each row's stream."""
+        uniform = self._drawn.gather(1, places)
+        width = places.shape[1]
+        warm, top_k, top_p = (v.repeat_interleave(width) for v in (self._temperature, self._top_k, self._top_p))
+        drawn = choose(logits.float().flatten(0, 1), uniform.flatten(), warm, top_k, top_p, self._plain)
+        return drawn.unflatten(0, (-1, width))
+
+    def nats(self, logits: Tensor, ids: Tensor) -> Tensor:
+        """(B, W) log-probability of ids at the rows' temperatures (1 where it is 0), before any tail is cut."""
+        warm = torch.where(self._temperature > 0, self._temperature, torch.ones_like(self._temperature))
+        return (logits.float() / warm[:, None, None]).log_softmax(-1).gather(-1, ids[..., None])[..., 0]
+
+    def guidance(self, progress: Tensor) -> Tensor:
+        """(B, W) guidance of each row when so much (0 to 1) of its medium is drawn; see Sampling.guidance_at."""
+        ramp = self._ramp[:, None]
+        share = torch.where(ramp > 0, progress / ramp.clamp_min(1e-9), torch.ones_like(progress)).clamp_max(1.0)
+        return 1 + (self._guidance[:, None] - 1) * share
 
 
 def choose(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,15 +64,45 @@ def read(source: Path | str | bytes, *, limits: Limits = Limits(), at_least: int
             raise MediaError(name, *_explain(error, source)) from None
 
 
-def fit(pixels: np.ndarray, size: int = 224) -> np.ndarray:
-    """Scale the short side to `size` without aliasing and keep the centre: (Y, X, 3) -> (size, size, 3), uint8."""
+def fit(pixels: np.ndarray, size: int | tuple[int, int] = 224) -> np.ndarray:
+    """Scale without aliasing until a side fits and keep the centre: (Y, X, 3) -> (size, size, 3), uint8.
+
+    Args:
+        pixels: the picture.
+        size: side of a square, or (rows, columns).
+    """
+    rows, columns = (size, size) if isinstance(size, int) else size
     height, width = pixels.shape[:2]
-    if height == width == size:
+    if (height, width) == (rows, columns):
         return pixels
-    side = min(height, width)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side)
-    return np.asarray(_picture(pixels).resize((size, size), Image.Resampling.BICUBIC, box=box))
+    scale = min(height / rows, width / columns)
+    left, top = (width - scale * columns) / 2, (height - scale * rows) / 2
+    box = (left, top, left + scale * columns, top + scale * rows)
+    return np.asarray(_picture(pixels).resize((columns, rows), Image.Resampling.BICUBIC, box=box))
+
+
+def sheet(pictures: Iterable[np.ndarray], side: int = 112) -> np.ndarray:
+    """A contact sheet: pictures uint8 (Y, X, 3) of any sizes, small, in order, in about as many rows as columns."""
+    cells = []
+    for pixels in pictures:
+        small = _picture(pixels)
+        small.thumbnail((side, side), Image.Resampling.BICUBIC)
+        cell = Image.new("RGB", (side, side), "white")
+        cell.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
+        cells.append(np.asarray(cell))
+    columns = max(1, math.ceil(math.sqrt(len(cells))))
+    cells += [np.full((side, side, 3), 255, np.uint8)] * (-len(cells) % columns or columns * (not cells))
+    rows = [cells[first : first + columns] for first in range(0, len(cells), columns)]
+    return np.concatenate([np.concatenate(row, 1) for row in rows])
+
+
+def check_writable(path: Path | str) -> str:
+    """The format of a picture written under this name; MediaError for a suffix that none has."""
+    suffix = Path(path).suffix
+    if suffix.lower() not in WRITABLE:
+        kind = suffix or "a file without suffix"
+        raise MediaError(path, f"can't write pictures as {kind}", f"use one of {', '.join(WRITABLE)}")
+    return WRITABLE[suffix.lower()]
 
 
 def write(path: Path | str, pixels: np.ndarray, metadata: dict[str, str] | None = None, quality: int = 95) -> None:
@@ -87,13 +118,7 @@ def write(path: Path | str, pixels: np.ndarray, metadata: dict[str, str] | None 
         MediaError: unknown suffix, or the disk refuses.
     """
     path = Path(path)
-    format = WRITABLE.get(path.suffix.lower())
-    if format is None:
-        raise MediaError(
-            path,
-            f"can't write pictures as {path.suffix or 'a file without suffix'}",
-            f"use one of {', '.join(WRITABLE)}",
-        )
+    format = check_writable(path)
     picture = _picture(pixels)
     options: dict[str, object] = {}
     if format == "PNG":

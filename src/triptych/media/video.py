@@ -137,6 +137,14 @@ def segments(
         yield _clip(kept, frames, start + first / fps, fps)
 
 
+def check_writable(path: Path | str) -> None:
+    """Raise MediaError if a clip can't be written under this name."""
+    suffix = Path(path).suffix
+    if suffix.lower() not in WRITABLE:
+        kind = suffix or "a file without suffix"
+        raise MediaError(path, f"can't write clips as {kind}", f"use one of {', '.join(WRITABLE)}")
+
+
 def write(path: Path | str, frames: np.ndarray, fps: float = 8.0) -> None:
     """Write uint8 (F, Y, X, 3) as MP4 (H.264), GIF or WebP, by suffix, whole or not at all.
 
@@ -146,10 +154,7 @@ def write(path: Path | str, frames: np.ndarray, fps: float = 8.0) -> None:
         MediaError: unknown suffix, or the disk refuses.
     """
     path = Path(path)
-    if path.suffix.lower() not in WRITABLE:
-        raise MediaError(
-            path, f"can't write clips as {path.suffix or 'a file without suffix'}", f"use one of {', '.join(WRITABLE)}"
-        )
+    check_writable(path)
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
         raise ValueError(f"a clip is uint8 (F, Y, X, 3), not {frames.dtype} {frames.shape}")

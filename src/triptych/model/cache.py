@@ -8,12 +8,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+STEP = 256  # positions; a drawing and its prompt seldom take more
+
 
 class Cache:
     """Room for `room` positions of each row in each layer.
 
     `lengths` (B,) counts what each row holds. New positions are written behind them; what lies behind a row's
     length is never attended, so prompts of different lengths may be padded on the right and are overwritten.
+    Attention reads whole steps of STEP positions, so that how it rounds doesn't hang on a row's neighbours.
     """
 
     def __init__(self, layers: int, rows: int, heads: int, room: int, width: int, like: Tensor) -> None:
@@ -35,6 +38,7 @@ class Cache:
         end = self._held + count
         if end > self.room:
             raise ValueError(f"the cache has room for {self.room} positions, {end} are needed")
+        end = min(self.room, -(-end // STEP) * STEP)
         if self._new is None or self._new[0] != count:
             places = self.lengths[:, None] + torch.arange(count, device=key.device)  # (B, S)
             row = torch.arange(len(places), device=key.device)[:, None]

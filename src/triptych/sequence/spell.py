@@ -3,6 +3,7 @@
     draw      BEGIN text DRAW IMAGE codes END             text -> picture; no text: drawing from nothing
     film      BEGIN text DRAW VIDEO (TIME t codes)... END
     view      BEGIN (IMAGE latents)... text DRAW IMAGE codes END
+    edit      BEGIN IMAGE latents instruction DRAW IMAGE codes END
     predict   BEGIN VIDEO (TIME t latents)... text DRAW (TIME t codes)... END
     read      BEGIN medium, then any of               CAPTION lang ANSWER text END
                                                       ASK question ANSWER text END
@@ -63,6 +64,11 @@ def stamp(builder: Builder, index: int, encode: Encode, fps: float, span: int) -
 def draw_prompt(builder: Builder, text: Ids) -> Builder:
     """Ask for a picture of a text, after any conditions."""
     return builder.text([*text, Special.DRAW, Special.IMAGE])
+
+
+def edit_prompt(builder: Builder, map_: Map, instruction: Ids) -> Builder:
+    """Ask for a picture changed as an instruction says; without one, for any change."""
+    return draw_prompt(picture(builder, map_), instruction)
 
 
 def film_prompt(builder: Builder, text: Ids) -> Builder:

@@ -5,8 +5,9 @@ F frames, Y rows, X columns, T maps, S positions, V vocabulary.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,22 +18,24 @@ import torch
 from PIL import Image
 
 from triptych import zoo
-from triptych.errors import MediaError, ModelError
+from triptych.errors import ConfigError, MediaError, ModelError
 from triptych.generate.engine import Engine
 from triptych.generate.grammar import Say
 from triptych.generate.sample import Sampling
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
 from triptych.sequence import spell, vocab
-from triptych.sequence.layout import Builder, Map, Row
+from triptych.sequence.layout import Builder, Map, Row, ungrouped
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
+from triptych.tasks.settings import DrawSettings
 
 Media = Path | str | np.ndarray | Image.Image
 """A picture or a clip: a file, uint8 (Y, X, 3) or (F, Y, X, 3), or a Pillow image."""
 
 BATCH = 16  # rows side by side
 TEXT_LIMIT = 4096  # ids of one prompt
+SEEN = 64  # media whose maps are remembered
 SAY_LIMIT = 256  # ids of one answer
 
 Item = TypeVar("Item")
@@ -60,6 +63,7 @@ class Model:
         fsq = bundle.visual.fsq
         self.grid = fsq.to_latents(torch.arange(fsq.codes, device=fsq.steps.device))
         self._grid = self.grid.cpu().numpy()
+        self._seen: dict[Any, list[Map]] = {}
         self.engine = Engine(self.gpt, self.grid)
         self.codes = bundle.info.size // bundle.info.visual.stride  # on each side of a picture
         if self.codes % self.gpt.config.group:
@@ -103,19 +107,30 @@ class Model:
 
     @torch.inference_mode()
     def look(self, frames: Sequence[np.ndarray]) -> list[list[Map]]:
-        """Arrays uint8 (F, size, size, 3) of one length -> the maps of each."""
-        pixels = torch.from_numpy(np.ascontiguousarray(np.stack(frames))).to(self.device)
-        codes, latents = (part.cpu().numpy() for part in self.bundle.visual.tokenize(pixels))
-        return [
-            [Map(c, z, self._grid[c]) for c, z in zip(*medium, strict=True)]
-            for medium in zip(codes, latents, strict=True)
-        ]
+        """Arrays uint8 (F, Y, X, 3) of one shape -> the maps of each; what was seen lately isn't encoded again."""
+        keys = [(array.shape, hashlib.blake2b(array.tobytes()).digest()) for array in frames]
+        new = {key: array for key, array in zip(keys, frames, strict=True) if key not in self._seen}
+        maps = {key: self._seen[key] for key in keys if key in self._seen}
+        for key, array in new.items():  # one by one: convolutions round by the size of their batch
+            pixels = torch.from_numpy(np.array(array))[None].to(self.device)
+            codes, latents = (part[0].cpu().numpy() for part in self.bundle.visual.tokenize(pixels))
+            maps[key] = [Map(c, z, self._grid[c]) for c, z in zip(codes, latents, strict=True)]
+        for key in keys:
+            self._seen.pop(key, None)
+            self._seen[key] = maps[key]  # the latest stand last
+        while len(self._seen) > SEEN:
+            self._seen.pop(next(iter(self._seen)))
+        return [maps[key] for key in keys]
 
     @torch.inference_mode()
+    def project(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Codes (T, rows, columns) of clips -> uint8 (F, Y, X, 3) of each; one by one, as in `look`."""
+        codes = [torch.from_numpy(clip)[None].to(self.device) for clip in maps]
+        return [self.bundle.visual.draw(clip)[0].cpu().numpy() for clip in codes]
+
     def paint(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Codes (rows, columns) of pictures -> uint8 (Y, X, 3) of each."""
-        codes = torch.from_numpy(np.stack(maps)).to(self.device)
-        return list(self.bundle.visual.draw(codes[:, None])[:, 0].cpu().numpy())
+        return [clip[0] for clip in self.project([codes[None] for codes in maps])]
 
     def say(self, prompts: Sequence[Row], *, limit: int = SAY_LIMIT) -> list[str]:
         """The likeliest text after each prompt, id by id."""
@@ -138,6 +153,39 @@ class Model:
                 chosen = torch.tensor(list(ids), device=self.device)[:, None]
                 sums.append(float(logits.log_softmax(-1).gather(1, chosen).sum()))
         return sums
+
+    def caption_nats(self, media: Sequence[Media | None], texts: Sequence[str], language: str) -> list[float]:
+        """Nats of each text and its end as a caption of its medium, or of none, in a language that the model knows."""
+        tag, known = self.encode(self.language(language)), self.read(media)
+        prompts = [spell.caption_prompt(self.show(self.begin(), medium), tag).finish() for medium in known]
+        return self.likelihood(prompts, [ended(self.encode(text)) for text in texts])
+
+    @torch.inference_mode()
+    def code_nats(self, prompts: Sequence[Builder], maps: Sequence[Map]) -> list[np.ndarray]:
+        """Nats of each code (y, x) of a picture, as drawn after its prompt, by teacher forcing; unguided."""
+        group, out = self.gpt.config.group, []
+        rows = [prompt.map(map_, target=True).finish() for prompt, map_ in zip(prompts, maps, strict=True)]
+        for chunk in chunks(list(zip(rows, maps, strict=True))):
+            batch = collate([row for row, _ in chunk], self.device)
+            states = self.gpt(batch["ids"], batch["values"], batch["is_visual"], batch["positions"])
+            for place, (row, map_) in enumerate(chunk):
+                count = map_.codes.size // group**2
+                codes = batch["codes"][place, len(row) - count : len(row)]
+                logits = self.gpt.code_logits(states[place, len(row) - count - 1 : len(row) - 1], codes).float()
+                nats = logits.log_softmax(-1).gather(-1, codes[..., None])[..., 0].cpu().numpy()
+                out.append(ungrouped(nats, group, *map_.codes.shape))
+        return out
+
+    def language(self, language: str) -> str:
+        """The tag under which the model learned a language: data without tags are all one language, tagged "".
+
+        Raises:
+            ConfigError: the model doesn't write it.
+        """
+        known = self.bundle.info.made.get("languages") or ["en", "zh"]
+        if language in known or "" in known:
+            return language if language in known else ""
+        raise ConfigError(f"language {language!r}: {self.bundle.info.name} writes {', '.join(known)}")
 
     def read(self, media: Sequence[Media | None], *, start: float = 0.0) -> list[Medium | None]:
         """Media -> what the GPT reads; one that occurs several times is encoded once.
@@ -174,6 +222,18 @@ class Model:
             return image.fit(image.read(medium, limits=LOCAL, at_least=info.size), info.size)[None]
         clip = video.read(medium, fps=info.fps, frames=info.frames, start=start, size=info.size, limits=LOCAL)
         return still_to(clip.frames, info.frames)
+
+    def pixels(self, media: Media) -> np.ndarray:
+        """A picture as it is, uint8 (Y, X, 3); MediaError if the file is a clip."""
+        if isinstance(media, Image.Image):
+            return np.asarray(image.to_rgb(media))
+        if isinstance(media, np.ndarray):
+            if media.dtype != np.uint8 or media.ndim != 3 or media.shape[-1] != 3 or 0 in media.shape:
+                raise ValueError(f"a picture is uint8 (Y, X, 3), not {media.dtype} {media.shape}")
+            return media
+        if is_clip(media):
+            raise MediaError(media, "is a clip", "give a picture")
+        return image.read(media, limits=LOCAL)
 
     def _array_frames(self, array: np.ndarray) -> np.ndarray:
         info = self.bundle.info
@@ -243,11 +303,19 @@ def chunks(items: Sequence[Item], size: int = BATCH) -> Iterator[Sequence[Item]]
         yield items[first : first + size]
 
 
-def counter(progress: Callable[[int, int], None] | None, part: int, parts: int) -> Callable[[int, int], None] | None:
-    """Progress of part number `part` of `parts` equal ones, told as progress of the whole."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(part * total + done, parts * total)
+def sampling(settings: DrawSettings, seed: int, *, conditional: bool) -> Sampling:
+    """How one row is drawn; without any condition there is nothing to be guided by."""
+    guidance = settings.guidance if conditional else 1.0
+    return Sampling(settings.temperature, settings.top_k, settings.top_p, seed, guidance, settings.ramp)
+
+
+def language_of(text: str) -> str:
+    """The tag of a text's language: zh if it holds a Chinese character, else en.
+
+    >>> language_of("一个红色的球"), language_of("a red ball")
+    ('zh', 'en')
+    """
+    return "zh" if any("\u4e00" <= c <= "\u9fff" for c in text) else "en"
 
 
 def _key(medium: Media) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from triptych.worlds.tabletop.edits import edit_problems
 from triptych.worlds.tabletop.language import LANGUAGES, OPPOSITE, ZH, plural, relations, the
 from triptych.worlds.tabletop.narrate import say
 from triptych.worlds.tabletop.physics import DURATION, FRAMES, Event
@@ -31,11 +32,17 @@ def audit(folder: Path, *, media: bool = True) -> list[str]:
     settings = json.loads((folder / "world.json").read_text(encoding="utf-8"))
     answers: dict[str, Counter[str]] = defaultdict(Counter)
     seen: set[str] = set()
+    before: Row = {}
+    edits = 0
     for number, line in enumerate((folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
             name = row["file_name"]
             found = list(_check_row(folder, row, settings, media))
+            if "edit" in row["truth"]:
+                found += _check_edit(before, row)
+                edits += 1
+            before = row
         except (ValueError, KeyError, IndexError, TypeError) as error:
             problems.append(f"line {number}: can't be read ({type(error).__name__}: {error})")
             continue
@@ -48,7 +55,17 @@ def audit(folder: Path, *, media: bool = True) -> list[str]:
     for medium, suffix in (("images", "jpg"), ("clips", "mp4")):
         expected = {f"{medium}/{i + 1:07d}.{suffix}" for i in range(settings.get(medium, 0))}
         problems += [f"{name}: no line in metadata.jsonl" for name in sorted(expected - seen)]
+    if edits != settings.get("edits", 0):
+        problems.append(f"{settings.get('edits', 0)} edits were asked for, {edits} have a line")
     return problems + balance_problems(answers)
+
+
+def _check_edit(before: Row, row: Row) -> list[str]:
+    """An edit changes the one thing that its truth says, and the picture before it stands in the line before."""
+    place, last = row["sequence"], before.get("sequence", {})
+    if last.get("id") != place["id"] or last.get("index") != place["index"] - 1:
+        return ["the picture before it is missing"]
+    return edit_problems(before["truth"]["objects"], row["truth"]["objects"], row["truth"]["edit"])
 
 
 def form_of(question: Row, clip: bool) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from triptych.worlds.tabletop.geometry import REST_HEIGHT, View, sightings
 
 Split = Literal["train", "validation", "test"]
-Medium = Literal["picture", "clip"]
+Medium = Literal["picture", "clip", "edit"]
 
 COLORS = {
     "red": (0.75, 0.05, 0.05),
@@ -44,6 +44,7 @@ WITHHELD = frozenset(
 UNSEEN_SHARE = 0.3
 RADIUS = {0: {"small": 0.28, "large": 0.46}}
 RADIUS |= {1: {"small": 0.26, "large": 0.42}, 2: {"small": 0.25, "large": 0.42}, 3: {"small": 0.2, "large": 0.36}}
+REACH = {0: 1.2, 1: 1.25, 2: 1.5, 3: 1.8}  # metres from the table's middle within which things stand
 FLOORS: dict[int, tuple[str, ...]] = {0: ("plain", "wood", "concrete", "marble")}
 FLOORS[1] = FLOORS[0]
 FLOORS[2] = FLOORS[3] = (*FLOORS[1], "tile", "cloth")
@@ -54,7 +55,7 @@ VIEWS = 4
 VISIBLE = 0.6  # the part of an object that must be seen in a picture
 
 _SPLIT_KEY = {"train": 11, "validation": 22, "test": 33}
-_MEDIUM_KEY = {"picture": 1, "clip": 2}
+_MEDIUM_KEY = {"picture": 1, "clip": 2, "edit": 3}
 
 
 @dataclass(frozen=True)
@@ -184,9 +185,14 @@ def free_place(
     return None
 
 
+def count_range(level: int) -> tuple[int, int]:
+    """The fewest and the most objects of a still scene."""
+    return {0: (1, 3), 1: (1, 3), 2: (2, 5), 3: (2, 7)}[level]
+
+
 def plan_still(rng: np.random.Generator, level: int, split: str) -> tuple[int, bool]:
     """The number of objects of a still scene, and whether it shows a withheld pair; drawn once, before any attempt."""
-    fewest, most = {0: (1, 3), 1: (1, 3), 2: (2, 5), 3: (2, 7)}[level]
+    fewest, most = count_range(level)
     return int(rng.integers(fewest, most + 1)), bool(split == "test" and rng.random() < UNSEEN_SHARE)
 
 
@@ -202,7 +208,7 @@ def sample_still(
         # Four views span 60 degrees; starting early keeps them around the front of the table.
         table = replace(table, azimuth=-30.0 if level == 0 else float(rng.uniform(-40, -20)))
     looks = sample_looks(rng, level, count, unseen)
-    reach = {0: 1.2, 1: 1.25, 2: 1.5, 3: 1.8}[level]
+    reach = REACH[level]
     for _ in range(30):
         placed: list[Thing] = []
         for thing in looks:
@@ -218,13 +224,18 @@ def sample_still(
             if found is None:
                 break
             placed.append(found)
-        if len(placed) == count and all(
-            row["inside"] > 0.97 and row["visible"] >= VISIBLE and inside_frame(row["box"], size)
-            for step in range(views)
-            for row in sightings(table.view(size, step * VIEW_STEP), poses(placed))
-        ):
-            return replace(table, things=tuple(placed))
+        if len(placed) == count and all_seen(scene := replace(table, things=tuple(placed)), views, size):
+            return scene
     return None
+
+
+def all_seen(scene: Scene, views: int, size: int) -> bool:
+    """Whether all objects lie inside every view and are visible enough."""
+    return all(
+        row["inside"] > 0.97 and row["visible"] >= VISIBLE and inside_frame(row["box"], size)
+        for step in range(views)
+        for row in sightings(scene.view(size, step * VIEW_STEP), poses(scene.things))
+    )
 
 
 def inside_frame(box: list[float] | None, size: int) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from triptych.worlds.tabletop.geometry import sightings
 from triptych.worlds.tabletop.language import picture_texts
 from triptych.worlds.tabletop.questions import picture_questions
@@ -59,27 +61,28 @@ def unseen(things: list[dict[str, Any]]) -> bool:
     return any((t["color"], t["shape"]) in WITHHELD for t in things)
 
 
-def picture_record(scene: Scene, seed: int, split: str, index: int, attempt: int, size: int) -> dict[str, Any]:
-    """The metadata of picture `index` (from 0), without its file name."""
-    number, step = place_of(index)
-    walked = (step or 0) * VIEW_STEP
-    view = scene.view(size, walked)
+def objects_of(scene: Scene, size: int, walked: float = 0.0) -> list[dict[str, Any]]:
+    """The objects that can be seen, with their looks and places, from a camera that walked so many degrees."""
     objects = []
-    for i, (thing, seen) in enumerate(zip(scene.things, sightings(view, poses(scene.things)), strict=True)):
+    for i, (thing, seen) in enumerate(
+        zip(scene.things, sightings(scene.view(size, walked), poses(scene.things)), strict=True)
+    ):
         if seen["visible"] >= VISIBLE:
             row = {"id": i, **look(thing), **{k: seen[k] for k in ("center", "box", "visible", "depth")}}
             objects.append(row if thing.on is None else {**row, "on": thing.on})
-    rng = generator(seed, split, scene.level, "picture", number, 1000 + (step or 0))
+    return objects
+
+
+def described(rng: np.random.Generator, scene: Scene, size: int, walked: float = 0.0) -> dict[str, Any]:
+    """The words and the truth of a picture of a scene."""
+    objects = objects_of(scene, size, walked)
     record: dict[str, Any] = {
         "texts": picture_texts(rng, objects, scene.floor, size),
         "qa": picture_questions(rng, objects, scene.level, size),
     }
     if len(objects) == 1:
         record["label"] = objects[0]["shape"]
-    if step is not None:
-        record["sequence"] = {"id": f"scene-{number}", "index": step}
     record["truth"] = {
-        "seed": [seed, split, number, attempt],
         "level": scene.level,
         "floor": scene.floor,
         "camera": {
@@ -92,3 +95,14 @@ def picture_record(scene: Scene, seed: int, split: str, index: int, attempt: int
         "objects": objects,
     }
     return record
+
+
+def picture_record(scene: Scene, seed: int, split: str, index: int, attempt: int, size: int) -> dict[str, Any]:
+    """The metadata of picture `index` (from 0), without its file name."""
+    number, step = place_of(index)
+    rng = generator(seed, split, scene.level, "picture", number, 1000 + (step or 0))
+    record = described(rng, scene, size, (step or 0) * VIEW_STEP)
+    truth = {"seed": [seed, split, number, attempt], **record.pop("truth")}
+    if step is not None:
+        record["sequence"] = {"id": f"scene-{number}", "index": step}
+    return record | {"truth": truth}

@@ -17,9 +17,13 @@ from triptych.errors import ConfigError, DataError
 from triptych.files import write_json, write_text
 from triptych.worlds.tabletop.scene import Split, generator
 
-CHUNK = {"images": 40, "clips": 10}  # multiples of a block of pictures, and of a clip and its twin
+# Multiples of a block of pictures, of a clip and its twin, and of a chain of edits.
+CHUNK = {"images": 40, "clips": 10, "edits": 30}
 RECYCLE = 12  # chunks a worker lives for: the renderer leaks about 3 MB a scene
 _FORMAT = 1
+
+
+Medium = Literal["images", "clips", "edits"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Job:
     """One chunk: files first..last (from 0, last excluded) of one medium."""
 
     out: str
-    medium: Literal["images", "clips"]
+    medium: Medium
     first: int
     last: int
     seed: int
@@ -47,6 +51,7 @@ def write_world(
     *,
     images: int,
     clips: int,
+    edits: int = 0,
     seed: int = 0,
     split: Split = "train",
     level: int = 1,
@@ -64,6 +69,7 @@ def write_world(
         out: folder for images/, clips/, metadata.jsonl and world.json.
         images: number of pictures, JPEG; half of them come as four views of one scene.
         clips: number of clips, H.264, 17 frames at 8 a second.
+        edits: number of instructions, each with a picture before and one after it; three follow one another.
         seed: any whole number from 0.
         split: train, validation or test: disjoint seeds; test also holds withheld pairs of colour and shape, and
             validation and test hold impossible twins among the clips.
@@ -73,7 +79,7 @@ def write_world(
         device: where to render; auto tries an NVIDIA GPU and falls back to software.
         progress: whether to show a bar.
 
-    Returns: counts: images, clips, questions, failed (attempts that were replaced), and the device in words.
+    Returns: counts: images, clips, edits, questions, failed (attempts that were replaced), and the device in words.
 
     Raises:
         ConfigError: a number is out of range.
@@ -85,10 +91,10 @@ def write_world(
     from triptych.worlds.tabletop.mjcf import require_mujoco
     from triptych.worlds.tabletop.render import choose_device
 
-    if images < 0 or clips < 0 or images + clips == 0:
-        raise ConfigError(
-            f"images={images} and clips={clips}: give at least one picture or clip, and no negative number"
-        )
+    counts: dict[Medium, int] = {"images": images, "clips": clips, "edits": edits}
+    if min(counts.values()) < 0 or not any(counts.values()):
+        asked = ", ".join(f"{medium}={count}" for medium, count in counts.items())
+        raise ConfigError(f"{asked}: give at least one picture, clip or edit, and no negative number")
     if level not in (0, 1, 2, 3):
         raise ConfigError(f"level={level}: choose 0, 1, 2 or 3")
     if size < 64 or size % 2:
@@ -99,10 +105,9 @@ def write_world(
     settings = {"format": _FORMAT, "world": "tabletop", "seed": seed, "split": split, "level": level, "size": size}
     _claim(out, settings)
     software, reason = choose_device(device)
-    counts: tuple[tuple[Literal["images", "clips"], int], ...] = (("images", images), ("clips", clips))
     jobs = [
         Job(str(out), medium, first, min(first + CHUNK[medium], count), seed, split, level, size, software)
-        for medium, count in counts
+        for medium, count in counts.items()
         for first in range(0, count, CHUNK[medium])
     ]
     _run([job for job in jobs if not job.part.exists()], workers or os.cpu_count() or 1, progress)
@@ -122,7 +127,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
             raise DataError(f"{out} holds a world of other settings ({'; '.join(differing)}): choose another folder")
     elif (out / "metadata.jsonl").exists():
         raise DataError(f"{out} holds media that this world did not make: choose another folder")
-    for name in ("images", "clips", ".parts"):
+    for name in (*CHUNK, ".parts"):
         (out / name).mkdir(parents=True, exist_ok=True)
     if not path.exists():
         write_json(path, settings)
@@ -208,10 +213,12 @@ def make_chunks(jobs: list[Job], pipe: Any) -> None:
 def make_chunk(job: Job) -> None:
     """Make one chunk: its media, then its metadata."""
     from triptych.worlds.tabletop.clips import write_clips
+    from triptych.worlds.tabletop.edits import write_edits
     from triptych.worlds.tabletop.render import shared_renderer
 
     renderer = shared_renderer(job.size, job.software)
-    rows = _pictures(job, renderer) if job.medium == "images" else write_clips(job, renderer)
+    write = {"images": _pictures, "clips": write_clips, "edits": write_edits}[job.medium]
+    rows = write(job, renderer)
     write_text(job.part, "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows))
 
 
@@ -252,7 +259,7 @@ def _pictures(job: Job, renderer: Any) -> list[dict[str, Any]]:
 
 def _merge(out: Path, jobs: list[Job]) -> dict[str, Any]:
     """Join the chunks' metadata, in order, and count."""
-    counts = {"images": 0, "clips": 0, "questions": 0, "failed": 0}
+    counts = {**dict.fromkeys(CHUNK, 0), "questions": 0, "failed": 0}
     target = out / "metadata.jsonl"
     part = out / "metadata.jsonl.tmp"
     with part.open("wb") as merged:
@@ -262,7 +269,7 @@ def _merge(out: Path, jobs: list[Job]) -> dict[str, Any]:
             with job.part.open(encoding="utf-8") as lines:
                 for line in lines:
                     row = json.loads(line)
-                    counts[job.medium] += 1
+                    counts[job.medium] += job.medium != "edits" or "instruction" in row
                     counts["questions"] += len(row.get("qa", []))
                     counts["failed"] += row["truth"].get("failed", 0)
     os.replace(part, target)

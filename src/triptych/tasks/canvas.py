@@ -1,0 +1,306 @@
+"""Requests -> pictures: what draw, complete, inpaint, vary and edit have in common.
+
+Each of them is a prompt and a canvas: a map of codes of which some are given and the others are to be drawn. A canvas
+larger than the model's own pictures is drawn in tiles, from the upper left on; what of a tile stands on its neighbours
+before it is given to it, by the same means as codes that the user gives.
+
+Y, X rows and columns of codes; y, x rows and columns of a tile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from triptych.errors import ConfigError
+from triptych.generate.engine import UNKNOWN
+from triptych.generate.grammar import DrawMap
+from triptych.generate.sample import Sampling
+from triptych.media import image
+from triptych.model.cache import STEP
+from triptych.sequence import spell
+from triptych.sequence.layout import Row
+from triptych.tasks.common import BATCH, Media, Medium, Model, chunks, language_of, sampling
+from triptych.tasks.settings import WINDOWS, DrawSettings
+
+OVERLAP = 3 / 7  # of a tile's side that lies on its neighbour
+SOFT = 17  # pixels over which a seam is smoothed, odd
+SHADE = 12.0  # levels by which a seam is moved at most: more is an object's edge, not a shade
+BLANK = 127  # grey of what is not drawn yet
+Progress = Callable[[int, int], None]
+Partial = Callable[[int, np.ndarray, float], None]
+"""Called with a picture's number, its pixels so far uint8 (Y, X, 3), and the share (0 to 1) that is drawn."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One picture to draw.
+
+    Args:
+        text: what to draw; may be empty.
+        seed: of its random numbers: a picture depends on its own seed, not on its neighbours.
+        settings: how.
+        views: pictures and clips that come before the text, as the model reads them.
+        codes: (Y, X) what is given, UNKNOWN where it is to be drawn; None draws all, at the size of the settings.
+        guided_from_views: guidance leads away from the views without the text, instead of from nothing.
+        original, kept: pixels uint8 and bool (rows, columns) that say which of them stay as they are; None for none.
+    """
+
+    text: str
+    seed: int
+    settings: DrawSettings = field(default_factory=DrawSettings)
+    views: tuple[Medium, ...] = ()
+    codes: np.ndarray | None = None
+    guided_from_views: bool = False
+    original: np.ndarray | None = None
+    kept: np.ndarray | None = None
+
+
+@dataclass
+class Candidate:
+    """One drawing of a request: `fit` is the log-probability of the given codes among those drawn before them."""
+
+    number: int
+    request: Request
+    seed: int
+    first: bool
+    prompt: Row
+    canvas: np.ndarray
+    given: np.ndarray = field(init=False)
+    fit: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.given = self.canvas != UNKNOWN
+
+
+def paint(
+    model: Model,
+    requests: Sequence[Request],
+    *,
+    progress: Progress | None = None,
+    partial: Partial | None = None,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Draw requests, those of one size side by side in full batches.
+
+    Args:
+        model: what draws.
+        requests: what to draw, as `checked` gives them.
+        progress: called with (done, all) positions.
+        partial: called with each picture so far whenever another line of codes is there; of several candidates, with
+            the first.
+
+    Yields:
+        each request's number and its pixels uint8, as soon as they are there, in any order.
+    """
+    waiting: dict[tuple[object, ...], list[Candidate]] = {}
+    for number, request in enumerate(requests):
+        for candidate in _candidates(model, number, request):
+            # Long prompts share a batch with their like alone, so that attention rounds as it does for each by itself.
+            length = len(candidate.prompt) + 2 * model.codes**2 // model.gpt.config.slots
+            kind = (candidate.canvas.shape, request.settings.decode, length if length > STEP else 0)
+            waiting.setdefault(kind, []).append(candidate)
+    parts = [part for candidates in waiting.values() for part in chunks(candidates, BATCH)]
+    places = [tiles(part[0].canvas.shape, model.codes, model.gpt.config.group) for part in parts]
+    drawn: dict[int, list[Candidate]] = {}
+    done, total = 0, sum(map(len, places))
+    for part, its in zip(parts, places, strict=True):
+        for place in its:
+            _draw(model, part, place, done, total, progress, partial)
+            done += 1
+        for candidate in part:
+            drawn.setdefault(candidate.number, []).append(candidate)
+        whole = [n for n, found in drawn.items() if len(found) == requests[n].settings.best_of]
+        chosen = [_best(model, drawn.pop(n)) for n in whole]
+        for candidate in chosen:
+            yield candidate.number, _merged(model.paint([candidate.canvas])[0], candidate.request)
+
+
+def checked(model: Model, request: Request) -> Request:
+    """A request that can be drawn, with its canvas; ConfigError or ModelError tell what is wrong with another."""
+    for text in (request.text, request.settings.negative):
+        model.encode(text)
+    return replace(request, codes=blank(model, request.settings) if request.codes is None else request.codes)
+
+
+def blank(model: Model, settings: DrawSettings) -> np.ndarray:
+    """(Y, X) a canvas on which nothing is given; ConfigError names the nearest size that can be drawn."""
+    cell = model.bundle.info.visual.stride * model.gpt.config.group
+    sides = []
+    for name in ("height", "width"):
+        asked = getattr(settings, name) or model.bundle.info.size
+        if asked % cell:
+            raise ConfigError(
+                f"{name}={asked}: give a multiple of {cell}, such as {max(1, round(asked / cell)) * cell}"
+            )
+        sides.append(asked // model.bundle.info.visual.stride)
+    return np.full(sides, UNKNOWN)
+
+
+def source(model: Model, media: Media) -> np.ndarray:
+    """A picture to work on, uint8 (Y, X, 3): as it is where the model can draw its size, else scaled and cut.
+
+    The short side becomes the model's own; of the long side, the middle stays, as long as whole cells fit.
+    """
+    pixels = model.pixels(media)
+    cell, size = model.bundle.info.visual.stride * model.gpt.config.group, model.bundle.info.size
+    height, width = pixels.shape[:2]
+    if height % cell == 0 and width % cell == 0 and min(height, width) >= size and max(height, width) <= 4 * size:
+        return pixels
+    scale = size / min(height, width)
+    sides = [max(size, min(4 * size, int(side * scale + 1e-6) // cell * cell)) for side in (height, width)]
+    return image.fit(pixels, (sides[0], sides[1]))
+
+
+def encode(model: Model, pixels: np.ndarray) -> np.ndarray:
+    """Codes (Y, X) of a picture uint8 whose sides are whole cells."""
+    return model.look([pixels[None]])[0][0].codes.astype(np.int64)
+
+
+def tiles(shape: tuple[int, ...], side: int, group: int) -> list[tuple[slice, slice]]:
+    """Parts of a map (Y, X) of at most side x side codes, from the upper left on, that overlap and cover it.
+
+    >>> [(part[0].start, part[1].start) for part in tiles((14, 28), 14, 2)]
+    [(0, 0), (0, 8), (0, 14)]
+    """
+
+    def starts(length: int) -> list[int]:
+        if length <= side:
+            return [0]
+        overlap = max(group, round(side * OVERLAP / group) * group)
+        count = math.ceil((length - overlap) / (side - overlap))
+        return sorted({min(length - side, round(s / group) * group) for s in np.linspace(0, length - side, count)})
+
+    return [
+        (slice(top, min(top + side, shape[0])), slice(left, min(left + side, shape[1])))
+        for top in starts(shape[0])
+        for left in starts(shape[1])
+    ]
+
+
+def derived(seed: int, *salt: object) -> int:
+    """Another seed, the same for the same seed and salt."""
+    text = "/".join(map(str, (seed, *salt)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 2
+
+
+def _candidates(model: Model, number: int, request: Request) -> Iterator[Candidate]:
+    assert request.codes is not None
+    prompt = _prompt(model, request.text, request.views)
+    for place in range(request.settings.best_of):
+        seed = derived(request.seed, "candidate", place) if place else request.seed
+        yield Candidate(number, request, seed, not place, prompt, request.codes.copy())
+
+
+def _prompt(model: Model, text: str, views: Sequence[Medium]) -> Row:
+    builder = model.begin()
+    for view in views:
+        model.show(builder, view)
+    return spell.draw_prompt(builder, model.encode(text)).finish()
+
+
+def _draw(
+    model: Model,
+    part: Sequence[Candidate],
+    place: tuple[slice, slice],
+    done: int,
+    tiles: int,
+    progress: Progress | None,
+    partial: Partial | None,
+) -> None:
+    """Fill one tile of the canvases of candidates; it is number `done` of so many `tiles` of all parts."""
+    given = [c.canvas[place].copy() for c in part]
+    if all((codes != UNKNOWN).all() for codes in given):
+        return
+    outputs = model.engine.generate(
+        [c.prompt for c in part],
+        [DrawMap(*(side // model.gpt.config.group for side in given[0].shape))],
+        [_sampling(c, place) for c in part],
+        unconditional=[
+            _prompt(model, c.request.settings.negative, c.request.views if c.request.guided_from_views else ())
+            for c in part
+        ],
+        given=[[codes] for codes in given],
+        window=WINDOWS[part[0].request.settings.decode],
+        progress=progress and (lambda drawn, all_: progress(done * all_ + drawn, tiles * all_)),
+        watch=partial and (lambda maps: _show(model, part, place, maps, partial)),
+    )
+    for candidate, output in zip(part, outputs, strict=True):
+        candidate.canvas[place] = output.maps[0]
+        candidate.fit += float(output.nats[0][candidate.given[place]].sum())
+
+
+def _sampling(candidate: Candidate, place: tuple[slice, slice]) -> Sampling:
+    request, settings = candidate.request, candidate.request.settings
+    corner = (place[0].start, place[1].start)
+    seed = derived(candidate.seed, *corner) if any(corner) else candidate.seed
+    return sampling(settings, seed, conditional=bool(request.text or request.views or settings.negative))
+
+
+def _best(model: Model, candidates: list[Candidate]) -> Candidate:
+    """One of the candidates of a request.
+
+    Where codes were given behind drawn ones, candidate i is taken with a probability in proportion to exp(fit_i): as
+    candidates grow in number, that draws from the model's own distribution given all that is given, not only what
+    stands before (importance resampling; likelihood weighting). Otherwise it is the one that the model, when it reads
+    the picture, finds the text of likeliest; without a text, the first.
+    """
+    if len(candidates) == 1:
+        return candidates[0]
+    fits = np.array([candidate.fit for candidate in candidates])
+    request = candidates[0].request
+    if np.ptp(fits) > 0:
+        noise = np.random.default_rng(derived(request.seed, "choice")).gumbel(size=len(fits))
+        return candidates[int((fits + noise * (request.settings.temperature > 0)).argmax())]
+    if not request.text:
+        return candidates[0]
+    pixels = model.paint([candidate.canvas for candidate in candidates])
+    nats = model.caption_nats(pixels, [request.text] * len(pixels), language_of(request.text))
+    return candidates[int(np.argmax(nats))]
+
+
+def _merged(drawn: np.ndarray, request: Request) -> np.ndarray:
+    """The drawn picture with the original's pixels where they are kept.
+
+    What the codes lose of the original (a shade, a texture) would show as an edge: near it, drawn pixels are moved by
+    what their kept neighbours are moved by, the less the further away.
+    """
+    if request.original is None or request.kept is None:
+        return drawn
+    kept = torch.from_numpy(request.kept.astype(np.float32))[None, None]
+    lost = np.clip(request.original.astype(np.float32) - drawn, -SHADE, SHADE)
+    moved = torch.from_numpy(lost).permute(2, 0, 1)[None] * kept
+
+    def blur(x: torch.Tensor) -> torch.Tensor:
+        for _ in range(2):
+            x = torch.nn.functional.avg_pool2d(x, SOFT, 1, SOFT // 2)
+        return x
+
+    near = blur(kept)
+    shift = blur(moved) / near.clamp_min(1e-6) * (2 * near).clamp_max(1)
+    pixels = np.clip(np.rint(drawn + shift[0].permute(1, 2, 0).numpy()), 0, 255).astype(np.uint8)
+    return np.where(request.kept[..., None], request.original, pixels)
+
+
+def _show(
+    model: Model, part: Sequence[Candidate], place: tuple[slice, slice], maps: list[np.ndarray], partial: Partial
+) -> None:
+    stride = model.bundle.info.visual.stride
+    first = [(candidate, codes) for candidate, codes in zip(part, maps, strict=True) if candidate.first]
+    canvases = []
+    for candidate, codes in first:
+        canvas = candidate.canvas.copy()
+        canvas[place] = np.where(codes == UNKNOWN, canvas[place], codes)
+        canvases.append(canvas)
+    if not canvases:
+        return
+    middle = int(model.grid.abs().sum(1).argmin())
+    painted = model.paint([np.where(canvas == UNKNOWN, middle, canvas) for canvas in canvases])
+    for (candidate, _), canvas, pixels in zip(first, canvases, painted, strict=True):
+        unknown = canvas == UNKNOWN
+        pixels = np.where(np.kron(unknown, np.ones((stride, stride), bool))[..., None], np.uint8(BLANK), pixels)
+        partial(candidate.number, pixels, float(1 - unknown.sum() / max(1, (~candidate.given).sum())))

@@ -1,0 +1,110 @@
+"""How pictures are drawn: the defaults of the whole package, and what each setting means. Light: imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypedDict
+
+from triptych.errors import ConfigError
+
+WINDOWS = {"exact": 1, "speculative": 7}  # positions that go through the network at once; see generate.engine
+LARGEST = 4096  # pixels of a side
+
+
+def _setting(default: Any, help: str, legal: str) -> Any:
+    """A field with its help for the command line and the words that an illegal value is refused with."""
+    return field(default=default, metadata={"help": help, "legal": legal})
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """How pictures are drawn; see also generate.sample.Sampling.
+
+    Raises:
+        ConfigError: a value is out of range; the message names the setting, the value and what is allowed.
+    """
+
+    guidance: float = _setting(
+        8.0, "1 is none; more follows the text more closely (arXiv 2207.12598).", "a number from 0"
+    )
+    ramp: float = _setting(
+        0.25, "Share of the picture over which guidance grows from 1; 0 holds it level.", "a number from 0 to 1"
+    )
+    temperature: float = _setting(1.0, "Below 1 is safer, above 1 bolder; 0 takes the likeliest.", "a number from 0")
+    top_k: int = _setting(0, "Draw only from the k likeliest codes; 0 takes all.", "a whole number from 0")
+    top_p: float = _setting(
+        1.0, "Draw only from the likeliest codes that together reach p; 1 takes all.", "a number above 0, at most 1"
+    )
+    negative: str = _setting("", "A text to keep away from: guidance leads from it to the text.", "a text")
+    best_of: int = _setting(
+        1,
+        "Candidates for each picture, of which one is kept: the one that the model reads its text from most surely, or "
+        "that fits given parts best.",
+        "a whole number from 1 to 256",
+    )
+    decode: str = _setting(
+        "exact",
+        "`exact` draws one position after another, `speculative` guesses several ahead: the same pictures in fewer "
+        "steps.",
+        " or ".join(WINDOWS),
+    )
+    width: int = _setting(
+        0, "Pixels; 0 takes the model's own. Larger pictures are drawn in tiles.", f"a whole number from 0 to {LARGEST}"
+    )
+    height: int = _setting(0, "Pixels; 0 takes the model's own.", f"a whole number from 0 to {LARGEST}")
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "guidance": self.guidance >= 0,
+            "ramp": 0 <= self.ramp <= 1,
+            "temperature": self.temperature >= 0,
+            "top_k": self.top_k >= 0,
+            "top_p": 0 < self.top_p <= 1,
+            "best_of": 1 <= self.best_of <= 256,
+            "decode": self.decode in WINDOWS,
+            "width": 0 <= self.width <= LARGEST,
+            "height": 0 <= self.height <= LARGEST,
+        }
+        for setting in fields(self):
+            if not ranges.get(setting.name, True):
+                value = getattr(self, setting.name)
+                raise ConfigError(f"{setting.name}={value!r}: give {setting.metadata['legal']}")
+
+    def changed(self, values: Mapping[str, Any]) -> DrawSettings:
+        """These settings with some changed; texts, as a CSV file or a picture's metadata hold them, become numbers.
+
+        Raises:
+            ConfigError: an unknown name, with the nearest known one, or a value that is no such setting.
+        """
+        known = {setting.name: setting for setting in fields(self)}
+        new: dict[str, Any] = {}
+        for name, value in values.items():
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"settings: {', '.join(known)}"
+                raise ConfigError(f"no setting {name!r}: {hint}")
+            kind = {"float": float, "int": int, "str": str}[str(known[name].type)]
+            try:
+                if isinstance(value, bool) or (kind is int and isinstance(value, float) and value != int(value)):
+                    raise ValueError
+                new[name] = kind(value)
+            except (TypeError, ValueError, OverflowError):
+                raise ConfigError(f"{name}={value!r}: give {known[name].metadata['legal']}") from None
+        return replace(self, **new)
+
+
+class Drawing(TypedDict, total=False):
+    """The fields of DrawSettings as keyword arguments; what each means and its default stand there."""
+
+    guidance: float
+    ramp: float
+    temperature: float
+    top_k: int
+    top_p: float
+    negative: str
+    best_of: int
+    decode: str
+    width: int
+    height: int
