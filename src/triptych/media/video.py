@@ -94,7 +94,7 @@ def read(
     if frames is not None and frames < 1:
         raise ValueError(f"frames must be at least 1, not {frames}")
     kept: list[np.ndarray] = []
-    for _, pixels, _ in _samples(path, fps, start, size, limits):
+    for _, pixels, _ in samples(path, fps, start, size, limits):
         if len(kept) >= limits.video_frames:
             raise MediaError(
                 path,
@@ -107,6 +107,43 @@ def read(
     if not kept:
         raise MediaError(path, f"is over before {start:g} s", "start earlier")
     return Clip(np.stack(kept), start + np.arange(len(kept)) / fps, fps)
+
+
+def samples(
+    path: Path | str, fps: float, start: float = 0.0, size: int | None = None, limits: Limits = LOCAL
+) -> Iterator[tuple[float, np.ndarray, bool]]:
+    """Yield (time, pixels, whether the time lies within the clip's duration) on the grid start + i / fps, as they come.
+
+    Args:
+        path: the file, or `container.LIVE` for standard input.
+        fps: samples a second.
+        start: seconds from the beginning of the file.
+        size: as in `read`.
+        limits: what is refused.
+    """
+    if not (0 < fps <= 1000):
+        raise ValueError(f"fps must be above 0 and at most 1000, not {fps}")
+    if not 0 <= start < math.inf:
+        raise ValueError(f"start must be 0 or later, not {start}")
+    index = 0
+    with container.opened(path, limits) as source:
+        late = min(source.tolerance, 0.1 / fps)  # files round times: a frame this late still counts as in time
+        shown: container.Shown | None = None
+        pixels: np.ndarray | None = None
+        for following in source.frames(start):
+            while shown is not None and start + index / fps < following.time - late:
+                pixels = _pixels(shown, size) if pixels is None else pixels
+                yield start + index / fps, pixels, True
+                index += 1
+            shown, pixels = following, None
+        if shown is None:
+            raise MediaError(path, "no frame can be decoded", "copy or convert the clip again")
+        end = shown.time + max(shown.duration, 1 / fps)
+        while start + index / fps < end - late:
+            within = start + index / fps < shown.time + shown.duration - late
+            pixels = _pixels(shown, size) if pixels is None else pixels
+            yield start + index / fps, pixels, within
+            index += 1
 
 
 def segments(
@@ -127,7 +164,7 @@ def segments(
         raise ValueError(f"a window has at least 2 frames, not {frames}")
     kept: list[np.ndarray] = []
     first, own = 0, 0  # index of kept[0]; frames of this window that lie within the clip's duration
-    for _, pixels, within in _samples(path, fps, start, size, limits):
+    for _, pixels, within in samples(path, fps, start, size, limits):
         kept.append(pixels)
         own += within
         if len(kept) == frames:
@@ -162,35 +199,6 @@ def write(path: Path | str, frames: np.ndarray, fps: float = 8.0) -> None:
         write_atomically(path, lambda temporary: encode(temporary, frames, fps))
     except OSError as error:
         raise MediaError(path, f"can't be written: {error.strerror or error}") from None
-
-
-def _samples(
-    path: Path | str, fps: float, start: float, size: int | None, limits: Limits
-) -> Iterator[tuple[float, np.ndarray, bool]]:
-    """Yield (time, pixels, whether the time lies within the clip's duration) on the grid start + i / fps."""
-    if not (0 < fps <= 1000):
-        raise ValueError(f"fps must be above 0 and at most 1000, not {fps}")
-    if not 0 <= start < math.inf:
-        raise ValueError(f"start must be 0 or later, not {start}")
-    index = 0
-    with container.opened(path, limits) as source:
-        late = min(source.tolerance, 0.1 / fps)  # files round times: a frame this late still counts as in time
-        shown: container.Shown | None = None
-        pixels: np.ndarray | None = None
-        for following in source.frames(start):
-            while shown is not None and start + index / fps < following.time - late:
-                pixels = _pixels(shown, size) if pixels is None else pixels
-                yield start + index / fps, pixels, True
-                index += 1
-            shown, pixels = following, None
-        if shown is None:
-            raise MediaError(path, "no frame can be decoded", "copy or convert the clip again")
-        end = shown.time + max(shown.duration, 1 / fps)
-        while start + index / fps < end - late:
-            within = start + index / fps < shown.time + shown.duration - late
-            pixels = _pixels(shown, size) if pixels is None else pixels
-            yield start + index / fps, pixels, within
-            index += 1
 
 
 def _pixels(shown: container.Shown, size: int | None) -> np.ndarray:

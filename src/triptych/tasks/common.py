@@ -5,6 +5,7 @@ F frames, Y rows, X columns, T maps, S positions, V vocabulary.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ Media = Path | str | np.ndarray | Image.Image
 """A picture or a clip: a file, uint8 (Y, X, 3) or (F, Y, X, 3), or a Pillow image."""
 
 BATCH = 16  # rows side by side
+BRANCHES = 64  # texts side by side after one prompt
 TEXT_LIMIT = 4096  # ids of one prompt
 SAY_LIMIT = 256  # ids of one answer
 
@@ -117,6 +119,12 @@ class Model:
         codes = torch.from_numpy(np.stack(maps)).to(self.device)
         return list(self.bundle.visual.draw(codes[:, None])[:, 0].cpu().numpy())
 
+    @torch.inference_mode()
+    def paint_clips(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Codes (T, rows, columns) of clips of one length -> uint8 (F, Y, X, 3) of each."""
+        codes = torch.from_numpy(np.stack(maps)).to(self.device)
+        return list(self.bundle.visual.draw(codes).cpu().numpy())
+
     def say(self, prompts: Sequence[Row], *, limit: int = SAY_LIMIT) -> list[str]:
         """The likeliest text after each prompt, id by id."""
         texts = []
@@ -127,9 +135,24 @@ class Model:
 
     @torch.inference_mode()
     def likelihood(self, prompts: Sequence[Row], texts: Sequence[Sequence[int]]) -> list[float]:
-        """Nats of each text (sequence ids) after its prompt: the sum over its ids, by teacher forcing."""
+        """Nats of each text (sequence ids) after its prompt: the sum over its ids, by teacher forcing.
+
+        Neighbours that share one prompt object read it once.
+        """
         sums: list[float] = []
-        for chunk in chunks(list(zip(prompts, texts, strict=True))):
+        alone: list[tuple[Row, Sequence[int]]] = []
+        for _, group in itertools.groupby(zip(prompts, texts, strict=True), key=lambda pair: id(pair[0])):
+            rows = list(group)
+            if len(rows) == 1:
+                alone += rows
+                continue
+            sums += self._alone(alone) + self._together(rows[0][0], [ids for _, ids in rows])
+            alone = []
+        return sums + self._alone(alone)
+
+    def _alone(self, rows: Sequence[tuple[Row, Sequence[int]]]) -> list[float]:
+        sums: list[float] = []
+        for chunk in chunks(rows):
             batch = collate([extended(row, ids) for row, ids in chunk], self.device)
             states = self.gpt(batch["ids"], batch["values"], batch["is_visual"], batch["positions"])
             for place, (row, ids) in enumerate(chunk):
@@ -137,6 +160,35 @@ class Model:
                 logits = self.gpt.text_logits(states[place, first : first + len(ids)]).float()
                 chosen = torch.tensor(list(ids), device=self.device)[:, None]
                 sums.append(float(logits.log_softmax(-1).gather(1, chosen).sum()))
+        return sums
+
+    def _together(self, prompt: Row, texts: Sequence[Sequence[int]]) -> list[float]:
+        """Nats of texts after one prompt, whose keys and values are computed once and copied to all of them."""
+        length = len(prompt)
+        read = collate([prompt], self.device)
+        shared = self.gpt.new_cache(1, length)
+        states = self.gpt(read["ids"], read["values"], read["is_visual"], read["positions"], shared)
+        first = self.gpt.text_logits(states[0, -1]).float().log_softmax(-1)
+        sums: list[float] = []
+        for chunk in chunks(texts, BRANCHES):
+            longest = max(len(ids) for ids in chunk)
+            ids = torch.zeros(len(chunk), longest, dtype=torch.long, device=self.device)
+            known = torch.zeros_like(ids, dtype=torch.bool)
+            for place, text in enumerate(chunk):
+                ids[place, : len(text)] = torch.tensor(list(text), device=self.device)
+                known[place, : len(text)] = True
+            nats = first[ids[:, :1]]
+            if longest > 1:
+                cache = self.gpt.new_cache(len(chunk), length + longest)
+                cache.keys[:, :, :, :length], cache.values[:, :, :, :length] = shared.keys, shared.values
+                cache.advance(length)
+                steps = torch.arange(longest - 1, device=self.device) + prompt.next_position
+                positions = steps[None, :, None].expand(len(chunk), -1, 3)
+                values = read["values"].new_zeros(len(chunk), longest - 1, read["values"].shape[-1])
+                states = self.gpt(ids[:, :-1], values, torch.zeros_like(known[:, 1:]), positions, cache)
+                logits = self.gpt.text_logits(states).float().log_softmax(-1)
+                nats = torch.cat([nats, logits.gather(2, ids[:, 1:, None])[..., 0]], 1)
+            sums += nats.masked_fill(~known, 0).sum(1).tolist()
         return sums
 
     def read(self, media: Sequence[Media | None], *, start: float = 0.0) -> list[Medium | None]:
