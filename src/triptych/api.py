@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from triptych import zoo
+from triptych.api_clips import ClipVerbs
 from triptych.device import device_of
-from triptych.errors import ConfigError
-from triptych.results import Answer, Caption, Picture, Timeline, Window
+from triptych.results import Answer, Caption, Picture
 from triptych.tasks.ask import ask as ask_task
 from triptych.tasks.caption import caption as caption_task
 from triptych.tasks.common import Media, Model, still_to
@@ -21,14 +21,13 @@ from triptych.tasks.describe import describe as describe_task
 from triptych.tasks.draw import DrawSettings
 from triptych.tasks.draw import draw as draw_task
 from triptych.tasks.likelihood import text_nats
-from triptych.tasks.watch import watch as watch_task
 
 Progress = Callable[[int, int], None]
 DEFAULTS = DrawSettings()
 
 
 @final
-class Triptych:
+class Triptych(ClipVerbs):
     """A model that draws pictures, and reads pictures and clips. Made by `Triptych.load`.
 
     Args:
@@ -150,16 +149,6 @@ class Triptych:
         language = self._known(language)
         return text_nats(self._model, media, texts, language=language)
 
-    def watch(self, path: Path | str, *, language: str = "en") -> Timeline:
-        """Tell what happens in a clip of any length, and when."""
-        windows = tuple(self.watch_windows(path, language=language))
-        return Timeline(tuple(event for window in windows for event in window.events), windows, language)
-
-    def watch_windows(self, path: Path | str, *, language: str = "en") -> Iterator[Window]:
-        """As `watch`, window by window as they are read, in constant memory."""
-        language = self._known(language)
-        return watch_task(self._model, path, language=language)
-
     @torch.inference_mode()
     def reconstruct(self, pixels: np.ndarray) -> np.ndarray:
         """What the visual codes keep of a picture uint8 (Y, X, 3) or a clip (F, Y, X, 3): the same shape again.
@@ -177,10 +166,3 @@ class Triptych:
         codes, _ = visual.tokenize(torch.from_numpy(clip)[None].to(self._model.device))
         out = visual.draw(codes)[0, :count, :height, :width].cpu().numpy()
         return out if pixels.ndim == 4 else out[0]
-
-    def _known(self, language: str) -> str:
-        """The tag under which the model learned a language: data without tags are all one language, tagged ""."""
-        known = self.info.made.get("languages") or ["en", "zh"]
-        if language in known or "" in known:
-            return language if language in known else ""
-        raise ConfigError(f"language {language!r}: {self.info.name} writes {', '.join(known)}")

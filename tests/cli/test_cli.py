@@ -130,7 +130,7 @@ def test_a_clip_is_watched(run, clip, tiny_model):
     assert (status, err) == (0, "")
     assert out.startswith("0:00.")
     document = json.loads(run("watch", clip, "-m", tiny_model, "--json", "--language", "zh")[1])
-    assert [part["start"] for part in document["captions"]] == [0.0, 2.0, 4.0]
+    assert [part["start"] for part in document["segments"]] == [0.0, 2.0, 4.0]
     assert document["language"] == "zh"
 
 

@@ -122,10 +122,10 @@ def test_a_long_clip_is_watched_window_by_window(model, tmp_path, brief):
     frames = np.random.default_rng(3).integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
     video.write(tmp_path / "c.mp4", frames)
     line = model.watch(tmp_path / "c.mp4", language="zh")
-    assert [(w.start, w.end) for w in line.captions] == [(0, 2), (2, 4), (4, 6)]
+    assert [(s.start, s.end) for s in line.segments] == [(0, 2), (2, 4), (4, 5)]
     assert [e.start for e in line.events] == sorted(e.start for e in line.events)
     assert json.loads(line.to_json())["language"] == "zh"
-    assert next(iter(model.watch_windows(tmp_path / "c.mp4"))).start == 0
+    assert next(iter(model.watch_segments(tmp_path / "c.mp4"))).start == 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from triptych import __version__
-from triptych.cli import make, models, use
+from triptych.cli import clips, make, models, use
 from triptych.errors import TriptychError
 
 RESUMABLE = ("world", "prepare", "train")
@@ -22,6 +22,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # main() says what to do next
 )
 use.register(app)
+clips.register(app)
 make.register(app)
 models.register(app)
 

@@ -67,6 +67,16 @@ def check_writable(path: Path) -> None:
         raise MediaError(path, f"can't write pictures as {kind}", f"use one of {', '.join(WRITABLE)}")
 
 
+def check_suffix(path: Path | None, known: tuple[str, ...]) -> None:
+    """Raise ConfigError before any work if a file of this name can't be written."""
+    from triptych.errors import ConfigError
+
+    if path is not None and path.suffix.lower() not in known:
+        raise ConfigError(
+            f"{path}: can't write {path.suffix or 'a file without suffix'}; use one of {', '.join(known)}"
+        )
+
+
 def slug(text: str, most: int = 60) -> str:
     """A file's stem from a text: letters and digits of any script, joined by hyphens.
 

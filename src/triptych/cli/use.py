@@ -1,4 +1,4 @@
-"""Commands that use a model: draw, caption, ask, watch, demo."""
+"""Commands that use a model: draw, caption, ask, demo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Share = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=1))]
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (draw, caption, ask, watch, demo):
+    for command in (draw, caption, ask, demo):
         app.command(command)
 
 
@@ -140,35 +140,6 @@ def ask(
         return
     print(result)
     _say_what_was_read(file, result.times)
-
-
-def watch(
-    file: Path,
-    /,
-    *,
-    language: str = "en",
-    model: Model = "tabletop",
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
-    """Tell what happens in a clip of any length, and when.
-
-    Args:
-        file: Clip.
-        language: Tag of the language: en or zh.
-        model: Name or folder.
-        device: `cpu`, `cuda` or `auto`.
-        json: Print one JSON document instead, when the whole clip is read.
-    """
-    from triptych import load
-
-    triptych = load(model, device)
-    if json:
-        document({"file": str(file), **triptych.watch(file, language=language).as_dict()})
-        return
-    for window in triptych.watch_windows(file, language=language):
-        for event in window.events:
-            print(event, flush=True)
 
 
 def demo(

@@ -5,6 +5,7 @@ T maps, y, x rows and columns of codes.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Usual:
 
 
 def next_spelling(model: Model) -> str:
-    """How later maps are spelled: `predict` where the model has learned it, else as pictures after pictures, or alone."""
+    """How later maps are spelled: `predict` where the model has learned it, else as views, or each alone."""
     known = model.bundle.info.bits
     if not known:
         return NEXT[0]
@@ -52,6 +53,19 @@ def usual(model: Model, spelling: str) -> Usual | None:
         return None
     nothing = math.log2(model.bundle.info.visual.codes)
     return Usual(mean, bits.get(f"{spelling} bits/code deviation", SPREAD * (nothing - mean)))
+
+
+def most(model: Model) -> float | None:
+    """Bits per code beyond which a clip is unlike the training data; None where model.json tells no usual."""
+    known = [usual(model, spelling) for spelling in (FIRST, next_spelling(model))]
+    return None if None in known else max(here.most for here in known if here)
+
+
+def is_unlike(model: Model, bits: np.ndarray) -> bool:
+    """Whether bits (T, y, x) of a medium lie far beyond what is usual; never where model.json tells no usual."""
+    parts = [(FIRST, bits[:1]), (next_spelling(model), bits[1:])]
+    known = [(usual(model, spelling), float(part.mean())) for spelling, part in parts if len(part)]
+    return bool(known) and all(here is not None and value > here.most for here, value in known)
 
 
 def clip_bits(model: Model, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -70,7 +84,7 @@ def clip_bits(model: Model, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
     if spelling == "predict":
         later = _bits(model, [_predicted(model, clip) for clip in maps])
     else:
-        rows = [_after(model, one, two) for clip in maps for one, two in zip(clip, clip[1:], strict=False)]
+        rows = [_after(model, one, two) for clip in maps for one, two in itertools.pairwise(clip)]
         flat = _bits(model, rows)
         each = len(maps[0]) - 1
         later = [np.concatenate(flat[i : i + each]) for i in range(0, len(flat), each)]
@@ -112,7 +126,7 @@ def _bits(model: Model, rows: Sequence[Row]) -> list[np.ndarray]:
         batch = collate(chunk, model.device)
         states = gpt(batch["ids"], batch["values"], batch["is_visual"], batch["positions"])
         for place, row in enumerate(chunk):
-            wanted = torch.from_numpy(np.flatnonzero((row.weights > 0))).to(model.device)
+            wanted = torch.from_numpy(np.flatnonzero(row.weights > 0)).to(model.device)
             wanted = wanted[batch["is_visual"][place, wanted]]
             codes = batch["codes"][place, wanted]
             logits = gpt.code_logits(states[place, wanted - 1], codes).float().log_softmax(-1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from triptych.sequence.pack import collate
 from triptych.tasks.common import BATCH, Medium, Model, chunks
 
-LAYER = 0.5  # how deep the vectors are taken, as a share of the depth: see docs/log.md
+LAYER = 0.75  # how deep the vectors are taken, as a share of the depth; measured in docs/log.md
 
 
 def layer_of(model: Model, depth: float = LAYER) -> int:

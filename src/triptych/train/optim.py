@@ -66,9 +66,7 @@ def orthogonal(matrices: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
-def build(
-    model: nn.Module, config: OptimConfig, dtype: torch.dtype = torch.float32
-) -> list[torch.optim.Optimizer]:
+def build(model: nn.Module, config: OptimConfig, dtype: torch.dtype = torch.float32) -> list[torch.optim.Optimizer]:
     """Optimisers for a model: Muon takes the matrices of blocks, AdamW the rest; `dtype` is of Muon's products."""
     hidden: list[Tensor] = []
     matrices: list[Tensor] = []
