@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triptych.clip_results import Segment, Timeline
+from triptych.clip_results import Segment, Surprise, Timeline
 from triptych.errors import ConfigError
 from triptych.tasks import surprisal
+from triptych.tasks.surprise import Scored, collect
+from triptych.tasks.surprise import surprise as surprise_task
 from triptych.tasks.watch import watch as watch_task
 
 if TYPE_CHECKING:
@@ -48,6 +50,25 @@ class ClipVerbs:
     def watch_segments(self, path: Path | str, *, language: str = "en") -> Iterator[Segment]:
         """As `watch`, segment by segment as they are read, in constant memory."""
         return watch_task(self._model, path, language=self._known(language))
+
+    def surprise(
+        self, path: Path | str, *, moments: int = 5, each: Callable[[Scored], object] | None = None
+    ) -> Surprise:
+        """Bits per code over a picture, or over a clip of any length: high where the model did not expect it.
+
+        Args:
+            path: the picture or clip.
+            moments: most surprising times to tell, at least a second apart.
+            each: called with every part as it is read.
+
+        Raises:
+            MediaError: it can't be read.
+        """
+        return collect(self._model, str(path), self.surprise_parts(path), moments, each)
+
+    def surprise_parts(self, path: Path | str) -> Iterator[Scored]:
+        """As `surprise`, part by part as they are read, in constant memory."""
+        return surprise_task(self._model, path)
 
     def _known(self, language: str) -> str:
         """The tag under which the model learned a language: data without tags are all one language, tagged ""."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from triptych.clip_results import Segment
 
 LIVE = "-"
+SURPRISES = (".png", ".json", ".csv", ".npz", ".mp4")
 TIMELINES = (".json", ".csv", ".vtt", ".html")
 Count = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 Out = Annotated[Path | None, Parameter(name=["--out", "-o"])]
@@ -23,7 +24,7 @@ Out = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (watch,):
+    for command in (watch, surprise):
         app.command(command)
 
 
@@ -82,6 +83,67 @@ def watch(
         print(out)
 
 
+def surprise(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    out: Out = None,
+    moments: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=100))] = 5,
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Tell how surprised the model is by a picture or clip: bits per code, the strangest moments, heat maps.
+
+    Args:
+        file: Picture, clip, or - for standard input, which is read as it comes.
+        out: File to write: .png (the moments with their heat, above the curve), .json, .csv, .npz, or .mp4
+            (the clip with its heat).
+        moments: Most surprising times to tell.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead; of standard input, one line a part as it comes.
+    """
+    check_suffix(out, SURPRISES)
+    from triptych import load
+    from triptych.tasks.surprise import peaks
+
+    triptych = load(model, device)
+    if str(file) == LIVE:
+        for part in triptych.surprise_parts(LIVE):
+            bits, peak = float(part.bits.mean()), float(peaks(part.bits).max())
+            line = {
+                "start": part.start,
+                "end": float(part.times[-1]),
+                "bits": bits,
+                "peak": peak,
+                "unlike": part.unlike,
+            }
+            text = f"{part.start:.1f}-{part.times[-1]:.1f} s  {bits:.2f} bits a code, peak {peak:.2f}"
+            print(json_.dumps(line) if json else text, flush=True)
+        return
+    length = _seconds(file)
+    with bar("reading") as progress:
+        found = triptych.surprise(
+            file, moments=moments, each=lambda part: progress(round(10 * part.times[-1]), round(10 * length) or 1)
+        )
+    if found.warning:
+        note(f"note: {found.warning}")
+    if out is not None and out.suffix.lower() == ".mp4":
+        from triptych.media import video
+        from triptych.surprise_files import heated_frames
+
+        video.write_stream(out, heated_frames(found, triptych.surprise_parts(file)), triptych.info.fps)
+    elif out is not None:
+        found.save(out)
+    if json:
+        document(found.as_dict())
+    else:
+        print(found)
+        if out is not None:
+            print(out)
+
+
 class _Teller:
     """Prints segments as they come: a warning before the first one that deserves it, then the events."""
 
@@ -134,5 +196,6 @@ def _watch_folder(
 def _seconds(file: Path) -> float:
     """What a clip's header says of its length; 0 where there is none to ask."""
     from triptych.media import video
+    from triptych.tasks.common import is_clip
 
-    return 0.0 if str(file) == LIVE else video.probe(file).duration
+    return video.probe(file).duration if str(file) != LIVE and is_clip(file) else 0.0

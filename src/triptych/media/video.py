@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -221,19 +222,57 @@ def _clip(kept: list[np.ndarray], frames: int, start: float, fps: float) -> Clip
     return Clip(np.stack(filled), start + np.arange(frames) / fps, fps)
 
 
-def _write_mp4(path: Path, frames: np.ndarray, fps: float) -> None:
-    height, width = frames.shape[1:3]
-    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+def write_stream(path: Path | str, frames: Iterable[np.ndarray], fps: float = 8.0) -> None:
+    """Write frames uint8 (Y, X, 3) of one size as MP4 (H.264) while they come, in the memory of a few of them.
+
+    Args:
+        path: an .mp4 file; it appears whole or not at all.
+        frames: at least one.
+        fps: frames a second.
+
+    Raises:
+        MediaError: another suffix, no frame, or the disk refuses.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".mp4":
+        raise MediaError(path, f"can't write long clips as {path.suffix or 'a file without suffix'}", "use .mp4")
+    try:
+        write_atomically(path, lambda temporary: _write_mp4(temporary, frames, fps))
+    except OSError as error:
+        raise MediaError(path, f"can't be written: {error.strerror or error}") from None
+
+
+def cut(path: Path | str, out: Path | str, start: float, end: float, *, limits: Limits = LOCAL) -> None:
+    """Write the part of a clip from `start` to `end` seconds as MP4: its own size, upright, without sound.
+
+    It begins with the frame shown at `start`, be that a key frame or not; frames come at the clip's mean rate.
+
+    Raises:
+        MediaError: the clip can't be read or is over before `start`; `out` is no .mp4 or can't be written.
+    """
+    rate = min(60.0, max(1.0, probe(path, limits=limits).fps or 30.0))
+    count = max(1, round((end - start) * rate))
+    grid = (pixels for _, pixels, _ in samples(path, rate, start, None, limits))
+    first = next(grid, None)
+    if first is None:
+        raise MediaError(path, f"is over before {start:g} s", "start earlier")
+    write_stream(out, itertools.islice(itertools.chain([first], grid), count), rate)
+
+
+def _write_mp4(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
     rate = Fraction(fps).limit_denominator(1001)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
         encoder = output.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "medium"})
-        encoder.width, encoder.height, encoder.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
-        context = encoder.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
-        context.color_range = 1  # limited
-        context.thread_count = 1  # the same bytes on every machine
-        for pixels in frames:
-            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        for number, pixels in enumerate(frames):
+            height, width = pixels.shape[:2]
+            if number == 0:
+                encoder.width, encoder.height, encoder.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+                context = encoder.codec_context
+                context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
+                context.color_range = 1  # limited
+                context.thread_count = 1  # the same bytes on every machine
+            even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
             output.mux(encoder.encode(picture.reformat(format="yuv420p", dst_colorspace="ITU709")))
         output.mux(encoder.encode(None))
 
