@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triptych.clip_results import Segment, Surprise, Timeline
+import numpy as np
+from PIL import Image
+
+from triptych.clip_results import Features, Hit, Segment, Surprise, Timeline
 from triptych.errors import ConfigError
 from triptych.tasks import surprisal
+from triptych.tasks.features import features as features_task
+from triptych.tasks.index import Indexed
+from triptych.tasks.index import index as index_task
+from triptych.tasks.search import search as search_task
 from triptych.tasks.surprise import Scored, collect
 from triptych.tasks.surprise import surprise as surprise_task
 from triptych.tasks.watch import watch as watch_task
 
 if TYPE_CHECKING:
     from triptych.tasks.common import Model
+
+
+def library_of(folder: Path | str, library: Path | str | None = None) -> Path:
+    """Where a folder's library lies: hidden in it, unless another place is named."""
+    return Path(folder) / ".triptych" if library is None else Path(library)
 
 
 class ClipVerbs:
@@ -69,6 +81,59 @@ class ClipVerbs:
     def surprise_parts(self, path: Path | str) -> Iterator[Scored]:
         """As `surprise`, part by part as they are read, in constant memory."""
         return surprise_task(self._model, path)
+
+    def features(self, path: Path | str, *, layer: int | None = None) -> Features:
+        """A vector for each segment of a clip of any length, (segments, D), and one for the whole.
+
+        Args:
+            path: the clip.
+            layer: the block of the GPT, from 0, whose output is averaged; the best by measurement if not given.
+
+        Raises:
+            MediaError: it can't be read. ConfigError: no such layer.
+        """
+        count = len(self._model.gpt.blocks)
+        if layer is not None and not 0 <= layer < count:
+            raise ConfigError(f"layer {layer}: {self._model.bundle.info.name} has the layers 0 to {count - 1}")
+        return features_task(self._model, path, layer=layer)
+
+    def index(
+        self, folder: Path | str, *, library: Path | str | None = None, languages: Sequence[str] = ("en", "zh")
+    ) -> Iterator[Indexed]:
+        """Bring a folder's library up to date; gives what became of every file, as it goes. Safe to kill.
+
+        Args:
+            folder: of pictures and clips.
+            library: its own folder; FOLDER/.triptych if not given.
+            languages: in which moments are described, and can be found by their words.
+
+        Raises:
+            DataError: no such folder, or another process is at it.
+        """
+        known = list(dict.fromkeys(self._known(language) for language in languages))
+        return index_task(self._model, Path(folder), library_of(folder, library), languages=known)
+
+    def search(
+        self,
+        query: str | Path | np.ndarray | Image.Image,
+        folder: Path | str,
+        *,
+        library: Path | str | None = None,
+        count: int = 10,
+    ) -> list[Hit]:
+        """The moments of an indexed folder that fit a text, a picture or a clip, best first.
+
+        Args:
+            query: a text (a string); or a picture or clip, as a `Path`, an array or a Pillow image.
+            folder: of the media. library: as for `index`.
+            count: how many to give.
+
+        Raises:
+            DataError: the folder has no library, or another model made it.
+        """
+        if isinstance(query, str) and not query.strip():
+            raise ConfigError("the text to search for is empty: say what happens, or give a picture or clip")
+        return search_task(self._model, query, Path(folder), library_of(folder, library), count=count)
 
     def _known(self, language: str) -> str:
         """The tag under which the model learned a language: data without tags are all one language, tagged ""."""

@@ -20,10 +20,10 @@ COMMANDS = ("draw", "caption", "ask", "watch", "demo", "info", "evaluate", "prep
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """An empty working folder; random weights rarely end a text, so texts are cut short."""
-    from triptych.tasks import common, watch
+    from triptych.tasks import common, telling
 
     monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 8})
-    monkeypatch.setattr(watch, "SAY_LIMIT", 8)
+    monkeypatch.setattr(telling, "SAY_LIMIT", 8)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -15,7 +15,7 @@ def quick(monkeypatch):
     """No processes, and short texts: workers are tested with media.worker."""
     from triptych import folder_watch
     from triptych.errors import MediaError
-    from triptych.tasks import common, watch
+    from triptych.tasks import common, telling
 
     class Here:
         def __init__(self, *_):
@@ -36,7 +36,7 @@ def quick(monkeypatch):
 
     monkeypatch.setattr(folder_watch, "Workers", Here)
     monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 4})
-    monkeypatch.setattr(watch, "SAY_LIMIT", 4)
+    monkeypatch.setattr(telling, "SAY_LIMIT", 4)
 
 
 def test_a_folder_is_watched_once(tmp_path, tiny_model, quick):

@@ -9,7 +9,7 @@ from PIL import Image
 import triptych
 from triptych.media import image, video
 from triptych.tasks.common import Model, ended, extended, is_clip
-from triptych.tasks.watch import events_of, new
+from triptych.tasks.telling import events_of, new
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def noise():
 @pytest.fixture
 def brief(monkeypatch):
     """Random weights rarely end a text: cut it short."""
-    from triptych.tasks import common, watch
+    from triptych.tasks import common, telling
 
     monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 8})
-    monkeypatch.setattr(watch, "SAY_LIMIT", 8)
+    monkeypatch.setattr(telling, "SAY_LIMIT", 8)
 
 
 def test_a_seed_draws_the_same_picture_alone_and_in_a_batch(model):

@@ -113,6 +113,10 @@ class Model:
             for medium in zip(codes, latents, strict=True)
         ]
 
+    def known_maps(self, codes: np.ndarray) -> list[Map]:
+        """Codes (T, rows, columns) -> maps, read by their rounded values: the latents are not known any more."""
+        return [Map(code, self._grid[code], self._grid[code]) for code in codes]
+
     @torch.inference_mode()
     def paint(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Codes (rows, columns) of pictures -> uint8 (Y, X, 3) of each."""
