@@ -14,6 +14,7 @@ from triptych import zoo
 from triptych.api_clips import ClipVerbs
 from triptych.device import device_of
 from triptych.results import Answer, Caption, Picture
+from triptych.tasks.ask import TOGETHER, ask_whole
 from triptych.tasks.ask import ask as ask_task
 from triptych.tasks.caption import caption as caption_task
 from triptych.tasks.common import Media, Model, still_to
@@ -21,6 +22,7 @@ from triptych.tasks.describe import describe as describe_task
 from triptych.tasks.draw import DrawSettings
 from triptych.tasks.draw import draw as draw_task
 from triptych.tasks.likelihood import text_nats
+from triptych.tasks.parts import is_long
 
 Progress = Callable[[int, int], None]
 DEFAULTS = DrawSettings()
@@ -122,17 +124,27 @@ class Triptych(ClipVerbs):
         return caption_task(self._model, media, language=language, start=start)
 
     def ask(
-        self, media: Media | None, question: str, *, choices: Sequence[str] | None = None, start: float = 0.0
+        self,
+        media: Media | None,
+        question: str,
+        *,
+        choices: Sequence[str] | None = None,
+        start: float | None = None,
+        together: int = TOGETHER,
     ) -> Answer:
-        """Answer a question about a picture or a part of a clip.
+        """Answer a question about a picture or a clip of any length.
 
         Args:
             media: what is asked about; None asks without any, as a baseline.
             question: in English or Chinese; the answer comes in the same language.
             choices: if given, the answers allowed: each gets its probability.
-            start: where in a clip's file to begin, in seconds.
+            start: read only the window of a clip's file that begins here, in seconds; None reads all of it, and
+                answers from its most relevant segments.
+            together: how many of them.
         """
-        return self.ask_many([(media, question)], choices=choices, start=start)[0]
+        if start is None and isinstance(media, str | Path) and is_long(self._model, media):
+            return ask_whole(self._model, media, question, choices=choices, together=max(1, together))
+        return self.ask_many([(media, question)], choices=choices, start=start or 0.0)[0]
 
     def ask_many(
         self,
@@ -141,7 +153,10 @@ class Triptych(ClipVerbs):
         choices: Sequence[str] | None = None,
         start: float = 0.0,
     ) -> list[Answer]:
-        """Answer several (media, question) pairs, side by side; a medium that comes again is read once."""
+        """Answer several (media, question) pairs, side by side; a medium that comes again is read once.
+
+        Of a clip's file one window is read, from `start` on.
+        """
         return ask_task(self._model, questions, choices=choices, start=start)
 
     def text_nats(self, media: Sequence[Media | None], texts: Sequence[str], language: str = "en") -> list[float]:

@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from triptych.clip_results import Features, Hit, Segment, Surprise, Timeline
+from triptych.clip_results import Features, Future, Hit, Labels, Segment, Span, Surprise, Timeline
 from triptych.errors import ConfigError
 from triptych.tasks import surprisal
+from triptych.tasks.classify import classify as classify_task
+from triptych.tasks.common import Media
 from triptych.tasks.features import features as features_task
 from triptych.tasks.index import Indexed
 from triptych.tasks.index import index as index_task
+from triptych.tasks.locate import locate as locate_task
+from triptych.tasks.parts import Part
+from triptych.tasks.predict import PredictSettings
+from triptych.tasks.predict import predict as predict_task
 from triptych.tasks.search import search as search_task
 from triptych.tasks.surprise import Scored, collect
 from triptych.tasks.surprise import surprise as surprise_task
@@ -22,6 +28,9 @@ from triptych.tasks.watch import watch as watch_task
 
 if TYPE_CHECKING:
     from triptych.tasks.common import Model
+
+
+FUTURES = PredictSettings()
 
 
 def library_of(folder: Path | str, library: Path | str | None = None) -> Path:
@@ -81,6 +90,77 @@ class ClipVerbs:
     def surprise_parts(self, path: Path | str) -> Iterator[Scored]:
         """As `surprise`, part by part as they are read, in constant memory."""
         return surprise_task(self._model, path)
+
+    def locate(
+        self, path: Path | str, event: str, *, count: int = 5, each: Callable[[Part], object] | None = None
+    ) -> list[Span]:
+        """Find when an event happens in a clip of any length: spans, the surest first.
+
+        Args:
+            path: the clip.
+            event: "the red ball hits the cube", or "when does the red ball hit the cube?", in English or Chinese.
+            count: most spans to give; fewer come if the others are less than half as sure.
+            each: called with every segment as it is read.
+
+        Raises:
+            MediaError: it can't be read. ConfigError: the event is empty.
+        """
+        return locate_task(self._model, path, event, count=count, each=each)
+
+    def classify(self, media: Media, labels: Sequence[str], *, each: Callable[[Part], object] | None = None) -> Labels:
+        """Give each of some labels its probability for a picture, or a clip of any length.
+
+        Args:
+            media: what is labelled.
+            labels: two or more different texts.
+            each: called with every segment of a clip as it is read.
+
+        Raises:
+            MediaError: it can't be read. ConfigError: too few labels, or two alike.
+        """
+        return classify_task(self._model, media, labels, each=each)
+
+    def predict(
+        self,
+        media: Media,
+        *,
+        text: str = "",
+        seconds: float = 1.0,
+        n: int = 1,
+        seed: int = 0,
+        start: float = 0.0,
+        guidance: float = FUTURES.guidance,
+        temperature: float = FUTURES.temperature,
+        top_k: int = FUTURES.top_k,
+        top_p: float = FUTURES.top_p,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Future]:
+        """Draw the frames that may come after a picture or a part of a clip.
+
+        Args:
+            media: what is seen; of a clip's file one window, from `start` on.
+            text: an instruction; empty for none.
+            seconds: how far to go.
+            n: futures; their seeds are seed, seed + 1 and so on.
+            seed: of the first.
+            start: where in a clip's file to begin, in seconds.
+            guidance, temperature, top_k, top_p: as for `draw`; guidance needs an instruction.
+            progress: called with (done, all).
+        """
+        if n < 1 or seconds <= 0:
+            raise ValueError(f"n={n}, seconds={seconds}: at least one future of more than 0 seconds is drawn")
+        settings = PredictSettings(guidance, temperature, top_k, top_p)
+        seeds = range(seed, seed + n)
+        return predict_task(
+            self._model,
+            media,
+            text=text,
+            seconds=seconds,
+            seeds=seeds,
+            start=start,
+            settings=settings,
+            progress=progress,
+        )
 
     def features(self, path: Path | str, *, layer: int | None = None) -> Features:
         """A vector for each segment of a clip of any length, (segments, D), and one for the whole.

@@ -345,3 +345,53 @@ class Surprise:
         beside = f" ({self.usual:.2f} usual)" if self.usual is not None else ""
         told = ", ".join(clock(time) for time in self.moments)
         return f"{self.bits:.2f} bits a code{beside}" + (f"; most surprising at {told}" if told else "")
+
+
+@dataclass(frozen=True)
+class Future:
+    """What may come next.
+
+    Args:
+        frames: uint8 (F, size, size, 3), the predicted frames.
+        given: uint8 (G, size, size, 3), what was seen before them.
+        fps: frames a second.
+        seed: of its random numbers; the same seed and settings draw it again.
+        prompt: the instruction; empty for none.
+        settings: guidance, temperature and the like, by name.
+        model: name of the model, and the beginning of its weights' hash.
+    """
+
+    frames: np.ndarray = field(repr=False)
+    given: np.ndarray = field(repr=False)
+    fps: float
+    seed: int
+    prompt: str
+    settings: Mapping[str, Any]
+    model: str
+
+    def save(self, path: Path | str, *, with_given: bool = False) -> Path:
+        """Write the frames as .mp4, .gif or .webp, or as a strip .png; MediaError for another suffix.
+
+        Args:
+            path: where to. with_given: begin with the frames that were seen.
+        """
+        from triptych.media import image, video
+
+        frames = np.concatenate([self.given, self.frames]) if with_given else self.frames
+        if Path(path).suffix.lower() == ".png":
+            image.write(path, np.concatenate(list(frames), 1), {"prompt": self.prompt, "seed": str(self.seed)})
+        else:
+            video.write(path, frames, self.fps)
+        return Path(path)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the frames."""
+        return {
+            "prompt": self.prompt,
+            "seed": self.seed,
+            "fps": self.fps,
+            "given": len(self.given),
+            "frames": len(self.frames),
+            "model": self.model,
+            "settings": dict(self.settings),
+        }

@@ -24,34 +24,7 @@ from triptych.errors import DataError
 FORMAT = 1
 KINDS = 2  # vectors a moment: as a clip, and of its keyframe as a picture
 FIRST = 1024  # rows of a new file of vectors; it doubles when it is full
-COMMON = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "at",
-        "be",
-        "by",
-        "does",
-        "do",
-        "for",
-        "from",
-        "in",
-        "is",
-        "it",
-        "its",
-        "of",
-        "on",
-        "or",
-        "the",
-        "there",
-        "to",
-        "what",
-        "when",
-        "with",
-    ]
-)
+COMMON = frozenset("a an and are at be by do does for from in is it of on or the there to what when with".split())  # noqa: SIM905
 _WORD = re.compile(r"[\u3400-\u9fff]+|[^\W_\u3400-\u9fff]+")
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;

@@ -1,21 +1,24 @@
-"""Commands that read clips of any length: watch."""
+"""Commands that read clips of any length, and go on from them: watch, surprise, locate, classify, predict."""
 
 from __future__ import annotations
 
 import json as json_
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter, validators
 
-from triptych.cli.output import Device, Json, Model, bar, check_suffix, document, note
+from triptych.cli.output import Device, Json, Model, bar, check_suffix, document, note, numbered, split_choices
 
 if TYPE_CHECKING:
     from triptych.api import Triptych
     from triptych.clip_results import Segment
+    from triptych.tasks.parts import Part
 
 LIVE = "-"
+FILMS = (".mp4", ".gif", ".webp", ".png")
 SURPRISES = (".png", ".json", ".csv", ".npz", ".mp4")
 TIMELINES = (".json", ".csv", ".vtt", ".html")
 Count = Annotated[int, Parameter(validator=validators.Number(gte=0))]
@@ -24,7 +27,7 @@ Out = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (watch, surprise):
+    for command in (watch, surprise, locate, classify, predict):
         app.command(command)
 
 
@@ -142,6 +145,130 @@ def surprise(
         print(found)
         if out is not None:
             print(out)
+
+
+def locate(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    event: str,
+    /,
+    *,
+    count: Annotated[int, Parameter(name=["--count", "-n"], validator=validators.Number(gte=1, lte=100))] = 5,
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Find when something happens in a clip of any length: from, to, and how sure that is, the surest first.
+
+    Args:
+        file: Clip, or - for standard input.
+        event: "the red ball hits the cube", or "when does the red ball hit the cube?"; in English or Chinese.
+        count: Most moments to give; those less than half as sure as the first are left out.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead.
+    """
+    from triptych import load
+
+    with bar("reading") as progress:
+        spans = load(model, device).locate(str(file), event, count=count, each=_part(progress, file))
+    if json:
+        document({"file": str(file), "event": event, "moments": [span.as_dict() for span in spans]})
+        return
+    for span in spans:
+        print(span)
+
+
+def classify(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    labels: str,
+    /,
+    *,
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Give each of some labels its probability for a picture, or a clip of any length.
+
+    Args:
+        file: Picture, clip, or - for standard input.
+        labels: Two or more texts with commas between them, in English or Chinese.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead.
+    """
+    from triptych import load
+
+    with bar("reading") as progress:
+        found = load(model, device).classify(str(file), split_choices(labels) or [], each=_part(progress, file))
+    if json:
+        document({"file": str(file), **found.as_dict()})
+    else:
+        print(found)
+
+
+def predict(
+    file: Path,
+    text: str = "",
+    /,
+    *,
+    out: Out = None,
+    seconds: Annotated[float, Parameter(validator=validators.Number(gt=0, lte=60))] = 1.0,
+    n: Annotated[int, Parameter(name=["--n", "-n"], validator=validators.Number(gte=1, lte=64))] = 1,
+    seed: Annotated[int, Parameter(validator=validators.Number(gte=0, lt=2**62))] = 0,
+    start: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.0,
+    guidance: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 1.0,
+    temperature: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 1.0,
+    top_k: Count = 0,
+    top_p: Annotated[float, Parameter(validator=validators.Number(gt=0, lte=1))] = 1.0,
+    with_given: Annotated[bool, Parameter(negative=())] = False,
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Draw the frames that may come after a picture or two seconds of a clip.
+
+    Args:
+        file: Picture or clip.
+        text: An instruction, e.g. "push the red cube"; none if not given.
+        out: File to write: .mp4, .gif, .webp, or .png for a strip; the default name is made of the file's.
+        seconds: How far to go.
+        n: Futures; more than one are written as out-1.mp4, out-2.mp4 and so on.
+        seed: Of the first future; the same seed draws the same frames.
+        start: Where in a clip to begin, in seconds.
+        guidance: 1 is none; more follows the instruction more closely.
+        temperature: Below 1 is safer, above 1 bolder; 0 takes the likeliest.
+        top_k: Draw only from the k likeliest codes; 0 takes all.
+        top_p: Draw only from the likeliest codes that together reach p; 1 takes all.
+        with_given: Begin the file with the frames that were seen.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead.
+    """
+    out = out or Path(f"{file.stem}-next.mp4")
+    check_suffix(out, FILMS)
+    from triptych import load
+
+    settings = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    triptych = load(model, device)
+    with bar("predicting") as progress:
+        futures = triptych.predict(
+            file, text=text, seconds=seconds, n=n, seed=seed, start=start, progress=progress, **settings
+        )
+    paths = numbered(out, n)
+    for future, path in zip(futures, paths, strict=True):
+        future.save(path, with_given=with_given)
+    if json:
+        rows = [{"file": str(path), **future.as_dict()} for future, path in zip(futures, paths, strict=True)]
+        document({"of": str(file), "futures": rows})
+        return
+    for path in paths:
+        print(path)
+
+
+def _part(progress: Callable[[int, int], None], file: Path) -> Callable[[Part], None]:
+    """Progress by the seconds of a clip that are read."""
+    length = _seconds(file)
+    return lambda part: progress(round(10 * part.segment.end), round(10 * max(length, part.segment.end)))
 
 
 class _Teller:

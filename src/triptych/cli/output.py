@@ -48,13 +48,13 @@ def file_names(out: Path | None, text: str, count: int) -> list[Path]:
     """
     folder = out if out is not None and out.is_dir() else Path()
     if out is not None and folder is not out:
-        return _numbered(out, count)
+        return numbered(out, count)
     stem = slug(text) or "picture"
     base, again = folder / f"{stem}.png", 1
-    while any(path.exists() for path in _numbered(base, count)):
+    while any(path.exists() for path in numbered(base, count)):
         again += 1
         base = folder / f"{stem}-{again}.png"
-    return _numbered(base, count)
+    return numbered(base, count)
 
 
 def check_writable(path: Path) -> None:
@@ -93,7 +93,8 @@ def slug(text: str, most: int = 60) -> str:
     return stem
 
 
-def _numbered(path: Path, count: int) -> list[Path]:
+def numbered(path: Path, count: int) -> list[Path]:
+    """A name for each of `count` files: itself for one, else with -1, -2 and so on."""
     if count == 1:
         return [path]
     return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]

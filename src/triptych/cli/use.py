@@ -116,30 +116,38 @@ def ask(
     /,
     *,
     choices: str | None = None,
-    start: Positive = 0.0,
+    start: Positive | None = None,
+    together: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=8))] = 3,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Answer a question about a picture, or about two seconds of a clip.
+    """Answer a question about a picture, or a clip of any length.
 
     Args:
         file: Picture or clip.
         question: In English or Chinese.
         choices: The answers allowed, with commas between them; each gets its probability.
-        start: Where in a clip to begin, in seconds.
+        start: Read only the two seconds of a clip that begin here, in seconds.
+        together: Segments of a longer clip, the most relevant ones, that are read together for the answer.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
     """
     from triptych import load
+    from triptych.results import clock
 
-    result = load(model, device).ask(file, question, choices=split_choices(choices), start=start)
+    triptych = load(model, device)
+    result = triptych.ask(file, question, choices=split_choices(choices), start=start, together=together)
     if json:
         document({"file": str(file), "question": question, **result.as_dict()})
         return
     print(result)
-    _say_what_was_read(file, result.times)
+    if result.moments:
+        told = ", ".join(f"{clock(first)}-{clock(last)}" for first, last in result.moments)
+        note(f"from {told}, the most relevant first")
+    else:
+        _say_what_was_read(file, result.times)
 
 
 def demo(

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from triptych.media import shots
+from triptych.media import shots, video
 from triptych.media.container import is_live
 from triptych.media.shots import Segment
-from triptych.tasks.common import Medium, Model, still_to
+from triptych.tasks.common import Medium, Model, is_clip, still_to
 
 TOGETHER = 8  # segments read side by side; one where they come live, since nobody waits for the eighth
 Item = TypeVar("Item")
@@ -56,6 +56,14 @@ def read(model: Model, segments: Sequence[Segment]) -> list[Part]:
     info = model.bundle.info
     maps = model.look([still_to(segment.frames, info.frames) for segment in segments])
     return [Part(s, Medium(m, (s.start, s.end))) for s, m in zip(segments, maps, strict=True)]
+
+
+def is_long(model: Model, path: Path | str) -> bool:
+    """Whether a file is a clip that doesn't fit one window, by its header; standard input may be."""
+    if is_live(path):
+        return True
+    info = model.bundle.info
+    return is_clip(path) and video.probe(path).duration > info.frames / info.fps + 0.01
 
 
 def grouped(items: Iterator[Item], size: int) -> Iterator[list[Item]]:

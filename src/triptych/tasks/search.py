@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,6 @@ from triptych.tasks.relevance import gains, language_of
 from triptych.tasks.vectors import media_vectors
 
 READ = 64  # moments that are read again for a text
-FUSED = 60.0  # of reciprocal rank fusion (Cormack, Clarke, Büttcher, 2009): how little the first ranks weigh
 
 
 def search(
@@ -25,9 +24,9 @@ def search(
 ) -> list[Hit]:
     """Find moments, best first.
 
-    A text is looked up in the captions (BM25); the likeliest moments are then read again, to see how much each makes
-    the text likelier, and the two rankings are joined. A picture is compared with keyframes by their vectors, a clip
-    with clips.
+    A text is looked up in the captions (BM25); the moments that hold its words, and some others, are then read again
+    and ranked by how much each makes the text likelier, which served better than the words (docs/log.md). A picture
+    is compared with keyframes by their vectors, a clip with clips.
 
     Args:
         model: the one that made the library.
@@ -54,15 +53,12 @@ def search(
 
 
 def by_text(model: Model, store: Library, text: str, count: int) -> list[tuple[int, float]]:
-    """(id, score) of the moments that fit a text, best first; scores are 0 to 1."""
-    said = store.said(text, max(count, READ))
-    short = list(dict.fromkeys([*[id_ for id_, _ in said[:READ]], *store.some(READ)]))[:READ]
-    if not short:
-        return []
-    gain = gains(model, text, [medium_of(model, entry) for entry in store.entries(short)])
-    read = [short[place] for place in np.argsort(-gain, kind="stable")]
-    scores = fused([[id_ for id_, _ in said], read])
-    return sorted(scores.items(), key=lambda item: -item[1])[:count]
+    """(id, score) of the moments that fit a text, best first; the score is the bits by which each makes it likelier."""
+    most = max(count, READ)
+    short = list(dict.fromkeys([*[id_ for id_, _ in store.said(text, most)], *store.some(most)]))[:most]
+    gain = gains(model, text, [medium_of(model, entry) for entry in store.entries(short)]) / math.log(2)
+    ranked = np.argsort(-gain, kind="stable")[:count]
+    return [(short[place], float(gain[place])) for place in ranked]
 
 
 def by_medium(
@@ -76,15 +72,6 @@ def by_medium(
         assert found is not None
         media, kind = [found], 0 if found.times else 1
     return store.near(media_vectors(model, media), kind, count)
-
-
-def fused(rankings: Sequence[Sequence[int]]) -> dict[int, float]:
-    """Ids of some rankings -> score: 1 for what all put first, by the sum of reciprocal ranks."""
-    scores: dict[int, float] = {}
-    for ranking in rankings:
-        for place, id_ in enumerate(ranking):
-            scores[id_] = scores.get(id_, 0.0) + (FUSED + 1) / (FUSED + 1 + place) / len(rankings)
-    return scores
 
 
 def medium_of(model: Model, entry: Entry) -> Medium:
