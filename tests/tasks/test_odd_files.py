@@ -29,7 +29,7 @@ def test_a_variable_frame_rate_keeps_its_times(tmp_path):
     assert found[0] == (0, 0.0, 2.0)
     assert found[1][0] == 1
     assert found[1][1] == pytest.approx(2.0, abs=0.13)
-    assert found[-1][2] == pytest.approx(6.2, abs=0.3)
+    assert found[-1][2] == pytest.approx(5.5, abs=0.13)  # the container gives the last frame no longer time
 
 
 def test_a_turned_clip_is_read_upright(tmp_path, model):
