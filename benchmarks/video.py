@@ -1,8 +1,8 @@
 """Memory and time of reading clips against their length: `python benchmarks/video.py --seconds 15,60,240`.
 
-Each length is one clip of moving squares with a cut every ten seconds, 640x360 at 24 frames a second, read by a fresh process;
-peak memory is that of the process. `--seconds 3600` takes an hour's clip. Absolute times are those of this machine and
-this moment; what counts is that time is a line through the origin and memory is level.
+Each length is one clip of moving squares with a cut every ten seconds, 640x360 at 24 frames a second, read by a
+fresh process; peak memory is that of the process. `--seconds 3600` takes an hour's clip. Absolute times are those of
+this machine and this moment; what counts is that time is a line through the origin and memory is level.
 """
 
 from __future__ import annotations

@@ -72,6 +72,20 @@ class ClipVerbs:
         """As `watch`, segment by segment as they are read, in constant memory."""
         return watch_task(self._model, path, language=self._known(language))
 
+    def unlike(self, media: Media, *, start: float = 0.0) -> str:
+        """An honest word if a picture, or a clip's window from `start` on, is unlike the training data; else empty.
+
+        Raises:
+            MediaError: it can't be read.
+        """
+        bits = surprisal.clip_bits(self._model, [self._model.frames(media, start=start)])[0]
+        if not surprisal.is_unlike(self._model, bits):
+            return ""
+        return (
+            f"this looks unlike what the model was trained on ({bits.mean():.1f} bits a code, at most "
+            f"{self.usual_bits or 0:.1f} are usual): take what is said of it as a guess"
+        )
+
     def surprise(
         self, path: Path | str, *, moments: int = 5, each: Callable[[Scored], object] | None = None
     ) -> Surprise:

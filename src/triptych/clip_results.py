@@ -41,7 +41,7 @@ class Segment:
         events: what is new in it.
         bits: bits per code: how surprised the model was.
         unlike: whether that is far beyond what is usual on data like its training data; its texts are guesses then.
-        keyframe: the frame that stands for it, uint8 (size, size, 3): the middle square of the picture.
+        keyframe: the frame that stands for it, its middle square as a small JPEG.
     """
 
     shot: int
@@ -51,7 +51,7 @@ class Segment:
     events: tuple[Moment, ...]
     bits: float
     unlike: bool = False
-    keyframe: np.ndarray | None = field(default=None, repr=False, compare=False)
+    keyframe: bytes = field(default=b"", repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """All but the keyframe."""

@@ -12,9 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from string import Template
 
-import numpy as np
-from PIL import Image
-
 from triptych.clip_results import Segment, Timeline
 from triptych.errors import ConfigError
 from triptych.files import write_text
@@ -22,7 +19,6 @@ from triptych.results import clock
 
 EMBEDDED = 16 * 2**20  # bytes of a clip that the page carries in itself; a larger one is linked
 PLAYED = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov": "video/mp4"}
-SIDE = 160  # of a thumbnail, in pixels
 
 
 def write(timeline: Timeline, path: Path) -> Path:
@@ -66,14 +62,6 @@ def stamp(seconds: float) -> str:
     """
     whole = round(seconds * 1000)
     return f"{whole // 3_600_000:02d}:{whole // 60_000 % 60:02d}:{whole // 1000 % 60:02d}.{whole % 1000:03d}"
-
-
-def jpeg(pixels: np.ndarray, side: int = SIDE) -> bytes:
-    """A square picture uint8 (Y, X, 3) as a small JPEG."""
-    out = io.BytesIO()
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    picture.resize((side, side), Image.Resampling.LANCZOS).save(out, "JPEG", quality=80)
-    return out.getvalue()
 
 
 def page(timeline: Timeline, folder: Path = Path()) -> str:
@@ -143,8 +131,8 @@ def _shot(number: int, timeline: Timeline) -> str:
 
 def _row(segment: Segment) -> str:
     picture = ""
-    if segment.keyframe is not None:
-        data = base64.b64encode(jpeg(segment.keyframe)).decode()
+    if segment.keyframe:
+        data = base64.b64encode(segment.keyframe).decode()
         picture = f'<img alt="" loading="lazy" src="data:image/jpeg;base64,{data}">'
     events = "".join(
         f'<li><button class="time" data-t="{event.start:g}">{clock(event.start)}</button> {_show(event.text)}</li>'

@@ -165,12 +165,16 @@ def test_the_warning_comes_before_any_caption(run, clip, tiny_model, monkeypatch
 
     monkeypatch.setattr(surprisal, "is_unlike", lambda model, bits: True)
     said = []
-    monkeypatch.setattr("triptych.cli.clips.note", said.append)
+    monkeypatch.setattr("triptych.cli.output.note", said.append)
     monkeypatch.setattr("builtins.print", lambda *parts, **_: said.append(str(parts[0])))
     run("watch", clip, "-m", tiny_model)
     assert "looks unlike what the model was trained on" in said[0]
     assert sum("unlike" in line for line in said) == 1
     assert len(said) > 1
+    for verb, more in (("caption", []), ("ask", ["?"]), ("locate", ["a ball stops"]), ("classify", ["a,b"])):
+        said.clear()
+        run(verb, clip, *more, "-m", tiny_model)
+        assert "looks unlike" in said[0], verb
 
 
 def test_a_folder_is_watched(run, folder, tiny_model, monkeypatch):

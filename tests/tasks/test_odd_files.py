@@ -9,7 +9,7 @@ import triptych
 from tests.media.clips import save, save_sound
 from tests.media.test_shots import shot
 from triptych.errors import MediaError
-from triptych.media import shots, video
+from triptych.media import image, shots, video
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,10 @@ def test_a_turned_clip_is_read_upright(tmp_path, model):
     frames = np.zeros((17, 64, 96, 3), np.uint8)
     frames[:, :32] = (250, 0, 0)
     path = save(tmp_path / "turned.mp4", frames, fps=8, rotation=90)
-    key = next(model.watch_segments(path)).keyframe
-    assert key[:, :24, 0].mean() > 200  # what was above is left after a quarter turn against the clock
-    assert key[:, -24:, 0].mean() < 60
+    key = image.read(next(model.watch_segments(path)).keyframe)
+    assert key.shape == (160, 160, 3)
+    assert key[:, :60, 0].mean() > 200  # what was above is left after a quarter turn against the clock
+    assert key[:, -60:, 0].mean() < 60
 
 
 def test_odd_sides(tmp_path, model):

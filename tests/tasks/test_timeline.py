@@ -9,20 +9,20 @@ import pytest
 
 from triptych.clip_results import Moment, Segment, Timeline
 from triptych.errors import ConfigError
-from triptych.media import video
+from triptych.media import image, video
 from triptych.timeline_files import stamp
 
 
 @pytest.fixture
 def line(tmp_path):
     video.write(tmp_path / "a <b>.mp4", np.zeros((9, 32, 32, 3), np.uint8))
-    key = np.full((32, 32, 3), 90, np.uint8)
+    key = image.thumbnail(np.full((32, 48, 3), 90, np.uint8))
     return Timeline(
         str(tmp_path / "a <b>.mp4"),
         (
             Segment(0, 0.0, 2.0, "a --> <b>", (Moment(0.5, "a --> <b>"),), 1.5, False, key),
             Segment(0, 2.0, 3.5, "=SUM(1)", (), 2.0, False, key),
-            Segment(1, 3.625, 61.25, "c", (Moment(61.0, "c\nd"),), 6.5, True, None),
+            Segment(1, 3.625, 61.25, "c", (Moment(61.0, "c\nd"),), 6.5, True),
         ),
         "en",
         "tiny",

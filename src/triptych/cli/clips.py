@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter, validators
 
-from triptych.cli.output import Device, Json, Model, bar, check_suffix, document, note, numbered, split_choices
+from triptych.cli.output import Device, Json, Model, bar, check_suffix, document, note, numbered, split_choices, warn
 
 if TYPE_CHECKING:
     from triptych.api import Triptych
@@ -76,8 +76,8 @@ def watch(
 
         told = _Teller(triptych.usual_bits)
         timeline = triptych.watch(str(file), language=language, each=each)
-    if silent and timeline.warning:
-        note(f"note: {timeline.warning}")
+    if silent:
+        warn(timeline.warning)
     if out is not None:
         timeline.save(out)
     if json:
@@ -130,8 +130,7 @@ def surprise(
         found = triptych.surprise(
             file, moments=moments, each=lambda part: progress(round(10 * part.times[-1]), round(10 * length) or 1)
         )
-    if found.warning:
-        note(f"note: {found.warning}")
+    warn(found.warning)
     if out is not None and out.suffix.lower() == ".mp4":
         from triptych.media import video
         from triptych.surprise_files import heated_frames
@@ -169,8 +168,11 @@ def locate(
     """
     from triptych import load
 
+    triptych = load(model, device)
     with bar("reading") as progress:
-        spans = load(model, device).locate(str(file), event, count=count, each=_part(progress, file))
+        spans = triptych.locate(str(file), event, count=count, each=_part(progress, file))
+    if str(file) != LIVE:
+        warn(triptych.unlike(file, start=spans[0].start))
     if json:
         document({"file": str(file), "event": event, "moments": [span.as_dict() for span in spans]})
         return
@@ -198,8 +200,11 @@ def classify(
     """
     from triptych import load
 
+    triptych = load(model, device)
     with bar("reading") as progress:
-        found = load(model, device).classify(str(file), split_choices(labels) or [], each=_part(progress, file))
+        found = triptych.classify(str(file), split_choices(labels) or [], each=_part(progress, file))
+    if str(file) != LIVE:
+        warn(triptych.unlike(file))
     if json:
         document({"file": str(file), **found.as_dict()})
     else:
@@ -281,7 +286,7 @@ class _Teller:
         from triptych.clip_results import unlike_words
 
         if segment.unlike and not self.warned:
-            note(f"note: {unlike_words([segment], 0, self.usual)}")
+            warn(unlike_words([segment], 0, self.usual))
             self.warned = True
         for event in segment.events:
             print(event, flush=True)

@@ -27,6 +27,12 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def warn(text: str) -> None:
+    """Tell, before the result, why it may be wrong; nothing if the text is empty."""
+    if text:
+        note(f"note: {text}")
+
+
 @contextmanager
 def bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr, where a person sees it; gives the function to call with (done, all)."""

@@ -8,7 +8,18 @@ from typing import Annotated
 
 from cyclopts import App, Parameter, validators
 
-from triptych.cli.output import Device, Json, Model, bar, check_writable, document, file_names, note, split_choices
+from triptych.cli.output import (
+    Device,
+    Json,
+    Model,
+    bar,
+    check_writable,
+    document,
+    file_names,
+    note,
+    split_choices,
+    warn,
+)
 
 Count = Annotated[int, Parameter(name=["--n", "-n"], validator=validators.Number(gte=1, lte=1024))]
 Positive = Annotated[float, Parameter(validator=validators.Number(gte=0))]
@@ -102,7 +113,9 @@ def caption(
     """
     from triptych import load
 
-    result = load(model, device).caption(file, language=language, start=start)
+    triptych = load(model, device)
+    result = triptych.caption(file, language=language, start=start)
+    warn(triptych.unlike(file, start=start))
     if json:
         document({"file": str(file), **result.as_dict()})
         return
@@ -139,6 +152,8 @@ def ask(
 
     triptych = load(model, device)
     result = triptych.ask(file, question, choices=split_choices(choices), start=start, together=together)
+    first = result.moments[0][0] if result.moments else start or 0.0
+    warn(triptych.unlike(file, start=first))
     if json:
         document({"file": str(file), "question": question, **result.as_dict()})
         return

@@ -11,11 +11,11 @@ import numpy as np
 from triptych.data.folder import scan
 from triptych.errors import MediaError
 from triptych.library import KINDS, Entry, Library, only_writer, stamp_of
+from triptych.media import image
 from triptych.tasks import parts
 from triptych.tasks.common import Medium, Model
 from triptych.tasks.telling import describe, plain
 from triptych.tasks.vectors import media_vectors
-from triptych.timeline_files import jpeg
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _read(model: Model, folder: Path, file: str, kind: str, languages: Sequence[
         frames = model.frames(folder / file)
         medium = Medium(model.look([frames])[0], None)
         told = {language: plain(describe(model, [medium], language)[0]) for language in languages}
-        entries.append(Entry(file, 0.0, 0.0, told, jpeg(frames[0]), _codes(medium)))
+        entries.append(Entry(file, 0.0, 0.0, told, image.thumbnail(frames[0]), _codes(medium)))
         vectors.append(np.repeat(media_vectors(model, [medium])[:, None], KINDS, 1))
         return entries, np.concatenate(vectors)
     for some in parts.batches(model, folder / file):
@@ -99,7 +99,7 @@ def _read(model: Model, folder: Path, file: str, kind: str, languages: Sequence[
         for number, part in enumerate(some):
             told = {language: plain(texts[number]) for language, texts in told_all.items()}
             here = part.segment
-            entries.append(Entry(file, here.start, here.end, told, jpeg(part.keyframe), _codes(part.medium)))
+            entries.append(Entry(file, here.start, here.end, told, image.thumbnail(part.keyframe), _codes(part.medium)))
         stills = [Medium(maps, None) for maps in model.look([part.keyframe[None] for part in some])]
         vectors.append(np.stack([media_vectors(model, media), media_vectors(model, stills)], 1))
     return entries, np.concatenate(vectors)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from triptych.clip_results import Moment, Segment
+from triptych.media import image
 from triptych.tasks import parts, surprisal
 from triptych.tasks.common import Model, still_to
 from triptych.tasks.parts import Part
@@ -33,7 +34,8 @@ def watch(model: Model, path: Path | str, *, language: str = "en") -> Iterator[S
             here = part.segment
             events = events_of(text, here.start, here.end)
             fresh = new(events, before) if here.shot == shot else list(events)
-            yield Segment(here.shot, here.start, here.end, plain(text), tuple(fresh), bits, unlike, part.keyframe)
+            key = image.thumbnail(part.keyframe)
+            yield Segment(here.shot, here.start, here.end, plain(text), tuple(fresh), bits, unlike, key)
             before, shot = events, here.shot
 
 
