@@ -182,16 +182,16 @@ class Library:
         """Put vectors into rows from `first` on; gives the name of the file that holds them, a new one if it grew."""
         name, last = self.meta("vectors"), first + len(vectors)
         table = np.load(self.path / name, mmap_mode="r+") if name else None
-        if table is None or last > len(table):
+        if table is None or last > table.shape[1]:
             number = int(name.split("-")[1].split(".")[0]) + 1 if name else 0
             room = max(FIRST, 2 * last)
             name = f"vectors-{number}.npy"
-            shape = (room, KINDS, self.width)
+            shape = (KINDS, room, self.width)  # each kind in one piece, since a search reads one
             larger = np.lib.format.open_memmap(self.path / name, "w+", np.float32, shape)
             if table is not None:
-                larger[:first] = table[:first]
+                larger[:, :first] = table[:, :first]
             table = larger
-        table[first:last] = vectors
+        table[:, first:last] = vectors.swapaxes(0, 1)
         table.flush()
         return name
 
@@ -205,10 +205,10 @@ class Library:
         if rows[-1] + 1 > 2 * len(rows) and rows[-1] >= FIRST:
             number = int(old.split("-")[1].split(".")[0]) + 1
             name = f"vectors-{number}.npy"
-            shape = (max(FIRST, 2 * len(rows)), KINDS, self.width)
+            shape = (KINDS, max(FIRST, 2 * len(rows)), self.width)
             dense = np.lib.format.open_memmap(self.path / name, "w+", np.float32, shape)
             for place, row in enumerate(rows):
-                dense[place] = table[row]
+                dense[:, place] = table[:, row]
             dense.flush()
             with self.transaction():
                 for place, row in enumerate(rows):  # ascending: a row's new place is free by then
@@ -218,7 +218,7 @@ class Library:
             table, rows = dense, list(range(len(rows)))
         mean = np.zeros((KINDS, self.width))
         for first in range(0, len(rows), 4096):
-            mean += table[rows[first : first + 4096]].sum(0, dtype=np.float64)
+            mean += table[:, rows[first : first + 4096]].sum(1, dtype=np.float64)
         with self.transaction():
             self._set("mean", json.dumps((mean / len(rows)).tolist()))
 
@@ -238,7 +238,7 @@ class Library:
         total = int(self.store.execute("SELECT coalesce(max(row) + 1, 0) FROM moments").fetchone()[0])
         if not total:
             return []
-        table = np.load(self.path / self.meta("vectors"), mmap_mode="r")[:total, kind]
+        table = np.load(self.path / self.meta("vectors"), mmap_mode="r")[kind, :total]
         mean = np.array(json.loads(self.meta("mean") or "0"), np.float32)
         mean = mean[kind] if mean.ndim else np.zeros(self.width, np.float32)
         queries = vectors - mean
@@ -276,10 +276,12 @@ class Library:
 
     def some(self, count: int) -> list[int]:
         """Up to `count` moments, spread evenly."""
-        total = len(self)
-        step = max(1, -(-total // max(count, 1)))
-        query = "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM moments) WHERE n % ? = 0"
-        return [id_ for (id_,) in self.store.execute(query, (step,))][:count]
+        last = int(self.store.execute("SELECT coalesce(max(row), -1) FROM moments").fetchone()[0])
+        query = "SELECT id FROM moments WHERE row >= ? ORDER BY row LIMIT 1"
+        places = np.unique(np.linspace(0, last, count).astype(int)) if last >= 0 else []
+        found = [self.store.execute(query, (int(place),)).fetchone()[0] for place in places]
+        return list(dict.fromkeys(found))
+
 
     def entries(self, ids: Sequence[int]) -> list[Entry]:
         """The moments of some ids, in their order."""
