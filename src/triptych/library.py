@@ -278,10 +278,9 @@ class Library:
         """Up to `count` moments, spread evenly."""
         last = int(self.store.execute("SELECT coalesce(max(row), -1) FROM moments").fetchone()[0])
         query = "SELECT id FROM moments WHERE row >= ? ORDER BY row LIMIT 1"
-        places = np.unique(np.linspace(0, last, count).astype(int)) if last >= 0 else []
-        found = [self.store.execute(query, (int(place),)).fetchone()[0] for place in places]
+        places = sorted(set(np.linspace(0, last, count).astype(int).tolist())) if last >= 0 else []
+        found = [self.store.execute(query, (place,)).fetchone()[0] for place in places]
         return list(dict.fromkeys(found))
-
 
     def entries(self, ids: Sequence[int]) -> list[Entry]:
         """The moments of some ids, in their order."""

@@ -253,11 +253,20 @@ def predict(
     check_suffix(out, FILMS)
     from triptych import load
 
-    settings = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     triptych = load(model, device)
     with bar("predicting") as progress:
         futures = triptych.predict(
-            file, text=text, seconds=seconds, n=n, seed=seed, start=start, progress=progress, **settings
+            file,
+            text=text,
+            seconds=seconds,
+            n=n,
+            seed=seed,
+            start=start,
+            guidance=guidance,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            progress=progress,
         )
     paths = numbered(out, n)
     for future, path in zip(futures, paths, strict=True):

@@ -56,9 +56,9 @@ def index(model: Model, folder: Path, library: Path, *, languages: Sequence[str]
         with Library(library, mark, model.gpt.config.width) as old:
             stale = old.model != mark
         if stale:
-            for file in library.iterdir():
-                if file.name != "lock":
-                    file.unlink()
+            for part in library.iterdir():
+                if part.name != "lock":
+                    part.unlink()
         with Library(library, mark, model.gpt.config.width) as store:
             known = store.known()
             for file in sorted(known.keys() - kinds.keys()):

@@ -116,7 +116,7 @@ def collect(
         np.concatenate([part.fresh for part in joined]),
         tuple(time for _, time, _ in best),
         np.stack([frame for _, _, frame in best]) if best else np.zeros((0, size, size, 3), np.uint8),
-        usual and usual.mean,
+        None if usual is None else usual.mean,
         surprisal.most(model),
         sum(part.unlike for part in joined) / len(joined),
     )
