@@ -1,7 +1,8 @@
 """The engine: ids in, ids out. Prompts of any lengths go through the network once; then the plan is followed
-with a key/value cache, all rows side by side, guided rows beside their unconditional twins.
+with a key/value cache, all rows side by side, guided rows beside their unconditional twins. `paths` decides what runs
+the steps.
 
-B rows, R rows with twins (B or 2B), G codes a position, d latent dimensions, D width.
+B rows, G codes a position, C visual codes, d latent dimensions.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.generate.grammar import DrawMap, Say, Step, Write, legal
+from triptych.generate.grammar import DrawMap, Say, Step, Write
+from triptych.generate.paths import choose, open_path
 from triptych.generate.sample import Sampler, Sampling
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Row, map_positions, ungrouped
-from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
 
 
@@ -36,14 +37,17 @@ class Engine:
     """Runs plans on a GPT.
 
     Args:
-        model: the network, in eval mode, on its device.
+        model: the network, in eval mode, on its device; weights that change later need a new engine.
         grid: (C, d) the latent of each visual code, from the visual tokenizer.
+        precision: of the native path: fp32, bf16 or int8, as the model was exported.
+        engine: `native`, `torch` or `auto`; None follows the environment, see `paths`.
     """
 
-    def __init__(self, model: GPT, grid: Tensor) -> None:
+    def __init__(self, model: GPT, grid: Tensor, *, precision: str = "fp32", engine: str | None = None) -> None:
         self.model = model.eval()
         self.device = next(model.parameters()).device
-        self.grid = grid.to(self.device)
+        self.choice = choose(model, precision, engine)
+        self.path = open_path(model, grid.to(self.device), self.choice)
 
     @torch.inference_mode()
     def generate(
@@ -88,7 +92,7 @@ class Engine:
 
 
 class _Run:
-    """One generation: the cache, each row's next position, and the state that predicts what comes."""
+    """One generation: the session that reads and chooses, and what was written so far."""
 
     def __init__(
         self,
@@ -98,34 +102,23 @@ class _Run:
         sampler: Sampler,
         progress: Progress | None,
     ) -> None:
-        self.engine, self.model, self.sampler = engine, engine.model, sampler
+        self.config = engine.model.config
         self.count = len(sampler.rows)
         self.outputs = [Output() for _ in range(self.count)]
         self.total = sum(_cost(step) for step in plan)
         self.done = 0
         self.progress = progress
-        batch = collate(rows, engine.device)
-        room = batch["ids"].shape[1] + self.total
-        self.cache = self.model.new_cache(len(rows), room)
-        states = self.model(batch["ids"], batch["values"], batch["is_visual"], batch["positions"], self.cache)
-        lengths = torch.tensor([len(row) for row in rows], device=engine.device)
-        self.cache.advance(lengths)
-        self.state = states[torch.arange(len(rows)), lengths - 1]  # (R, D)
-        self.next = torch.tensor([row.next_position for row in rows], device=engine.device)
+        self.session = engine.path.open(rows, sampler, self.total)
 
     def write(self, step: Write) -> None:
-        ids = torch.tensor(step.ids, device=self.engine.device).expand(len(self.next), -1)
-        self._feed_text(ids)
+        self.session.write(step.ids)
         self._tick(len(step.ids))
 
     def say(self, step: Say) -> None:
-        vocabulary = self.model.config.vocabulary
         said: list[list[int]] = [[] for _ in range(self.count)]
         open_ = [True] * self.count
-        first, later = (legal(count, vocabulary).to(self.engine.device) for count in (0, 1))
         for index in range(step.limit):
-            logits = self.model.text_logits(self.state[: self.count]).float()
-            ids = self.sampler(logits.masked_fill(~(later if index else first), -torch.inf))
+            ids = self.session.choose_text(first=index == 0)
             for row, choice in enumerate(ids.tolist()):
                 open_[row] = open_[row] and choice != Special.END
                 if open_[row]:
@@ -133,57 +126,24 @@ class _Run:
             self._tick(1)
             if not any(open_) or index == step.limit - 1:
                 break
-            both = ids if len(self.next) == self.count else torch.cat([ids, ids])
-            self._feed_text(both[:, None])
+            self.session.add_text(ids)
         for output, text in zip(self.outputs, said, strict=True):
             output.texts.append(text)
 
     def draw(self, step: DrawMap, last: bool) -> None:
-        config, engine = self.model.config, self.engine
-        positions = torch.from_numpy(map_positions(0, step.rows, step.columns)).to(engine.device)
-        count = step.rows * step.columns
+        group = self.config.group
+        places = map_positions(0, step.rows, step.columns).tolist()
         drawn = []
-        for index in range(count):
-            codes = self._codes(index / count)  # (B, G)
+        for index, place in enumerate(places):
+            codes = self.session.choose_codes(index / len(places))  # (B, G)
             drawn.append(codes)
             self._tick(1)
-            if last and index == count - 1:
-                break
-            both = codes if len(self.next) == self.count else torch.cat([codes, codes])
-            values = engine.grid[both].flatten(1)[:, None]
-            place = (positions[index] + self.next[:, None])[:, None]
-            self._feed(torch.full_like(both[:, :1], Special.VISUAL), values, place)
-        self.next = self.next + max(step.rows, step.columns)
-        group = config.group
-        for row, output in enumerate(self.outputs):
-            whole = torch.stack([part[row] for part in drawn]).cpu().numpy()
-            output.maps.append(ungrouped(whole, group, step.rows * group, step.columns * group))
-
-    def _codes(self, progress: float) -> Tensor:
-        """The G codes of the next position, one after another."""
-        rows = len(self.next)
-        codes = torch.zeros(rows, 0, dtype=torch.long, device=self.engine.device)
-        for _ in range(self.model.config.slots):
-            logits = self.model.code_logits(self.state, codes)[:, -1].float()
-            if rows != self.count:
-                with_, without = logits.log_softmax(-1).chunk(2)
-                logits = without + self.sampler.guidance(progress) * (with_ - without)
-            chosen = self.sampler(logits)
-            codes = torch.cat([codes, chosen.repeat(rows // self.count)[:, None]], 1)
-        return codes[: self.count]
-
-    def _feed_text(self, ids: Tensor) -> None:
-        steps = torch.arange(ids.shape[1], device=ids.device)
-        place = (self.next[:, None] + steps)[..., None].expand(-1, -1, 3)
-        width = self.model.config.slots * self.model.config.latent
-        self._feed(ids, torch.zeros(*ids.shape, width, device=ids.device), place)
-        self.next = self.next + ids.shape[1]
-
-    def _feed(self, ids: Tensor, values: Tensor, positions: Tensor) -> None:
-        dtype = self.state.dtype
-        states = self.model(ids, values.to(dtype), ids == Special.VISUAL, positions, self.cache)
-        self.cache.advance(ids.shape[1])
-        self.state = states[:, -1]
+            if not (last and index == len(places) - 1):
+                self.session.add_codes(codes, place)
+        self.session.skip(max(step.rows, step.columns))
+        whole = self.session.arrays(drawn)
+        for codes, output in zip(whole, self.outputs, strict=True):
+            output.maps.append(ungrouped(codes, group, step.rows * group, step.columns * group))
 
     def _tick(self, count: int) -> None:
         self.done += count

@@ -67,12 +67,16 @@ class Sampler:
 
     def __call__(self, logits: Tensor) -> Tensor:
         """(B, K) logits -> (B,) int64 ids."""
-        if self._used == self._drawn.shape[1]:  # many at once: the same numbers as one by one, and cheaper
-            self._drawn = torch.stack([torch.rand(BLOCK, generator=stream) for stream in self._streams]).to(self.device)
-            self._used = 0
-        uniform = self._drawn[:, self._used]
-        self._used += 1
+        uniform = self.uniform(1)[:, 0]
         return choose(logits.float(), uniform, self._temperature, self._top_k, self._top_p, self._plain)
+
+    def uniform(self, count: int) -> Tensor:
+        """(B, count) the next numbers in [0, 1) of each row's stream."""
+        while self._used + count > self._drawn.shape[1]:  # many at once: the same numbers as one by one, and cheaper
+            more = torch.stack([torch.rand(BLOCK, generator=stream) for stream in self._streams]).to(self.device)
+            self._drawn, self._used = torch.cat([self._drawn[:, self._used :], more], 1), 0
+        self._used += count
+        return self._drawn[:, self._used - count : self._used]
 
     def guidance(self, progress: float) -> Tensor:
         """(B, 1) guidance of each row at this progress."""

@@ -1,0 +1,281 @@
+// The Python module: checks what comes in, releases the GIL, and calls the rest. What is wrong with an argument becomes a
+// ValueError that names it; nothing that Python passes may reach the kernels unchecked.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "gpt.h"
+#include "levels.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace triptych {
+namespace {
+
+using Array = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+
+[[noreturn]] void refuse(const std::string& message) { throw std::invalid_argument(message); }
+
+// The data of an array of type T and of a shape, in which -1 is any size.
+template <typename T>
+const T* checked(const Array& array, const char* name, const std::vector<long>& shape) {
+  std::string got, wanted;
+  bool right = array.dtype() == nb::dtype<T>() && array.ndim() == shape.size();
+  for (size_t i = 0; i < array.ndim(); i++) {
+    got += (i ? ", " : "") + std::to_string(array.shape(i));
+    right = right && (shape[i] < 0 || shape[i] == static_cast<long>(array.shape(i)));
+  }
+  for (size_t i = 0; i < shape.size(); i++) wanted += (i ? ", " : "") + (shape[i] < 0 ? "any" : std::to_string(shape[i]));
+  if (!right) {
+    const char* type = std::is_same_v<T, float> ? "float32" : std::is_same_v<T, int64_t> ? "int64" : "uint8";
+    refuse(std::string(name) + " has shape (" + got + "); expected " + type + " (" + wanted + ")");
+  }
+  return static_cast<const T*>(array.data());
+}
+
+void within(const int64_t* data, long count, int64_t low, int64_t high, const char* name) {
+  for (long i = 0; i < count; i++)
+    if (data[i] < low || data[i] >= high)
+      refuse(std::string(name) + " holds " + std::to_string(data[i]) + ", outside [" + std::to_string(low) + ", " +
+             std::to_string(high) + ")");
+}
+
+void within(const float* data, long count, float low, float high, const char* name) {
+  for (long i = 0; i < count; i++)
+    if (!(data[i] >= low && data[i] < high))
+      refuse(std::string(name) + " holds " + std::to_string(data[i]) + ", outside [" + std::to_string(low) + ", " +
+             std::to_string(high) + ")");
+}
+
+void finite(const float* data, long count, const char* name) {
+  for (long i = 0; i < count; i++)
+    if (!std::isfinite(data[i])) refuse(std::string(name) + " holds a value that is not finite");
+}
+
+template <typename T>
+struct Made {  // an array for Python, and where to write it
+  explicit Made(std::vector<size_t> sides) : shape(std::move(sides)) {
+    size_t count = 1;
+    for (size_t side : shape) count *= side;
+    data = new T[count]();
+    owner = nb::capsule(data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
+  }
+  nb::ndarray<nb::numpy, T> array() { return nb::ndarray<nb::numpy, T>(data, shape.size(), shape.data(), owner); }
+  std::vector<size_t> shape;
+  T* data;
+  nb::capsule owner;
+};
+
+size_t size(long count) { return static_cast<size_t>(count); }
+
+Precision precision_of(const std::string& name) {
+  if (name == "fp32") return Precision::fp32;
+  if (name == "bf16") return Precision::bf16;
+  if (name == "int8") return Precision::int8;
+  refuse("precision " + name + ": use fp32, bf16 or int8");
+}
+
+Config config_of(const nb::dict& given) {
+  const auto get = [&](const char* name, long low, long high, long multiple = 1) {
+    if (!given.contains(name)) refuse(std::string("config: ") + name + " is missing");
+    const long value = nb::cast<long>(given[name]);
+    if (value < low || value > high || value % multiple != 0)
+      refuse(std::string("config: ") + name + "=" + std::to_string(value) + " is out of range");
+    return value;
+  };
+  constexpr long large = 1 << 20;
+  Config c{get("depth", 1, 1024),        get("width", 64, large, 64),     get("heads", 1, 4096),
+           get("kv_heads", 1, 4096),     get("hidden", 64, large, 64),    get("vocabulary", 1, large * 16),
+           get("codes", 1, large * 16),  get("latent", 1, 4096),          get("slots", 1, 64),
+           get("head_layers", 1, 1024),  get("head_width", 64, large, 64), get("head_hidden", 64, large, 64)};
+  if (c.heads % c.kv_heads != 0) refuse("config: heads must be a multiple of kv_heads");
+  return c;
+}
+
+std::shared_ptr<GPT> make_gpt(const nb::dict& config, const nb::dict& weights, const Array& rates,
+                              const std::string& precision, const std::string& level_name) {
+  Tensors tensors;
+  std::vector<Array> kept;  // keeps copies alive until they are packed
+  for (auto [key, value] : weights) {
+    Array array;
+    if (!nb::try_cast(value, array)) refuse("weights: " + nb::cast<std::string>(key) + " is not an array");
+    kept.push_back(array);
+    std::vector<long> shape;
+    for (size_t i = 0; i < array.ndim(); i++) shape.push_back(static_cast<long>(array.shape(i)));
+    const std::string name = nb::cast<std::string>(key);
+    tensors.add(name, {checked<float>(array, ("weights: " + name).c_str(), shape), shape});
+  }
+  const float* turning = checked<float>(rates, "rates", {kHead / 2});
+  finite(turning, kHead / 2, "rates");
+  return std::make_shared<GPT>(config_of(config), tensors, turning, precision_of(precision), level(level_name));
+}
+
+std::shared_ptr<Session> make_session(std::shared_ptr<GPT> gpt, std::shared_ptr<Pool> pool, const Array& temperature,
+                                      const Array& top_k, const Array& top_p, bool twins) {
+  const long rows = temperature.ndim() == 1 ? static_cast<long>(temperature.shape(0)) : -1;
+  if (rows < 1 || rows > 65536) refuse("temperature holds one number for each of 1 to 65536 rows");
+  const float* t = checked<float>(temperature, "temperature", {rows});
+  const int64_t* k = checked<int64_t>(top_k, "top_k", {rows});
+  const float* p = checked<float>(top_p, "top_p", {rows});
+  std::vector<Sampling> sampling;
+  for (long i = 0; i < rows; i++) sampling.push_back({t[i], static_cast<long>(k[i]), p[i]});
+  return std::make_shared<Session>(std::move(gpt), std::move(pool), std::move(sampling), twins);
+}
+
+nb::object read_rows(Session& s, const Array& ids, const Array& values, const Array& positions, const Array& lengths,
+                bool all_states) {
+  const Config& c = s.gpt().config;
+  const long rows = s.rows(), count = ids.ndim() == 2 ? static_cast<long>(ids.shape(1)) : 0;
+  if (count < 1) refuse("ids hold at least one position for each row");
+  const int64_t* i = checked<int64_t>(ids, "ids", {rows, count});
+  const float* v = checked<float>(values, "values", {rows, count, c.slots * c.latent});
+  const int64_t* p = checked<int64_t>(positions, "positions", {rows, count, 3});
+  const int64_t* n = checked<int64_t>(lengths, "lengths", {rows});
+  within(i, rows * count, -1, c.vocabulary, "ids");
+  finite(v, rows * count * c.slots * c.latent, "values");
+  within(p, rows * count * 3, 0, int64_t{1} << 24, "positions");
+  within(n, rows, 1, count + 1, "lengths");
+  if (!all_states) {
+    nb::gil_scoped_release free;
+    std::lock_guard<std::mutex> lock(s.mutex);
+    s.read(i, v, p, n, count, nullptr);
+    return nb::none();
+  }
+  Made<float> out({size(rows), size(count), size(c.width)});
+  {
+    nb::gil_scoped_release free;
+    std::lock_guard<std::mutex> lock(s.mutex);
+    s.read(i, v, p, n, count, out.data);
+  }
+  return nb::cast(out.array());
+}
+
+nb::ndarray<nb::numpy, int64_t> choose_text(Session& s, const Array& uniform, const Array& legal) {
+  const float* u = checked<float>(uniform, "uniform", {s.drawn()});
+  const uint8_t* open = checked<uint8_t>(legal, "legal", {s.gpt().config.vocabulary});
+  within(u, s.drawn(), 0.0f, 1.0f, "uniform");
+  Made<int64_t> out({size(s.drawn())});
+  {
+    nb::gil_scoped_release free;
+    std::lock_guard<std::mutex> lock(s.mutex);
+    s.choose_text(u, open, out.data);
+  }
+  return out.array();
+}
+
+nb::ndarray<nb::numpy, int64_t> choose_codes(Session& s, const Array& uniform, const Array& guidance) {
+  const long slots = s.gpt().config.slots;
+  const float* u = checked<float>(uniform, "uniform", {s.drawn(), slots});
+  const float* g = checked<float>(guidance, "guidance", {s.drawn()});
+  within(u, s.drawn() * slots, 0.0f, 1.0f, "uniform");
+  finite(g, s.drawn(), "guidance");
+  Made<int64_t> out({size(s.drawn()), size(slots)});
+  {
+    nb::gil_scoped_release free;
+    std::lock_guard<std::mutex> lock(s.mutex);
+    s.choose_codes(u, g, out.data);
+  }
+  return out.array();
+}
+
+nb::ndarray<nb::numpy, float> states(Session& s) {
+  Made<float> out({size(s.rows()), size(s.gpt().config.width)});
+  std::lock_guard<std::mutex> lock(s.mutex);
+  std::copy_n(s.states(), s.rows() * s.gpt().config.width, out.data);
+  return out.array();
+}
+
+nb::ndarray<nb::numpy, float> text_logits(Session& s, const Array& given) {
+  const long count = given.ndim() > 0 ? static_cast<long>(given.shape(0)) : 0;
+  if (count < 1) refuse("states hold at least one row");
+  const float* from = checked<float>(given, "states", {count, s.gpt().config.width});
+  finite(from, count * s.gpt().config.width, "states");
+  Made<float> out({size(count), size(s.gpt().config.vocabulary)});
+  {
+    nb::gil_scoped_release free;
+    std::lock_guard<std::mutex> lock(s.mutex);
+    s.text_logits(from, count, out.data);
+  }
+  return out.array();
+}
+
+nb::ndarray<nb::numpy, float> code_logits(Session& s, const Array& given, const Array& codes) {
+  const Config& c = s.gpt().config;
+  const long count = given.ndim() > 0 ? static_cast<long>(given.shape(0)) : 0;
+  const long known = codes.ndim() == 2 ? static_cast<long>(codes.shape(1)) : -1;
+  if (count < 1 || known < 0 || known >= c.slots) refuse("code_logits takes states (M, D) and codes (M, k), k below the slots");
+  const float* from = checked<float>(given, "states", {count, c.width});
+  const int64_t* k = checked<int64_t>(codes, "codes", {count, known});
+  finite(from, count * c.width, "states");
+  within(k, count * known, 0, c.codes, "codes");
+  Made<float> out({size(count), size(known + 1), size(c.codes)});
+  {
+    nb::gil_scoped_release free;
+    std::lock_guard<std::mutex> lock(s.mutex);
+    s.code_logits(from, k, count, known, out.data);
+  }
+  return out.array();
+}
+
+nb::ndarray<nb::numpy, int64_t> choose(const Array& logits, const Array& uniform, float temperature, long top_k, float top_p,
+                                       const std::string& level_name) {
+  const long rows = logits.ndim() == 2 ? static_cast<long>(logits.shape(0)) : 0;
+  const long choices = logits.ndim() == 2 ? static_cast<long>(logits.shape(1)) : 0;
+  if (rows < 1 || choices < 1) refuse("logits have the shape (B, K), neither of them 0");
+  const float* l = checked<float>(logits, "logits", {rows, choices});
+  const float* u = checked<float>(uniform, "uniform", {rows});
+  within(u, rows, 0.0f, 1.0f, "uniform");
+  const Sampling sampling{temperature, top_k, top_p};
+  check_sampling(sampling);
+  Sampler sampler(level(level_name));
+  Made<int64_t> out({size(rows)});
+  for (long b = 0; b < rows; b++) out.data[b] = sampler.choose(l + b * choices, choices, sampling, u[b], nullptr);
+  return out.array();
+}
+
+std::vector<std::string> levels() {
+  std::vector<std::string> out;
+  for (const Kernels* kernels : runnable_levels()) out.emplace_back(kernels->name);
+  return out;
+}
+
+}  // namespace
+}  // namespace triptych
+
+NB_MODULE(_triptych_native, m) {
+  using namespace triptych;
+  m.attr("INTERFACE") = 1;  // native.py asks for this number; raise it when the calls below change
+  m.doc() = "The GPT on a CPU: packed weights, one call a step. See triptych/generate/native.py.";
+  m.def("levels", &levels, "Names of the levels that this machine can run, fastest first.");
+  m.def("allowed_threads", &allowed_threads, "Threads that this process may keep busy: affinity, within its cgroup.");
+  m.def("choose", &choose, "logits"_a, "uniform"_a, "temperature"_a, "top_k"_a, "top_p"_a, "level"_a,
+        "Draw one id of each row of logits (B, K), as generate.sample.choose does.");
+  nb::class_<Pool>(m, "Pool", "Threads that share each step.")
+      .def("__init__",
+           [](Pool* self, int threads) {
+             if (threads < 1 || threads > 1024) refuse("threads=" + std::to_string(threads) + ": use 1 to 1024");
+             new (self) Pool(threads);
+           },
+           "threads"_a)
+      .def_prop_ro("threads", &Pool::threads);
+  nb::class_<GPT>(m, "GPT", "Packed weights.")
+      .def(nb::new_(&make_gpt), "config"_a, "weights"_a, "rates"_a, "precision"_a, "level"_a)
+      .def_prop_ro("bytes", &GPT::bytes)
+      .def_prop_ro("level", [](const GPT& g) { return std::string(g.kernels.name); });
+  nb::class_<Session>(m, "Session", "Rows that are read and go on; see gpt.h.")
+      .def(nb::new_(&make_session), "gpt"_a, "pool"_a, "temperature"_a, "top_k"_a, "top_p"_a, "twins"_a)
+      .def("read", &read_rows, "ids"_a, "values"_a, "positions"_a, "lengths"_a, "all_states"_a = false)
+      .def("states", &states)
+      .def("choose_text", &choose_text, "uniform"_a, "legal"_a)
+      .def("choose_codes", &choose_codes, "uniform"_a, "guidance"_a)
+      .def("text_logits", &text_logits, "states"_a)
+      .def("code_logits", &code_logits, "states"_a, "codes"_a)
+      .def_prop_ro("cache_bytes", &Session::cache_bytes);
+}
