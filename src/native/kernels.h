@@ -75,9 +75,10 @@ inline void finish(F one, F two, float* y, long column, long columns, const floa
   if (cut) std::memcpy(y + column, part, sizeof(float) * (columns - column));
 }
 
-// T rows times one panel of floats, or of bfloat16 weights that become floats on the way. Even and odd inputs are summed
-// apart, which hides the latency of the additions where there is but one row.
-template <int T, bool Pairs>
+// T rows times one panel of floats, or of bfloat16 weights that become floats on the way; the first V of its two vectors,
+// where the rest is padding. Even and odd inputs are summed apart, which hides the latency of the additions where there
+// is but one row.
+template <int T, int V, bool Pairs>
 void tile_float(const Matrix& m, const Rows& x, long row, long panel, float* y, long stride, const float* bias, Then then) {
   constexpr long bytes = kPanel * (Pairs ? 2 : 4);
   const char* w = static_cast<const char*>(m.data) + panel * m.inputs * bytes;
@@ -99,7 +100,7 @@ void tile_float(const Matrix& m, const Rows& x, long row, long panel, float* y, 
       for (int t = 0; t < T; t++) {
         const F a = all(in[t * x.stride + k + odd]);
         sums[t][odd][0] = fma(a, one, sums[t][odd][0]);
-        sums[t][odd][1] = fma(a, two, sums[t][odd][1]);
+        if constexpr (V > 1) sums[t][odd][1] = fma(a, two, sums[t][odd][1]);
       }
     }
   }
@@ -109,7 +110,7 @@ void tile_float(const Matrix& m, const Rows& x, long row, long panel, float* y, 
 }
 
 // T rows of bytes times one panel of bytes. Sums of integers are exact in any order.
-template <int T>
+template <int T, int V>
 void tile_int(const Matrix& m, const Rows& x, long row, long panel, float* y, long stride, const float* bias, Then then) {
   constexpr long bytes = kPanel * 4;
   const char* w = static_cast<const char*>(m.data) + panel * m.inputs * kPanel;
@@ -133,7 +134,7 @@ void tile_int(const Matrix& m, const Rows& x, long row, long panel, float* y, lo
       for (int t = 0; t < T; t++) {
         const I a = four(t, k + 4 * odd);
         sums[t][odd][0] = dot(sums[t][odd][0], a, one);
-        sums[t][odd][1] = dot(sums[t][odd][1], a, two);
+        if constexpr (V > 1) sums[t][odd][1] = dot(sums[t][odd][1], a, two);
       }
     }
   }
@@ -146,26 +147,31 @@ void tile_int(const Matrix& m, const Rows& x, long row, long panel, float* y, lo
   }
 }
 
-template <int T>
+template <int T, int V>
 void tile(const Matrix& m, const Rows& x, long row, long panel, float* y, long stride, const float* bias, Then then) {
   if (m.precision == Precision::int8)
-    tile_int<T>(m, x, row, panel, y, stride, bias, then);
+    tile_int<T, V>(m, x, row, panel, y, stride, bias, then);
   else if (m.precision == Precision::bf16)
-    tile_float<T, true>(m, x, row, panel, y, stride, bias, then);
+    tile_float<T, V, true>(m, x, row, panel, y, stride, bias, then);
   else
-    tile_float<T, false>(m, x, row, panel, y, stride, bias, then);
+    tile_float<T, V, false>(m, x, row, panel, y, stride, bias, then);
 }
 
-template <int T>
+template <int T, int V>
 void tiles(const Matrix& m, const Rows& x, long row, long rows, long panel, float* y, long stride, const float* bias,
            Then then) {
-  for (; row + T <= rows; row += T) tile<T>(m, x, row, panel, y, stride, bias, then);
-  if constexpr (T > 1) tiles<T - 1>(m, x, row, rows, panel, y, stride, bias, then);
+  for (; row + T <= rows; row += T) tile<T, V>(m, x, row, panel, y, stride, bias, then);
+  if constexpr (T > 1) tiles<T - 1, V>(m, x, row, rows, panel, y, stride, bias, then);
 }
 
 void matmul(const Matrix& m, const Rows& x, long rows, long first, long last, float* y, long stride, const float* bias,
             Then then) {
-  for (long panel = first; panel < last; panel++) tiles<kTile>(m, x, 0, rows, panel, y, stride, bias, then);
+  for (long panel = first; panel < last; panel++) {
+    if (m.outputs - panel * kPanel > kLanes)
+      tiles<kTile, 2>(m, x, 0, rows, panel, y, stride, bias, then);
+    else
+      tiles<kTile, 1>(m, x, 0, rows, panel, y, stride, bias, then);
+  }
 }
 
 float root_mean_inverse(const float* x, long n) {

@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "gpt.h"
+#include "images.h"
 #include "levels.h"
 
 namespace nb = nanobind;
@@ -240,6 +241,43 @@ nb::ndarray<nb::numpy, int64_t> choose(const Array& logits, const Array& uniform
   return out.array();
 }
 
+// Weights (outputs, taps * inputs) and bias (outputs) of one convolution.
+Network::Weights convolution(const Array& weight, const Array& bias) {
+  const long outputs = weight.ndim() == 2 ? static_cast<long>(weight.shape(0)) : 0;
+  const long inputs = weight.ndim() == 2 ? static_cast<long>(weight.shape(1)) : 0;
+  if (outputs < 1 || inputs < 1) refuse("weights of a convolution have the shape (outputs, taps * inputs)");
+  const float* w = checked<float>(weight, "weight", {outputs, inputs});
+  const float* b = checked<float>(bias, "bias", {outputs});
+  finite(w, outputs * inputs, "weight");
+  finite(b, outputs, "bias");
+  return {w, b, outputs, inputs};
+}
+
+std::shared_ptr<Network> make_network(std::shared_ptr<Pool> pool, long channels, const std::string& level_name) {
+  if (channels < 1 || channels > 65536) refuse("channels=" + std::to_string(channels) + ": use 1 to 65536");
+  return std::make_shared<Network>(level(level_name), std::move(pool), channels);
+}
+
+nb::ndarray<nb::numpy, float> run_network(Network& network, const Array& given) {
+  if (given.ndim() != 5) refuse("pictures have the shape (B, F, Y, X, C)");
+  std::vector<long> shape;
+  for (size_t i = 0; i < 5; i++) {
+    shape.push_back(static_cast<long>(given.shape(i)));
+    if (shape[i] < 1) refuse("pictures have the shape (B, F, Y, X, C), none of them 0");
+  }
+  shape[4] = network.channels_in();
+  const float* in = checked<float>(given, "pictures", shape);
+  const Size size{shape[0], shape[1], shape[2], shape[3], shape[4]};
+  const Size after = network.size_after(size);
+  Made<float> out({static_cast<size_t>(after.batch), static_cast<size_t>(after.frames), static_cast<size_t>(after.rows),
+                   static_cast<size_t>(after.columns), static_cast<size_t>(after.channels)});
+  {
+    nb::gil_scoped_release free;
+    network.run(in, size, out.data);
+  }
+  return out.array();
+}
+
 std::vector<std::string> levels() {
   std::vector<std::string> out;
   for (const Kernels* kernels : runnable_levels()) out.emplace_back(kernels->name);
@@ -251,8 +289,8 @@ std::vector<std::string> levels() {
 
 NB_MODULE(_triptych_native, m) {
   using namespace triptych;
-  m.attr("INTERFACE") = 1;  // native.py asks for this number; raise it when the calls below change
-  m.doc() = "The GPT on a CPU: packed weights, one call a step. See triptych/generate/native.py.";
+  m.attr("INTERFACE") = 1;  // native_path.py asks for this number; raise it when the calls below change
+  m.doc() = "The GPT on a CPU: packed weights, one call a step. See triptych/generate/native_path.py.";
   m.def("levels", &levels, "Names of the levels that this machine can run, fastest first.");
   m.def("allowed_threads", &allowed_threads, "Threads that this process may keep busy: affinity, within its cgroup.");
   m.def("choose", &choose, "logits"_a, "uniform"_a, "temperature"_a, "top_k"_a, "top_p"_a, "level"_a,
@@ -278,4 +316,25 @@ NB_MODULE(_triptych_native, m) {
       .def("text_logits", &text_logits, "states"_a)
       .def("code_logits", &code_logits, "states"_a, "codes"_a)
       .def_prop_ro("cache_bytes", &Session::cache_bytes);
+  nb::class_<Network>(m, "Network", "Convolutions over pictures and clips; see images.h.")
+      .def(nb::new_(&make_network), "pool"_a, "channels"_a, "level"_a)
+      .def("convolve",
+           [](Network& n, const Array& weight, const Array& bias, long side, float leak) {
+             n.convolve(convolution(weight, bias), side, leak);
+           },
+           "weight"_a, "bias"_a, "side"_a, "leak"_a = 1.0f)
+      .def("residual",
+           [](Network& n, const Array& wide, const Array& wide_bias, const Array& narrow, const Array& narrow_bias) {
+             n.residual(convolution(wide, wide_bias), convolution(narrow, narrow_bias));
+           },
+           "wide"_a, "wide_bias"_a, "narrow"_a, "narrow_bias"_a)
+      .def("causal", [](Network& n, const Array& weight, const Array& bias) { n.causal(convolution(weight, bias)); },
+           "weight"_a, "bias"_a)
+      .def("merge",
+           [](Network& n, const Array& weight, const Array& bias, long span) { n.merge(convolution(weight, bias), span); },
+           "weight"_a, "bias"_a, "span"_a)
+      .def("split", &Network::split, "span"_a)
+      .def("shuffle", &Network::shuffle, "by"_a)
+      .def("unshuffle", &Network::unshuffle, "by"_a)
+      .def("run", &run_network, "pictures"_a);
 }

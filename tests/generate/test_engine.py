@@ -8,6 +8,7 @@ from tests.generate.oracle import naive
 from triptych.config import GPTConfig
 from triptych.generate.engine import Engine
 from triptych.generate.grammar import DrawMap, Say, Write
+from triptych.generate.native_path import extension
 from triptych.generate.sample import Sampling, choose
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Builder, Map
@@ -71,7 +72,10 @@ PLANS = {
 @pytest.mark.parametrize("plan", PLANS, ids=str)
 @pytest.mark.parametrize("group", [1, 2])
 @pytest.mark.parametrize("guidance", [1.0, 2.5])
-def test_equals_the_naive_loop(plan, group, guidance):
+@pytest.mark.parametrize("engine", ["torch", "native"])
+def test_equals_the_naive_loop(plan, group, guidance, engine):
+    if engine == "native" and extension()[0] is None:
+        pytest.skip(extension()[1])
     model = tiny(group)
     builds, twins = prompts(len(SAMPLINGS))
     samplings = [Sampling(s.temperature, s.top_k, s.top_p, s.seed, guidance, 0.5) for s in SAMPLINGS]
@@ -79,7 +83,7 @@ def test_equals_the_naive_loop(plan, group, guidance):
     def row(build):
         return build(Builder(group, 2)).finish()
 
-    outputs = Engine(model, GRID).generate(
+    outputs = Engine(model, GRID, engine=engine).generate(
         [row(b) for b in builds], PLANS[plan], samplings, unconditional=[row(b) for b in twins]
     )
     for build, twin, sampling, output in zip(builds, twins, samplings, outputs, strict=True):

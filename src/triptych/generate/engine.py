@@ -39,11 +39,11 @@ class Engine:
     Args:
         model: the network, in eval mode, on its device; weights that change later need a new engine.
         grid: (C, d) the latent of each visual code, from the visual tokenizer.
-        precision: of the native path: fp32, bf16 or int8, as the model was exported.
+        precision: of the native path, as the model was exported: exact, fp32, bf16 or int8.
         engine: `native`, `torch` or `auto`; None follows the environment, see `paths`.
     """
 
-    def __init__(self, model: GPT, grid: Tensor, *, precision: str = "fp32", engine: str | None = None) -> None:
+    def __init__(self, model: GPT, grid: Tensor, *, precision: str = "exact", engine: str | None = None) -> None:
         self.model = model.eval()
         self.device = next(model.parameters()).device
         self.choice = choose(model, precision, engine)

@@ -65,7 +65,7 @@ class NativePath:
         sizes = {name: value for name, value in config.items() if isinstance(value, int)}
         self.gpt = module.GPT(sizes, weights, rates(), build.precision, build.level)
         self.grid = grid.numpy().astype(np.float32)
-        self.pool = _pool(build.threads)
+        self.pool = pool(build.threads)
 
     def open(self, rows: Sequence[Row], sampler: Sampler, room: int) -> NativeSession:
         """Read the prompts of R rows; the cache grows by pages, so `room` isn't needed."""
@@ -78,8 +78,9 @@ def rates() -> np.ndarray:
 
 
 @lru_cache
-def _pool(threads: int) -> Any:
-    return extension()[0].Pool(threads)  # shared by all models: the cores are
+def pool(threads: int) -> Any:
+    """The threads, shared by all models as the cores are."""
+    return extension()[0].Pool(threads)
 
 
 class NativeSession:

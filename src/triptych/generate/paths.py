@@ -2,7 +2,7 @@
 
 A person forces a choice by the environment:
     TRIPTYCH_ENGINE      torch, native, or auto (native on a CPU, where it was built)
-    TRIPTYCH_PRECISION   fp32, bf16, int8, or auto (what the model was exported with), of the native path
+    TRIPTYCH_PRECISION   exact, fp32, bf16, int8, or auto (what the model was exported with), of the native path
     TRIPTYCH_LEVEL       a level that the processor runs, such as avx2, or auto (the fastest), of the native path
     TRIPTYCH_THREADS     threads of the native path; 0 takes as many as torch, within what the process may use
 """
@@ -20,13 +20,15 @@ from torch import Tensor
 
 from triptych.errors import ConfigError
 from triptych.generate.native_path import Build, NativePath, extension
+from triptych.generate.native_visual import NativeVisual
 from triptych.generate.sample import Sampler
 from triptych.generate.torch_path import TorchPath
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Row
+from triptych.tokenizers.visual import VisualTokenizer
 
 ENGINES = ("auto", "native", "torch")
-PRECISIONS = ("auto", "fp32", "bf16", "int8")
+PRECISIONS = ("auto", "exact", "fp32", "bf16", "int8")
 
 
 class Session(Protocol):
@@ -74,12 +76,13 @@ class Choice:
         return f"native, {self.build.precision}, {self.build.level}, {self.build.threads} threads: {self.reason}"
 
 
-def choose(model: GPT, precision: str = "fp32", engine: str | None = None) -> Choice:
+def choose(model: GPT, precision: str = "exact", engine: str | None = None) -> Choice:
     """Decide for a GPT.
 
     Args:
         model: where and in which type its weights are decides what is possible.
-        precision: what the model was exported with.
+        precision: what the model was exported with; `exact` takes the weights as they are, in half the bytes where that
+            loses nothing, as in a model that was exported as bfloat16.
         engine: `auto`, `native` or `torch`; None follows the environment.
 
     Raises:
@@ -96,13 +99,21 @@ def choose(model: GPT, precision: str = "fp32", engine: str | None = None) -> Ch
     asked = _asked("TRIPTYCH_PRECISION", PRECISIONS)
     levels = extension()[0].levels()
     level = _asked("TRIPTYCH_LEVEL", ("auto", *levels))
-    build = Build(precision if asked == "auto" else asked, levels[0] if level == "auto" else level, _threads())
+    precision = precision if asked == "auto" else asked
+    if precision == "exact":
+        precision = "bf16" if _fits_bfloat16(model) else "fp32"
+    build = Build(precision, levels[0] if level == "auto" else level, _threads())
     return Choice(build, "asked for" if engine == "native" else "the fastest on this CPU")
 
 
 def open_path(model: GPT, grid: Tensor, choice: Choice) -> Path:
     """The path of a choice; packing the weights takes a moment."""
     return TorchPath(model, grid) if choice.build is None else NativePath(model, grid, choice.build)
+
+
+def open_visual(visual: VisualTokenizer, choice: Choice) -> VisualTokenizer | NativeVisual:
+    """What runs the visual tokenizer where the GPT's path is `choice`."""
+    return visual if choice.build is None else NativeVisual(visual, choice.build)
 
 
 def _obstacle(model: GPT) -> str:
@@ -112,6 +123,11 @@ def _obstacle(model: GPT) -> str:
     if weight.dtype != torch.float32:
         return f"the weights are {weight.dtype}"
     return extension()[1]
+
+
+def _fits_bfloat16(model: GPT) -> bool:
+    """Whether no matrix has anything in the 16 bits that bfloat16 lacks."""
+    return not any((w.detach().view(torch.int32) & 0xFFFF).any() for w in model.parameters() if w.ndim == 2)
 
 
 def _threads() -> int:

@@ -20,6 +20,7 @@ from triptych import zoo
 from triptych.errors import MediaError, ModelError
 from triptych.generate.engine import Engine
 from triptych.generate.grammar import Say
+from triptych.generate.paths import open_visual
 from triptych.generate.sample import Sampling
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
@@ -60,7 +61,8 @@ class Model:
         fsq = bundle.visual.fsq
         self.grid = fsq.to_latents(torch.arange(fsq.codes, device=fsq.steps.device))
         self._grid = self.grid.cpu().numpy()
-        self.engine = Engine(self.gpt, self.grid)
+        self.engine = Engine(self.gpt, self.grid, precision=bundle.info.precision)
+        self.visual = open_visual(bundle.visual, self.engine.choice)
         self.codes = bundle.info.size // bundle.info.visual.stride  # on each side of a picture
         if self.codes % self.gpt.config.group:
             group = self.gpt.config.group
@@ -105,7 +107,7 @@ class Model:
     def look(self, frames: Sequence[np.ndarray]) -> list[list[Map]]:
         """Arrays uint8 (F, size, size, 3) of one length -> the maps of each."""
         pixels = torch.from_numpy(np.ascontiguousarray(np.stack(frames))).to(self.device)
-        codes, latents = (part.cpu().numpy() for part in self.bundle.visual.tokenize(pixels))
+        codes, latents = (part.cpu().numpy() for part in self.visual.tokenize(pixels))
         return [
             [Map(c, z, self._grid[c]) for c, z in zip(*medium, strict=True)]
             for medium in zip(codes, latents, strict=True)
@@ -115,7 +117,7 @@ class Model:
     def paint(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Codes (rows, columns) of pictures -> uint8 (Y, X, 3) of each."""
         codes = torch.from_numpy(np.stack(maps)).to(self.device)
-        return list(self.bundle.visual.draw(codes[:, None])[:, 0].cpu().numpy())
+        return list(self.visual.draw(codes[:, None])[:, 0].cpu().numpy())
 
     def say(self, prompts: Sequence[Row], *, limit: int = SAY_LIMIT) -> list[str]:
         """The likeliest text after each prompt, id by id."""
