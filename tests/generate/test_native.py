@@ -288,10 +288,9 @@ def test_what_is_wrong_with_a_call_is_told():
         lambda: native(MODEL, "int3"),
         lambda: native(MODEL, level="mmx"),
     ]
-    for number, call in enumerate(calls):
+    for call in calls:
         with pytest.raises(ValueError, match=r"\w"):
             call()
-            pytest.fail(f"call {number} was let through")
 
 
 @pytest.mark.parametrize("damage", ["missing", "shape", "nan"])

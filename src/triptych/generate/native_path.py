@@ -1,4 +1,4 @@
-"""The engine's steps in C++ (src/native), one call a step: packed weights, and guided rows beside their twins on one read of them.
+"""The engine's steps in C++ (src/native), one call a step: packed weights, guided rows beside their twins on one read.
 
 R rows with twins (B drawn rows, or B and their B twins), S positions, G codes a position, d latent dimensions, D width.
 """

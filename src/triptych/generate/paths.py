@@ -32,7 +32,7 @@ PRECISIONS = ("auto", "exact", "fp32", "bf16", "int8")
 
 
 class Session(Protocol):
-    """Rows whose prompts were read, side by side, each of which goes on. Chosen ids are of the path's own array type."""
+    """Rows whose prompts were read, side by side. Chosen ids are of the path's own array type."""
 
     def choose_text(self, first: bool) -> Any:
         """(B,) text ids, `first` of a text or later ones."""
