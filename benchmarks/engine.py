@@ -5,9 +5,9 @@
 
 GPTs of three sizes with random weights and 8,192 text ids (depths 10, 16, 21) take turns with the same shapes in
 transformers and, where installed, llama.cpp (llama-cpp-python and gguf) and torchao (with `--compile`, since that
-takes minutes). Every round runs each contestant once; printed are medians, ratios to the native engine within a round,
-memory of the weights, and the share of the bound: the bytes of the weights over the bandwidth at which a buffer of their
-size can be read here.
+takes minutes). Every round runs each contestant once; printed are medians, ratios to the native engine within a
+round, memory of the weights, and the share of the bound: the bytes of the weights over the bandwidth at which a buffer
+of their size can be read here.
 """
 
 from __future__ import annotations
