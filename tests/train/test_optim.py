@@ -22,6 +22,20 @@ def test_orthogonal(shape):
     assert optim.orthogonal(torch.zeros(shape)).isfinite().all()
 
 
+def test_muon_computes_in_the_precision_that_is_asked_for(monkeypatch):
+    seen, real = [], optim.orthogonal
+    monkeypatch.setattr(optim, "orthogonal", lambda matrices: seen.append(matrices.dtype) or real(matrices))
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        matrix = torch.nn.Parameter(torch.randn(16, 16))
+        before = matrix.detach().clone()
+        matrix.grad = torch.randn(16, 16)
+        optim.Muon([matrix], 0.1, dtype=dtype).step()
+        assert matrix.dtype == torch.float32
+        assert not torch.equal(before, matrix)
+    assert seen == [torch.float32, torch.bfloat16]
+
+
 def test_the_rate_over_a_run():
     config = OptimConfig(warmup=10, decay=0.5)
     assert optim.rate(0, 0, config) == pytest.approx(0.1)
