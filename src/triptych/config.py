@@ -183,6 +183,9 @@ class RunConfig(Settings):
     focus: float = Field(0.0, ge=0)
     """How much more rare codes of drawn media count than common ones; 0 counts all alike (kind: gpt). Draws rare things
     too often, so end with a run of 0 that starts from the run with it."""
+    summary: float = Field(0.0, ge=0)
+    """Weight of predicting, at each code that is drawn, which codes are still to come (kind: gpt); binds words to what
+    they name much earlier. 0 leaves it out."""
     prompts: list[str] = Field(default_factory=list)
     """Texts drawn at each validation; empty takes captions of the validation data (kind: gpt)."""
 

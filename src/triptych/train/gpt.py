@@ -23,14 +23,16 @@ from triptych.sequence.layout import Row
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special, size
 from triptych.train.loop import autocast
+from triptych.train.summary import Learner, rest_of
 
 Z_LOSS = 1e-4  # keeps the logits' normaliser near 1 (PaLM, arXiv 2204.02311)
 VALIDATION_ROWS = 128
 Preview = Callable[[zoo.Bundle, Path, int], None]
 
 
-def choose(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The batch with the places (row * S + position) of the text ids and of the codes that count.
+def choose(batch: dict[str, Tensor], codes: int = 0) -> dict[str, Tensor]:
+    """The batch with the places (row * S + position) of the text ids and of the codes that count, and, if the number of
+    different codes is given, with those that are still to come at each of the latter (see train.summary).
 
     To be called before the batch moves to a GPU: there, finding them would make the CPU wait.
     """
@@ -43,16 +45,21 @@ def choose(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     # A compiled network is compiled once more for none and for one of anything: the first position, which weighs
     # nothing, fills up.
     filled = {name: F.pad(found, (0, max(0, 2 - len(found)))) for name, found in places.items()}
+    if codes:
+        rest = rest_of(batch["codes"], counted & batch["is_visual"], codes)
+        filled["rest"] = F.pad(rest, (0, 0, 0, len(filled["code_places"]) - len(rest)))
     return {**batch, **filled}
 
 
-def sums(model: GPT, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Nats of all weighted text ids, nats of all weighted codes, and the z-loss of both.
+def sums(learner: Learner, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Nats of all weighted text ids, of all weighted codes and of the summaries, and the z-loss of the first two.
 
     Heads see only the positions that count, as `choose` found them. Nothing here depends on values, so that the whole
     can be compiled: on a CPU that joins the many small passes over memory that otherwise cost most of a step.
     """
+    model = learner.gpt
     states = model(batch["ids"], batch["values"], batch["is_visual"], batch["positions"]).flatten(0, 1)
+    summary = states.new_zeros((), dtype=torch.float32)
     z = states.new_zeros((), dtype=torch.float32)
     nats = []
     for is_code in (False, True):
@@ -61,6 +68,8 @@ def sums(model: GPT, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         if is_code:
             targets = batch["codes"].flatten(0, 1)[places]
             logits = model.code_logits(before, targets).float()
+            if "rest" in batch:
+                summary = learner.summary_nats(before, batch["rest"])
         else:
             targets = batch["ids"].flatten()[places]
             logits = model.text_logits(before).float()
@@ -68,7 +77,7 @@ def sums(model: GPT, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         weight = batch["weights"].flatten()[places]
         nats.append((loss * (weight[:, None] if is_code else weight)).sum())
         z = z + logits.logsumexp(-1).square().sum()
-    return nats[0], nats[1], z
+    return nats[0], nats[1], summary, z
 
 
 def counts(batch: dict[str, Tensor], slots: int) -> tuple[float, float]:
@@ -109,11 +118,11 @@ class GPTJob:
         if start is not None:
             dropout = self.config.dropout
             self.config = start.need_gpt().config.model_copy(update={"dropout": dropout})
-            self.model = GPT(self.config)
-            self.model.load_state_dict(start.need_gpt().state_dict())
+            self.gpt = GPT(self.config)
+            self.gpt.load_state_dict(start.need_gpt().state_dict())
         else:
-            self.model = GPT(self.config)
-        self.model.to(self.device)
+            self.gpt = GPT(self.config)
+        self.model = Learner(self.gpt, summary=config.summary > 0).to(self.device)
         self.sums: Callable[..., Any] = torch.compile(sums, dynamic=True) if config.compile else sums
         visual = self.parts.visual
         grid = visual.fsq.to_latents(torch.arange(visual.fsq.codes, device=self.device)).cpu().numpy()
@@ -144,23 +153,27 @@ class GPTJob:
         """See train.loop.Job: text ids and codes count by their means, so that neither drowns the other."""
         totals = np.sum([counts(part, self.config.slots) for part in batch], 0)
         text_total, code_total = max(totals[0], 1.0), max(totals[1], 1.0)
-        text = code = torch.zeros((), device=self.device)
+        text = code = rest = torch.zeros((), device=self.device)
+        wanted = self.config.codes if self.run.summary else 0
         tokens = 0
         for part in batch:
-            part = {name: value.to(self.device, non_blocking=True) for name, value in choose(part).items()}
+            part = {name: value.to(self.device, non_blocking=True) for name, value in choose(part, wanted).items()}
             with autocast(self.run, self.device):
-                text_nats, code_nats, z = self.sums(self.model, part)
+                text_nats, code_nats, rest_nats, z = self.sums(self.model, part)
             loss = text_nats / text_total + code_nats / code_total
+            loss = loss + self.run.summary * rest_nats / code_total * self.config.slots
             scale(loss + Z_LOSS * z / (text_total + code_total))
-            text, code = text + text_nats.detach(), code + code_nats.detach()
+            text, code, rest = text + text_nats.detach(), code + code_nats.detach(), rest + rest_nats.detach()
             tokens += part["ids"].numel()
         # The only wait for the device in here, and after all of the work is under way.
-        text_nat, code_nat = torch.stack([text, code]).tolist()
+        text_nat, code_nat, rest_nat = torch.stack([text, code, rest]).tolist()
         text_mean, code_mean = text_nat / text_total, code_nat / code_total
+        more = {"summary": rest_nat / code_total * self.config.slots} if self.run.summary else {}
         return {
             "loss": text_mean + code_mean,
             "bits/text": text_mean / math.log(2),
             "bits/code": code_mean / math.log(2),
+            **more,
             "tokens": float(tokens),
         }
 
@@ -192,16 +205,19 @@ class GPTJob:
             chosen = choose(collate(rows[first : first + 16], multiple=16))
             batch = {name: value.to(self.device) for name, value in chosen.items()}
             with autocast(self.run, self.device):
-                text, code, _ = sums(self.model, batch)
+                text, code, _, _ = sums(self.model, batch)
             nats += torch.stack([text, code]).tolist()
             total += counts(chosen, self.config.slots)
         return nats, total
 
     def _text_gain(self) -> float:
-        """Nats a code that drawing gains when the text is the picture's own and not its neighbour's."""
+        """Nats a code that drawing gains when the text is the picture's own and not that of one far from it.
+
+        A neighbour may be another view of the same scene, and of the same text.
+        """
         number = min(VALIDATION_ROWS, len(self.held.items["picture"]))
         right = [self.held.spell("draw", i, np.random.default_rng([2, i])) for i in range(number)]
-        wrong = [_with_text_of(right[i], right[i - 1]) for i in range(number)]
+        wrong = [_with_text_of(right[i], right[i - number // 2]) for i in range(number)]
         (_, a), (_, total) = self._nats(right)
         (_, b), _ = self._nats(wrong)
         return (b - a) / max(total, 1)
@@ -213,7 +229,7 @@ class GPTJob:
 
     def describe(self) -> dict[str, str]:
         """The plan; see train.loop.Job."""
-        config, parameters = self.config, sum(p.numel() for p in self.model.parameters())
+        config, parameters = self.config, sum(p.numel() for p in self.gpt.parameters())
         media = {name: len(items) for name, items in self.rows.items.items() if len(items)}
         rows = ", ".join(f"{count} {name}" for name, count in self.batches.counts.items())
         state = parameters * 4 * (5 if self.run.optim.ema else 4)
@@ -233,7 +249,7 @@ class GPTJob:
     def export(self, folder: Path, made: dict[str, Any]) -> None:
         """Write the model folder; weights as bfloat16 halve its size."""
         bundle = self._bundle(made)
-        zoo.save(folder, bundle.info, bundle.text, bundle.visual, self.model, dtype=torch.bfloat16)
+        zoo.save(folder, bundle.info, bundle.text, bundle.visual, self.gpt, dtype=torch.bfloat16)
 
     def _bundle(self, made: dict[str, Any] | None = None) -> zoo.Bundle:
         info = self.parts.info.model_copy(
@@ -244,7 +260,7 @@ class GPTJob:
                 "name": Path(self.run.out).name,
             }
         )
-        return zoo.Bundle(Path(self.run.out), info, self.parts.text, self.parts.visual, self.model)
+        return zoo.Bundle(Path(self.run.out), info, self.parts.text, self.parts.visual, self.gpt)
 
     def _data(self) -> dict[str, Any]:
         """What the model learned from; its languages are read off the texts of some windows."""
