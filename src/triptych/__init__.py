@@ -15,7 +15,8 @@ from triptych.errors import ConfigError, DataError, MediaError, MissingExtra, Mo
 
 if TYPE_CHECKING:
     from triptych.api import Triptych
-    from triptych.results import Answer, Caption, Film, Match, Picture, Timeline
+    from triptych.clip_results import Timeline
+    from triptych.results import Answer, Caption, Film, Match, Picture
 
 __version__ = "0.1.0"
 __all__ = [
@@ -38,7 +39,8 @@ __all__ = [
 
 _LAZY = {
     "Triptych": "triptych.api",
-    **dict.fromkeys(("Answer", "Caption", "Film", "Match", "Picture", "Timeline"), "triptych.results"),
+    **dict.fromkeys(("Answer", "Caption", "Film", "Match", "Picture"), "triptych.results"),
+    "Timeline": "triptych.clip_results",
 }
 
 

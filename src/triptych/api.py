@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from triptych import zoo
+from triptych.api_clips import ClipVerbs
 from triptych.device import device_of
 from triptych.errors import TriptychError
-from triptych.results import Answer, Caption, Film, Match, Picture, Timeline, Window
+from triptych.results import Answer, Caption, Film, Match, Picture
+from triptych.tasks.ask import TOGETHER, ask_whole
 from triptych.tasks.ask import ask as ask_task
 from triptych.tasks.canvas import Partial, Progress, encode, source
 from triptych.tasks.caption import caption as caption_task
@@ -22,14 +24,14 @@ from triptych.tasks.film import film as film_task
 from triptych.tasks.likelihood import likelihood as likelihood_task
 from triptych.tasks.likelihood import text_nats
 from triptych.tasks.orders import Order, fulfil, picture_of
+from triptych.tasks.parts import is_long
 from triptych.tasks.settings import Drawing, DrawSettings
-from triptych.tasks.watch import watch as watch_task
 
 DEFAULTS = DrawSettings()
 
 
 @final
-class Triptych:
+class Triptych(ClipVerbs):
     """A model that draws pictures, and reads pictures and clips. Made by `Triptych.load`.
 
     Args:
@@ -283,17 +285,27 @@ class Triptych:
         return caption_task(self._model, media, language=self._model.language(language), start=start)
 
     def ask(
-        self, media: Media | None, question: str, *, choices: Sequence[str] | None = None, start: float = 0.0
+        self,
+        media: Media | None,
+        question: str,
+        *,
+        choices: Sequence[str] | None = None,
+        start: float | None = None,
+        together: int = TOGETHER,
     ) -> Answer:
-        """Answer a question about a picture or a part of a clip.
+        """Answer a question about a picture or a clip of any length.
 
         Args:
             media: what is asked about; None asks without any, as a baseline.
             question: in English or Chinese; the answer comes in the same language.
             choices: if given, the answers allowed: each gets its probability.
-            start: where in a clip's file to begin, in seconds.
+            start: read only the window of a clip's file that begins here, in seconds; None reads all of it, and
+                answers from its most relevant segments.
+            together: how many of them.
         """
-        return self.ask_many([(media, question)], choices=choices, start=start)[0]
+        if start is None and isinstance(media, str | Path) and is_long(self._model, media):
+            return ask_whole(self._model, media, question, choices=choices, together=max(1, together))
+        return self.ask_many([(media, question)], choices=choices, start=start or 0.0)[0]
 
     def ask_many(
         self,
@@ -302,21 +314,15 @@ class Triptych:
         choices: Sequence[str] | None = None,
         start: float = 0.0,
     ) -> list[Answer]:
-        """Answer several (media, question) pairs, side by side; a medium that comes again is read once."""
+        """Answer several (media, question) pairs, side by side; a medium that comes again is read once.
+
+        Of a clip's file one window is read, from `start` on.
+        """
         return ask_task(self._model, questions, choices=choices, start=start)
 
     def text_nats(self, media: Sequence[Media | None], texts: Sequence[str], language: str = "en") -> list[float]:
         """Log-likelihood of each text as a caption of its medium, in nats; a medium of None is a baseline."""
         return text_nats(self._model, media, texts, language=language)
-
-    def watch(self, path: Path | str, *, language: str = "en") -> Timeline:
-        """Tell what happens in a clip of any length, and when."""
-        windows = tuple(self.watch_windows(path, language=language))
-        return Timeline(tuple(event for window in windows for event in window.events), windows, language)
-
-    def watch_windows(self, path: Path | str, *, language: str = "en") -> Iterator[Window]:
-        """As `watch`, window by window as they are read, in constant memory."""
-        return watch_task(self._model, path, language=self._model.language(language))
 
     @torch.inference_mode()
     def reconstruct(self, pixels: np.ndarray) -> np.ndarray:

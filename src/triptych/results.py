@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import json
 from collections.abc import Mapping
@@ -168,11 +167,13 @@ class Answer:
         text: the answer; with choices, the likeliest of them.
         probabilities: of each choice, in the order they were given; they sum to 1. None without choices.
         times: seconds of the clip that were read, from and to; None for a picture or no medium.
+        moments: the parts of a longer clip that the answer rests on, from and to, the most relevant first.
     """
 
     text: str
     probabilities: Mapping[str, float] | None = None
     times: tuple[float, float] | None = None
+    moments: tuple[tuple[float, float], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -183,66 +184,6 @@ class Answer:
             return self.text
         ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
         return "\n".join(f"{probability:6.1%}  {choice}" for choice, probability in ranked)
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Something that happens, `start` seconds from the beginning of the clip."""
-
-    start: float
-    text: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return f"{clock(self.start)}  {self.text}"
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of a clip, from `start` to `end` seconds: its caption, and what is new in it."""
-
-    start: float
-    end: float
-    caption: str
-    events: tuple[Moment, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """What happens in a clip of any length.
-
-    Args:
-        events: all moments, in order.
-        captions: the windows that were read one after another, each with its caption.
-        language: tag of the texts.
-    """
-
-    events: tuple[Moment, ...]
-    captions: tuple[Window, ...]
-    language: str = "en"
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        windows = [{"start": w.start, "end": w.end, "text": w.caption} for w in self.captions]
-        return {"language": self.language, "events": [asdict(event) for event in self.events], "captions": windows}
-
-    def to_json(self) -> str:
-        """As a JSON document."""
-        return json.dumps(self.as_dict(), ensure_ascii=False, indent=2)
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.events))
-
-    def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{clock(e.start)}</td><td>{html.escape(e.text)}</td></tr>" for e in self.events)
-        return f"<table>{rows}</table>"
 
 
 def clock(seconds: float) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import docstring_parser
 import numpy as np
@@ -20,17 +21,18 @@ from triptych.tasks.settings import DrawSettings
 DRAWING = ("draw", "complete", "inpaint", "outpaint", "vary", "edit", "film", "likelihood")
 COMMANDS = (
     *DRAWING,
-    *("caption", "ask", "watch", "demo", "info", "evaluate", "prepare", "train", "world tabletop"),
+    *("caption", "ask", "watch", "surprise", "locate", "classify", "predict", "features", "index", "search"),
+    *("demo", "info", "evaluate", "prepare", "train", "world tabletop"),
 )
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """An empty working folder; random weights rarely end a text, so texts are cut short."""
-    from triptych.tasks import common, watch
+    from triptych.tasks import common, telling
 
     monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 8})
-    monkeypatch.setattr(watch, "SAY_LIMIT", 8)
+    monkeypatch.setattr(telling, "SAY_LIMIT", 8)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -197,6 +199,8 @@ def test_pictures_and_clips_are_read(run, clip, tiny_model):
     assert status == 0
     assert out
     assert "read 0.0 s to 2.0 s of 5.0 s" in err
+    assert "from 0:0" in run("ask", clip, "How many?", "-m", tiny_model)[2]
+    assert "read 3.0 s to 5.0 s" not in run("ask", clip, "How many?", "-m", tiny_model, "--start", 3)[2]
     status, out, err = run("caption", clip, "-m", tiny_model, "--json", "--start", 3)
     assert json.loads(out)["times"] == [3.0, 5.0]
     assert err == ""
@@ -210,8 +214,101 @@ def test_a_clip_is_watched(run, clip, tiny_model):
     assert (status, err) == (0, "")
     assert out.startswith("0:00.")
     document = json.loads(run("watch", clip, "-m", tiny_model, "--json", "--language", "zh")[1])
-    assert [part["start"] for part in document["captions"]] == [0.0, 2.0, 4.0]
+    assert [part["start"] for part in document["segments"]] == [0.0, 2.0, 4.0]
     assert document["language"] == "zh"
+
+
+def test_a_timeline_is_written(run, clip, tiny_model):
+    for suffix in (".json", ".csv", ".vtt", ".html"):
+        status, out, err = run("watch", clip, "-m", tiny_model, "-o", f"t{suffix}")
+        assert (status, out, err) == (0, f"t{suffix}\n", "")
+        assert Path(f"t{suffix}").stat().st_size > 50
+
+
+def test_standard_input_is_watched_as_it_comes(run, clip, tiny_model, monkeypatch):
+    with open(clip, "rb") as file:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=file))
+        status, out, _ = run("watch", "-", "-m", tiny_model, "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert status == 0
+    assert [line["end"] for line in lines] == [2.0, 4.0, 5.0]
+    with open(clip, "rb") as file:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=file))
+        out = run("surprise", "-", "-m", tiny_model)[1]
+    assert out.count("bits a code") == 3
+
+
+def test_the_warning_comes_before_any_caption(run, clip, tiny_model, monkeypatch):
+    from triptych.tasks import surprisal
+
+    monkeypatch.setattr(surprisal, "is_unlike", lambda model, bits: True)
+    said = []
+    monkeypatch.setattr("triptych.cli.output.note", said.append)
+    monkeypatch.setattr("builtins.print", lambda *parts, **_: said.append(str(parts[0])))
+    run("watch", clip, "-m", tiny_model)
+    assert "looks unlike what the model was trained on" in said[0]
+    assert sum("unlike" in line for line in said) == 1
+    assert len(said) > 1
+    for verb, more in (("caption", []), ("ask", ["?"]), ("locate", ["a ball stops"]), ("classify", ["a,b"])):
+        said.clear()
+        run(verb, clip, *more, "-m", tiny_model)
+        assert "looks unlike" in said[0], verb
+
+
+def test_a_folder_is_watched(run, folder, tiny_model, monkeypatch):
+    from triptych import folder_watch
+
+    given = [folder_watch.Watched("a.mp4", "watched", warning="odd"), folder_watch.Watched("b", "failed", "b: bad")]
+    monkeypatch.setattr(folder_watch, "watch_folder", lambda *a, **k: iter(given))
+    Path("media").mkdir()
+    status, out, err = run("watch", "media", "-m", tiny_model)
+    assert (status, out) == (0, f"{folder / 'media-timelines'}: 1 watched, 0 finished before, 1 failed\n")
+    assert err == "note: a.mp4: odd\nskipped: b: bad\n"
+    assert json.loads(run("watch", "media", "-m", tiny_model, "--json", "-o", "x")[1])["failed"] == 1
+
+
+def test_surprise(run, clip, tiny_model):
+    status, out, err = run("surprise", clip, "-m", tiny_model, "-o", "heat.png", "--moments", 2)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[1] == "heat.png"
+    assert "most surprising at" in out
+    run("surprise", clip, "-m", tiny_model, "-o", "heat.mp4")
+    assert len(video.read("heat.mp4", size=None, frames=None).frames) == 40
+    assert len(json.loads(run("surprise", clip, "-m", tiny_model, "--json")[1])["curve"]) > 10
+
+
+def test_moments_are_found(run, clip, tiny_model):
+    found = json.loads(run("locate", clip, "when does the ball stop?", "-m", tiny_model, "--json")[1])
+    assert 0 <= found["moments"][0]["start"] < found["moments"][0]["end"] <= 5
+    assert run("locate", clip, "球什么时候停下？", "-m", tiny_model)[1].count("%") >= 1
+    assert run("classify", clip, "a ball,a cube，红", "-m", tiny_model)[1].count("%") == 3
+    assert len(json.loads(run("classify", clip, "a,b", "-m", tiny_model, "--json")[1])["parts"]) == 3
+
+
+def test_futures_are_written(run, clip, tiny_model):
+    status, out, _ = run("predict", clip, "-m", tiny_model, "-n", 2, "--seconds", 0.5)
+    assert (status, out) == (0, "clip-next-1.mp4\nclip-next-2.mp4\n")
+    assert len(video.read("clip-next-1.mp4", size=None).frames) == 4
+    told = json.loads(run("predict", clip, "go", "-m", tiny_model, "-o", "a.png", "--json")[1])
+    assert told["futures"][0]["prompt"] == "go"
+
+
+def test_a_folder_is_indexed_and_searched(run, clip, tiny_model):
+    Path("media").mkdir()
+    Path(clip).rename("media/clip.mp4")
+    Path("media/bad.mp4").write_text("hello")
+    status, out, err = run("index", "media", "-m", tiny_model, "--language", "en")
+    assert (status, out) == (0, "media: 1 new, 0 changed, 0 same, 0 deleted, 1 failed\n")
+    assert err.startswith("skipped: media/bad.mp4: is not a clip")
+    again = json.loads(run("index", "media", "-m", tiny_model, "--language", "en", "--json")[1])
+    assert (again["same"], again["new"]) == (1, 0)
+    status, out, _ = run("search", "a red ball", "media", "-m", tiny_model, "-n", 2, "--export", "cut")
+    assert status == 0
+    assert [Path(line.split("-> ")[1]).name for line in out.splitlines()] == ["01-a-red-ball.mp4", "02-a-red-ball.mp4"]
+    assert 12 <= len(video.read("cut/01-a-red-ball.mp4", size=None, frames=None).frames) <= 17
+    hits = json.loads(run("search", "media/clip.mp4", "media", "-m", tiny_model, "--json")[1])["hits"]
+    assert {"file", "start", "end", "score", "thumbnail", "caption"} == set(hits[0])
+    assert "segments of 128 numbers" in run("features", "media/clip.mp4", "-m", tiny_model, "-o", "f.npz")[1]
 
 
 def test_info(run, tiny_model):
@@ -273,6 +370,15 @@ def test_errors_are_one_line_with_a_remedy(run, clip, tiny_model, tmp_path):
         (("prepare", "a", "b", "--size", 100), 2, "multiple of 32"),
         (("prepare", "a", "b", "--minutes", 0), 2, "Must be > 0"),
         (("world", "tabletop", "w", "--level", 4), 2, "Must be <= 3"),
+        (("watch", clip, "-o", "a.txt", *m), 1, "use one of .json, .csv, .vtt, .html"),
+        (("surprise", "missing.mp4", *m), 1, "no such file"),
+        (("locate", clip, " ", *m), 1, "say what happens"),
+        (("classify", clip, "one", *m), 1, "two or more different"),
+        (("predict", clip, "-o", "a.avi", *m), 1, "can't write .avi"),
+        (("predict", clip, "--seconds", 0), 2, "Must be > 0"),
+        (("features", clip, "--layer", 9, *m), 1, "has the layers 0 to 1"),
+        (("search", "a ball", tmp_path / "nowhere", *m), 1, "make one with `triptych index"),
+        (("index", tmp_path / "nowhere", *m), 1, "is not a folder"),
         (("drow",), 2, 'Did you mean "draw"?'),
         (("draw", "a", "b"), 2, "See `triptych draw --help`"),
     ):

@@ -1,4 +1,4 @@
-"""The page on use: its command lines parse, and its Python runs."""
+"""The pages on use, on drawing and on clips: their command lines parse, and their Python runs."""
 
 import re
 import shlex
@@ -11,8 +11,10 @@ import triptych
 from triptych.cli import app
 from triptych.media import video
 
-PAGES = {name: (Path(__file__).parents[2] / "docs" / name).read_text("utf-8") for name in ("use.md", "draw.md")}
-LINES = [line for page in PAGES.values() for line in re.findall(r"^    (triptych .*)$", page, re.M)]
+NAMES = ("use.md", "draw.md", "video.md")
+PAGES = [(Path(__file__).parents[2] / "docs" / name).read_text("utf-8") for name in NAMES]
+LINES = [line for page in PAGES for line in re.findall(r"^    (?:.* \| )?(triptych .*)$", page, re.M)]
+BLOCKS = [block for page in PAGES for block in re.findall(r"```python\n(.*?)```", page, re.S)]
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -23,35 +25,24 @@ def test_command_lines_parse(line):
     assert bound is not None
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_the_python_runs(name, tiny_model, tmp_path, monkeypatch, capsys):
-    from triptych.tasks import common
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_python_runs(block, tiny_model, tmp_path, monkeypatch, capsys):
+    from triptych.tasks import common, telling
 
     monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 8})
+    monkeypatch.setattr(telling, "SAY_LIMIT", 8)
     monkeypatch.chdir(tmp_path)
     video.write("clip.mp4", np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8))
     load = triptych.load
     monkeypatch.setattr(triptych, "load", lambda name: load(tiny_model))
-    (block,) = re.findall(r"```python\n(.*?)```", PAGES[name], re.S)
-    exec(compile(block, name, "exec"), {})
-    assert {"use.md": "gpt", "draw.md": "0 0.5"}[name] in capsys.readouterr().out
+    (tmp_path / "clips").mkdir()
+    video.write("clips/a.mp4", np.zeros((5, 64, 64, 3), np.uint8))
+    exec(compile(block, "page", "exec"), {})
+    assert capsys.readouterr().out
 
 
 def test_every_command_is_on_the_page():
     shown = {line.split()[1] for line in LINES}
-    assert {
-        "complete",
-        "inpaint",
-        "outpaint",
-        "vary",
-        "edit",
-        "film",
-        "likelihood",
-        "draw",
-        "caption",
-        "ask",
-        "watch",
-        "demo",
-        "info",
-        "evaluate",
-    } <= shown
+    assert {"draw", "caption", "ask", "watch", "demo", "info", "evaluate"} <= shown
+    assert {"complete", "inpaint", "outpaint", "vary", "edit", "film", "likelihood"} <= shown
+    assert {"surprise", "locate", "classify", "predict", "features", "index", "search"} <= shown

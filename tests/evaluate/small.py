@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from triptych.media import image, video
 from triptych.worlds.tabletop.language import LANGUAGES, picture_texts
-from triptych.worlds.tabletop.narrate import clip_texts
+from triptych.worlds.tabletop.narrate import clip_texts, event_rows
 from triptych.worlds.tabletop.physics import Event
 from triptych.worlds.tabletop.questions import picture_questions
 from triptych.worlds.tabletop.scene import COLORS, MATERIALS, SHAPES, SIZES
@@ -100,9 +100,11 @@ def write(
         frames = np.stack([paint(_moved(objects, size, 0.5 * f), size) for f in range(17)])
         video.write(folder / name, frames)
         events = [Event("collide", (0, 1), 0.5), Event("stop", (0,), 1.25)]
+        things = {o["id"]: o for o in objects}
         rows.append(
             {
                 "file_name": name,
+                "events": event_rows(events, things),
                 "texts": clip_texts(rng, events, {o["id"]: o for o in objects}, "wood"),
                 "qa": [{"question": "How many collisions happen?", "answer": "1", "kind": "counting", "lang": "en"}],
                 "truth": {
@@ -114,6 +116,12 @@ def write(
                 },
             }
         )
+        if number == clips - 1:  # its impossible twin: all vanishes
+            broken = frames.copy()
+            broken[8:] = paint([], size)
+            video.write(folder / "clips" / "twin.mp4", broken)
+            fault = {"kind": "vanish", "time": 1.0, "object": 0, "twin_of": name}
+            rows.append({"file_name": "clips/twin.mp4", "truth": {**rows[-1]["truth"], "impossible": fault}})
     with open(folder / "metadata.jsonl", "w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     assert set(LANGUAGES) == {"en", "zh"}

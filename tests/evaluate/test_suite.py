@@ -10,7 +10,7 @@ from triptych.config import VisualTokenizerConfig
 from triptych.errors import ConfigError, DataError
 from triptych.evaluate import picture_measures, report, suite
 from triptych.files import read_jsonl
-from triptych.media import image
+from triptych.media import image, video
 from triptych.zoo import ModelInfo
 
 from . import small
@@ -44,6 +44,9 @@ class Nothing:
 
     def reconstruct(self, pixels: np.ndarray) -> np.ndarray:
         return np.full_like(pixels, 128)
+
+
+CLIPS = {"locate", "classify", "search", "predict", "surprise"}
 
 
 class Cheat(Nothing):
@@ -83,6 +86,35 @@ class Cheat(Nothing):
 
     def reconstruct(self, pixels: np.ndarray) -> np.ndarray:
         return pixels.copy()
+
+    def locate(self, path: Path, text: str, *, count: int) -> list[Any]:
+        times = [(e["start"], e["end"]) for e in self.rows[path]["events"] if text in e["text"].values()]
+        return [SimpleNamespace(start=times[0][0], end=times[0][1])]
+
+    def classify(self, path: Path, labels: list[str]) -> Any:
+        own = [e["text"]["en"] for e in self.rows[path]["events"]]
+        return SimpleNamespace(text=next(label for label in labels if label in own))
+
+    def index(self, folder: Path, *, languages: Any) -> list[Any]:
+        return []
+
+    def search(self, text: str, folder: Path, *, count: int) -> list[Any]:
+        def fits(file: Path) -> bool:
+            return any(text in e["text"].values() for e in self.rows[file.resolve()]["events"])
+
+        return [SimpleNamespace(file=str(f)) for f in sorted(folder.iterdir(), key=lambda f: not fits(f))]
+
+    def predict(self, frames: np.ndarray, *, seconds: float, seed: int) -> list[Any]:
+        for file, row in self.rows.items():
+            if file.suffix == ".mp4" and not row["truth"]["impossible"]:
+                whole = video.read(file, size=SIZE, fps=8).frames
+                if (whole[: len(frames)] == frames).all():
+                    return [SimpleNamespace(frames=whole[len(frames) :])]
+        raise AssertionError
+
+    def surprise(self, path: Path) -> Any:
+        height = 9.0 if self.rows[path]["truth"]["impossible"] else 1.0
+        return SimpleNamespace(peaks=np.array([1.0, 1.0, height]), fresh=np.array([True, False, False]))
 
     def text_nats(self, media: list[Any], texts: list[str], language: str) -> list[float]:
         return [0.0 if medium is not None else -8.0 for medium in media]
@@ -128,6 +160,10 @@ def test_a_model_that_cheats_is_perfect(perfect: dict[str, Any]) -> None:
     for name in (*made, "objects left alone"):
         assert values[f"edit: {name}"] == 1, name
     assert values["edit: change of the rest"] == 0
+    for name in ("locate: within 0.25 s, en", "locate: temporal IoU, zh", "classify: top-1 of 4 events"):
+        assert values[name] == 1, name
+    assert values["predict: error of pixels, 1 s ahead"] == 0
+    assert values["surprise: AUROC of impossible events"] == 1
     assert values["language: bits a byte, en"] == 0
 
 
@@ -149,7 +185,7 @@ def test_what_stands_beside_a_score_is_worse_than_perfect(perfect: dict[str, Any
 
 
 def test_a_model_that_answers_nothing_is_at_or_below_its_baselines(empty: dict[str, Any]) -> None:
-    assert set(empty["skipped"]) == {"language"}
+    assert set(empty["skipped"]) == {"language", *CLIPS}
     trivial = ("another picture", "most frequent caption", "most frequent answer of the form", "mean image")
     checked = 0
     for name, score in empty["measures"].items():
@@ -194,7 +230,7 @@ def test_a_folder_without_truth_says_what_it_lacks(tmp_path: Path) -> None:
     assert "truth" in results["skipped"]["draw"]
     assert "questions" in results["skipped"]["ask"]
     assert "sequences" in results["skipped"]["view"]
-    assert set(results["skipped"]) == {"draw", "caption", "ask", "view", "edit", "language"}
+    assert set(results["skipped"]) == {"draw", "caption", "ask", "view", "edit", "language", *CLIPS}
 
 
 def test_without_a_detector_drawing_is_not_measured(folder: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from triptych.media import image
-from triptych.results import Answer, Caption, Moment, Picture, Timeline, Window, clock
+from triptych.results import Answer, Caption, Picture, clock
 
 
 @pytest.fixture
@@ -48,14 +48,6 @@ def test_texts_and_answers():
     assert Answer("a", {"b": 0.25, "a": 0.75}).as_dict()["probabilities"] == {"b": 0.25, "a": 0.75}
     assert str(Answer("a", {"b": 0.25, "a": 0.75})) == " 75.0%  a\n 25.0%  b"
     assert str(Answer("3")) == "3"
-
-
-def test_a_timeline():
-    events = (Moment(0.5, "a <b>"), Moment(61.25, "c"))
-    line = Timeline(events, (Window(0, 2, "[0.5s] a <b>", events[:1]),), "en")
-    assert str(line) == "0:00.5  a <b>\n1:01.2  c"
-    assert "a &lt;b&gt;" in line._repr_html_()
-    assert json.loads(line.to_json())["events"][1] == {"start": 61.25, "text": "c"}
 
 
 def test_times_of_day():

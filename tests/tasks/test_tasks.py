@@ -9,7 +9,7 @@ from PIL import Image
 import triptych
 from triptych.media import image, video
 from triptych.tasks.common import Model, ended, extended, is_clip
-from triptych.tasks.watch import events_of, new
+from triptych.tasks.telling import events_of, new
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def noise():
 @pytest.fixture
 def brief(monkeypatch):
     """Random weights rarely end a text: cut it short."""
-    from triptych.tasks import common, watch
+    from triptych.tasks import common, telling
 
     monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 8})
-    monkeypatch.setattr(watch, "SAY_LIMIT", 8)
+    monkeypatch.setattr(telling, "SAY_LIMIT", 8)
 
 
 def test_a_seed_draws_the_same_picture_alone_and_in_a_batch(model):
@@ -122,10 +122,10 @@ def test_a_long_clip_is_watched_window_by_window(model, tmp_path, brief):
     frames = np.random.default_rng(3).integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
     video.write(tmp_path / "c.mp4", frames)
     line = model.watch(tmp_path / "c.mp4", language="zh")
-    assert [(w.start, w.end) for w in line.captions] == [(0, 2), (2, 4), (4, 6)]
+    assert [(s.start, s.end) for s in line.segments] == [(0, 2), (2, 4), (4, 5)]
     assert [e.start for e in line.events] == sorted(e.start for e in line.events)
     assert json.loads(line.to_json())["language"] == "zh"
-    assert next(iter(model.watch_windows(tmp_path / "c.mp4"))).start == 0
+    assert next(iter(model.watch_segments(tmp_path / "c.mp4"))).start == 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from triptych import __version__
-from triptych.cli import drawing, make, models, use
+from triptych.cli import clips, drawing, find, make, models, use
 from triptych.errors import TriptychError
 
 RESUMABLE = ("world", "prepare", "train")
@@ -23,6 +23,8 @@ app = App(
 )
 drawing.register(app)
 use.register(app)
+clips.register(app)
+find.register(app)
 make.register(app)
 models.register(app)
 

@@ -29,6 +29,12 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def warn(text: str) -> None:
+    """Tell, before the result, why it may be wrong; nothing if the text is empty."""
+    if text:
+        note(f"note: {text}")
+
+
 @contextmanager
 def bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr, where a person sees it; gives the function to call with (done, all)."""
@@ -50,16 +56,27 @@ def file_names(out: Path | None, text: str, count: int, suffix: str = ".png") ->
     """
     folder = out if out is not None and out.is_dir() else Path()
     if out is not None and folder is not out:
-        return _numbered(out, count)
+        return numbered(out, count)
     stem = slug(text) or "picture"
     base, again = folder / f"{stem}{suffix}", 1
-    while any(path.exists() for path in _numbered(base, count)):
+    while any(path.exists() for path in numbered(base, count)):
         again += 1
         base = folder / f"{stem}-{again}{suffix}"
-    return _numbered(base, count)
+    return numbered(base, count)
 
 
-def _numbered(path: Path, count: int) -> list[Path]:
+def check_suffix(path: Path | None, known: tuple[str, ...]) -> None:
+    """Raise ConfigError before any work if a file of this name can't be written."""
+    from triptych.errors import ConfigError
+
+    if path is not None and path.suffix.lower() not in known:
+        raise ConfigError(
+            f"{path}: can't write {path.suffix or 'a file without suffix'}; use one of {', '.join(known)}"
+        )
+
+
+def numbered(path: Path, count: int) -> list[Path]:
+    """A name for each of `count` files: itself for one, else with -1, -2 and so on."""
     if count == 1:
         return [path]
     return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]

@@ -1,4 +1,4 @@
-"""Commands that read, and the demo: caption, ask, watch, likelihood, demo."""
+"""Commands that read, and the demo: caption, ask, likelihood, demo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter, validators
 
-from triptych.cli.output import Device, Json, Model, document, note, split_choices
+from triptych.cli.output import Device, Json, Model, document, note, split_choices, warn
 from triptych.errors import ConfigError
 
 Positive = Annotated[float, Parameter(validator=validators.Number(gte=0))]
@@ -16,7 +16,7 @@ Positive = Annotated[float, Parameter(validator=validators.Number(gte=0))]
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (caption, ask, watch, likelihood, demo):
+    for command in (caption, ask, likelihood, demo):
         app.command(command)
 
 
@@ -42,7 +42,9 @@ def caption(
     """
     from triptych import load
 
-    result = load(model, device).caption(file, language=language, start=start)
+    triptych = load(model, device)
+    result = triptych.caption(file, language=language, start=start)
+    warn(triptych.unlike(file, start=start))
     if json:
         document({"file": str(file), **result.as_dict()})
         return
@@ -56,59 +58,40 @@ def ask(
     /,
     *,
     choices: str | None = None,
-    start: Positive = 0.0,
+    start: Positive | None = None,
+    together: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=8))] = 3,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Answer a question about a picture, or about two seconds of a clip.
+    """Answer a question about a picture, or a clip of any length.
 
     Args:
         file: Picture or clip.
         question: In English or Chinese.
         choices: The answers allowed, with commas between them; each gets its probability.
-        start: Where in a clip to begin, in seconds.
+        start: Read only the two seconds of a clip that begin here, in seconds.
+        together: Segments of a longer clip, the most relevant ones, that are read together for the answer.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
     """
     from triptych import load
+    from triptych.results import clock
 
-    result = load(model, device).ask(file, question, choices=split_choices(choices), start=start)
+    triptych = load(model, device)
+    result = triptych.ask(file, question, choices=split_choices(choices), start=start, together=together)
+    first = result.moments[0][0] if result.moments else start or 0.0
+    warn(triptych.unlike(file, start=first))
     if json:
         document({"file": str(file), "question": question, **result.as_dict()})
         return
     print(result)
-    _say_what_was_read(file, result.times)
-
-
-def watch(
-    file: Path,
-    /,
-    *,
-    language: str = "en",
-    model: Model = "tabletop",
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
-    """Tell what happens in a clip of any length, and when.
-
-    Args:
-        file: Clip.
-        language: Tag of the language: en or zh.
-        model: Name or folder.
-        device: `cpu`, `cuda` or `auto`.
-        json: Print one JSON document instead, when the whole clip is read.
-    """
-    from triptych import load
-
-    triptych = load(model, device)
-    if json:
-        document({"file": str(file), **triptych.watch(file, language=language).as_dict()})
-        return
-    for window in triptych.watch_windows(file, language=language):
-        for event in window.events:
-            print(event, flush=True)
+    if result.moments:
+        told = ", ".join(f"{clock(first)}-{clock(last)}" for first, last in result.moments)
+        note(f"from {told}, the most relevant first")
+    else:
+        _say_what_was_read(file, result.times)
 
 
 def likelihood(

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import triptych
 from triptych.device import device_of
 from triptych.errors import ConfigError
-from triptych.evaluate import edit_measures, picture_measures, text_measures
+from triptych.evaluate import clip_measures, edit_measures, picture_measures, text_measures
 from triptych.evaluate.bench import DEFAULTS, Bench, Reader, Scores, Skip, weights_of
 from triptych.evaluate.detector import Detector
 from triptych.evaluate.report import table
@@ -95,6 +95,41 @@ MEASURES: dict[str, Measure] = {
         "bits a byte",
         "the same GPT without the medium; frequency of single bytes",
         text_measures.language,
+    ),
+    "locate": Measure(
+        "locate",
+        "clips with events",
+        "starts within 0.25 s; temporal intersection over union",
+        "middle of the clip",
+        clip_measures.locate,
+    ),
+    "classify": Measure(
+        "classify",
+        "media with labels, or clips with events",
+        "top-1 accuracy: of all labels, or of four events of which one happens",
+        "chance; most frequent label, or shortest text",
+        clip_measures.classify,
+    ),
+    "search": Measure(
+        "index, search",
+        "clips with events or texts",
+        "recall at 1, 5, 10; median rank, by a text that tells of the clip",
+        "random",
+        clip_measures.search,
+    ),
+    "predict": Measure(
+        "predict",
+        "clips of 17 frames",
+        "error of pixels half a second and a second ahead; position error of objects",
+        "copy of the last frame; reconstruction of the true frames as ceiling",
+        clip_measures.predict,
+    ),
+    "surprise": Measure(
+        "surprise",
+        "clips with impossible twins",
+        "AUROC of impossible events; pairs in the right order",
+        "frame difference",
+        clip_measures.surprise,
     ),
 }
 

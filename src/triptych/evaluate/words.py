@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from triptych.evaluate.metrics import Event, Object, fits
-from triptych.tasks.watch import STAMP
+from triptych.tasks.telling import STAMP
 from triptych.worlds.tabletop.language import NUMBER, RELATION, ZH
 from triptych.worlds.tabletop.narrate import SAYINGS
 from triptych.worlds.tabletop.scene import COLORS, MATERIALS, SHAPES, SIZES

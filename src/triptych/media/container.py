@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -28,8 +29,13 @@ CODECS = (
     "rawvideo,png,aac,mp3,mp3float,ac3,opus,vorbis,flac,mp2,mp2float,pcm_s16le,pcm_s24le"
 )
 LONGEST_STILL = 600.0  # seconds one frame may last; timestamps that jump further are damaged
+LIVE = "-"  # the name of a clip that comes in on standard input
 
 _CONVERT = "convert it to MP4 with H.264, e.g. ffmpeg -i IN OUT.mp4"
+_NO_STREAM = (
+    "holds no clip that can be read as it comes (MPEG-TS, Matroska, WebM, AVI, or MP4 with its index in front)",
+    "send another format, e.g. ffmpeg -i IN -f mpegts - | triptych watch -",
+)
 _UNSPECIFIED = 2
 
 
@@ -72,17 +78,12 @@ class Source(Protocol):
 
 @contextmanager
 def opened(path: Path | str, limits: Limits) -> Iterator[Source]:
-    """Open a clip by what it holds, whatever its name.
+    """Open a clip by what it holds, whatever its name; `LIVE` is what comes in on standard input.
 
     Raises:
         MediaError: not a clip, without picture, or beyond `limits`; each in one sentence.
     """
-    limits.check_file(path, "clip")
-    try:
-        with open(path, "rb") as file:
-            head = file.read(16)
-    except PermissionError:
-        raise MediaError(path, "permission denied", "allow reading it") from None
+    head = b"" if is_live(path) else _head(path, limits)
     if head.startswith((b"GIF87a", b"GIF89a")) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):
         with image.quiet(), _animation(path) as picture:
             yield AnimatedSource(path, picture, limits)
@@ -95,6 +96,20 @@ def opened(path: Path | str, limits: Limits) -> Iterator[Source]:
         yield source
     finally:
         source.close()
+
+
+def is_live(path: Path | str) -> bool:
+    """Whether a name means standard input: a source that is read once, as it comes."""
+    return str(path) == LIVE
+
+
+def _head(path: Path | str, limits: Limits) -> bytes:
+    limits.check_file(path, "clip")
+    try:
+        with open(path, "rb") as file:
+            return file.read(16)
+    except PermissionError:
+        raise MediaError(path, "permission denied", "allow reading it") from None
 
 
 def _animation(path: Path | str) -> Image.Image:
@@ -111,10 +126,12 @@ def _container(path: Path | str, limits: Limits) -> InputContainer:
         "protocol_whitelist": "file",
         "max_pixels": str(int(min(limits.image_pixels * 2, 2**31 - 1))),  # codecs count padding too
     }
+    # Unbuffered: a camera's frames are not held back until a buffer is full.
+    source: Any = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer) if is_live(path) else None
     try:
-        return av.open("file:" + os.path.abspath(path), "r", options=options, metadata_errors="replace")
+        return av.open(source or "file:" + os.path.abspath(path), "r", options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError, OSError):
-        raise MediaError(path, *_why_not(path)) from None
+        raise MediaError("standard input" if source else path, *(_NO_STREAM if source else _why_not(path))) from None
 
 
 def _why_not(path: Path | str) -> tuple[str, str]:
@@ -167,7 +184,8 @@ class StreamSource:
     tolerance = 1e-3  # Matroska rounds to milliseconds
 
     def __init__(self, path: Path | str, limits: Limits) -> None:
-        self.path, self.limits = path, limits
+        self.live = is_live(path)
+        self.path, self.limits = "standard input" if self.live else path, limits
         self.file = _container(path, limits)
         try:
             self._choose(self.file)
@@ -288,6 +306,8 @@ class StreamSource:
             return  # the file ends early: what came before it is good
 
     def _seek(self, seconds: float) -> bool:
+        if self.live:
+            return False
         self._fresh = False
         ticks = int(seconds / self.base) if self.base else 0
         try:

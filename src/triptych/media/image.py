@@ -140,6 +140,13 @@ def write(path: Path | str, pixels: np.ndarray, metadata: dict[str, str] | None 
         raise MediaError(path, f"can't be written: {_lower(error)}") from None
 
 
+def thumbnail(pixels: np.ndarray, side: int = 160) -> bytes:
+    """A picture uint8 (Y, X, 3) as a small JPEG, its middle square of `side` pixels."""
+    out = io.BytesIO()
+    _picture(fit(pixels, side)).save(out, "JPEG", quality=80)
+    return out.getvalue()
+
+
 def read_metadata(path: Path | str) -> dict[str, str]:
     """Names and texts that `write` kept in a picture; empty if there are none."""
     with _opened(path, LOCAL) as picture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def read(
     if frames is not None and frames < 1:
         raise ValueError(f"frames must be at least 1, not {frames}")
     kept: list[np.ndarray] = []
-    for _, pixels, _ in _samples(path, fps, start, size, limits):
+    for _, pixels, _ in samples(path, fps, start, size, limits):
         if len(kept) >= limits.video_frames:
             raise MediaError(
                 path,
@@ -107,6 +108,43 @@ def read(
     if not kept:
         raise MediaError(path, f"is over before {start:g} s", "start earlier")
     return Clip(np.stack(kept), start + np.arange(len(kept)) / fps, fps)
+
+
+def samples(
+    path: Path | str, fps: float, start: float = 0.0, size: int | None = None, limits: Limits = LOCAL
+) -> Iterator[tuple[float, np.ndarray, bool]]:
+    """Yield (time, pixels, whether the time lies within the clip's duration) on the grid start + i / fps, as they come.
+
+    Args:
+        path: the file, or `container.LIVE` for standard input.
+        fps: samples a second.
+        start: seconds from the beginning of the file.
+        size: as in `read`.
+        limits: what is refused.
+    """
+    if not (0 < fps <= 1000):
+        raise ValueError(f"fps must be above 0 and at most 1000, not {fps}")
+    if not 0 <= start < math.inf:
+        raise ValueError(f"start must be 0 or later, not {start}")
+    index = 0
+    with container.opened(path, limits) as source:
+        late = min(source.tolerance, 0.1 / fps)  # files round times: a frame this late still counts as in time
+        shown: container.Shown | None = None
+        pixels: np.ndarray | None = None
+        for following in source.frames(start):
+            while shown is not None and start + index / fps < following.time - late:
+                pixels = _pixels(shown, size) if pixels is None else pixels
+                yield start + index / fps, pixels, True
+                index += 1
+            shown, pixels = following, None
+        if shown is None:
+            raise MediaError(path, "no frame can be decoded", "copy or convert the clip again")
+        end = shown.time + max(shown.duration, 1 / fps)
+        while start + index / fps < end - late:
+            within = start + index / fps < shown.time + shown.duration - late
+            pixels = _pixels(shown, size) if pixels is None else pixels
+            yield start + index / fps, pixels, within
+            index += 1
 
 
 def segments(
@@ -127,7 +165,7 @@ def segments(
         raise ValueError(f"a window has at least 2 frames, not {frames}")
     kept: list[np.ndarray] = []
     first, own = 0, 0  # index of kept[0]; frames of this window that lie within the clip's duration
-    for _, pixels, within in _samples(path, fps, start, size, limits):
+    for _, pixels, within in samples(path, fps, start, size, limits):
         kept.append(pixels)
         own += within
         if len(kept) == frames:
@@ -169,35 +207,6 @@ def write(path: Path | str, frames: np.ndarray, fps: float = 8.0) -> None:
         raise MediaError(path, f"can't be written: {error.strerror or error}") from None
 
 
-def _samples(
-    path: Path | str, fps: float, start: float, size: int | None, limits: Limits
-) -> Iterator[tuple[float, np.ndarray, bool]]:
-    """Yield (time, pixels, whether the time lies within the clip's duration) on the grid start + i / fps."""
-    if not (0 < fps <= 1000):
-        raise ValueError(f"fps must be above 0 and at most 1000, not {fps}")
-    if not 0 <= start < math.inf:
-        raise ValueError(f"start must be 0 or later, not {start}")
-    index = 0
-    with container.opened(path, limits) as source:
-        late = min(source.tolerance, 0.1 / fps)  # files round times: a frame this late still counts as in time
-        shown: container.Shown | None = None
-        pixels: np.ndarray | None = None
-        for following in source.frames(start):
-            while shown is not None and start + index / fps < following.time - late:
-                pixels = _pixels(shown, size) if pixels is None else pixels
-                yield start + index / fps, pixels, True
-                index += 1
-            shown, pixels = following, None
-        if shown is None:
-            raise MediaError(path, "no frame can be decoded", "copy or convert the clip again")
-        end = shown.time + max(shown.duration, 1 / fps)
-        while start + index / fps < end - late:
-            within = start + index / fps < shown.time + shown.duration - late
-            pixels = _pixels(shown, size) if pixels is None else pixels
-            yield start + index / fps, pixels, within
-            index += 1
-
-
 def _pixels(shown: container.Shown, size: int | None) -> np.ndarray:
     """A frame as uint8 (Y, X, 3), upright, scaled by swscale where that makes it smaller."""
     if size is None:
@@ -218,19 +227,57 @@ def _clip(kept: list[np.ndarray], frames: int, start: float, fps: float) -> Clip
     return Clip(np.stack(filled), start + np.arange(frames) / fps, fps)
 
 
-def _write_mp4(path: Path, frames: np.ndarray, fps: float) -> None:
-    height, width = frames.shape[1:3]
-    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+def write_stream(path: Path | str, frames: Iterable[np.ndarray], fps: float = 8.0) -> None:
+    """Write frames uint8 (Y, X, 3) of one size as MP4 (H.264) while they come, in the memory of a few of them.
+
+    Args:
+        path: an .mp4 file; it appears whole or not at all.
+        frames: at least one.
+        fps: frames a second.
+
+    Raises:
+        MediaError: another suffix, no frame, or the disk refuses.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".mp4":
+        raise MediaError(path, f"can't write long clips as {path.suffix or 'a file without suffix'}", "use .mp4")
+    try:
+        write_atomically(path, lambda temporary: _write_mp4(temporary, frames, fps))
+    except OSError as error:
+        raise MediaError(path, f"can't be written: {error.strerror or error}") from None
+
+
+def cut(path: Path | str, out: Path | str, start: float, end: float, *, limits: Limits = LOCAL) -> None:
+    """Write the part of a clip from `start` to `end` seconds as MP4: its own size, upright, without sound.
+
+    It begins with the frame shown at `start`, be that a key frame or not; frames come at the clip's mean rate.
+
+    Raises:
+        MediaError: the clip can't be read or is over before `start`; `out` is no .mp4 or can't be written.
+    """
+    rate = min(60.0, max(1.0, probe(path, limits=limits).fps or 30.0))
+    count = max(1, round((end - start) * rate))
+    grid = (pixels for _, pixels, _ in samples(path, rate, start, None, limits))
+    first = next(grid, None)
+    if first is None:
+        raise MediaError(path, f"is over before {start:g} s", "start earlier")
+    write_stream(out, itertools.islice(itertools.chain([first], grid), count), rate)
+
+
+def _write_mp4(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
     rate = Fraction(fps).limit_denominator(1001)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
         encoder = output.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "medium"})
-        encoder.width, encoder.height, encoder.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
-        context = encoder.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
-        context.color_range = 1  # limited
-        context.thread_count = 1  # the same bytes on every machine
-        for pixels in frames:
-            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        for number, pixels in enumerate(frames):
+            height, width = pixels.shape[:2]
+            if number == 0:
+                encoder.width, encoder.height, encoder.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+                context = encoder.codec_context
+                context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
+                context.color_range = 1  # limited
+                context.thread_count = 1  # the same bytes on every machine
+            even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
             output.mux(encoder.encode(picture.reformat(format="yuv420p", dst_colorspace="ITU709")))
         output.mux(encoder.encode(None))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +12,13 @@ from triptych.errors import ConfigError
 from triptych.results import Answer
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
+from triptych.tasks import parts
 from triptych.tasks.common import Media, Medium, Model, ended
+from triptych.tasks.parts import Part
+from triptych.tasks.relevance import gains
+
+TOGETHER = 3  # segments read for an answer: see docs/log.md
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(\s*(?:s|秒))")
 
 
 def ask(
@@ -38,6 +46,62 @@ def ask(
     prompts = [_prompt(model, medium, text) for medium, (_, text) in zip(media, questions, strict=True)]
     answers = _choose(model, prompts, choices) if choices else [Answer(text) for text in model.say(prompts)]
     return [_timed(answer, medium) for answer, medium in zip(answers, media, strict=True)]
+
+
+def ask_whole(
+    model: Model,
+    path: Path | str,
+    question: str,
+    *,
+    choices: Sequence[str] | None = None,
+    together: int = TOGETHER,
+    each: Callable[[Part], object] | None = None,
+) -> Answer:
+    """Answer a question about a clip of any length, in constant memory.
+
+    Every segment is asked how much likelier it makes the question; those that do so most are then read together, in the
+    order of time, as one clip.
+
+    Args:
+        model: what reads.
+        path: the clip.
+        question: what to answer.
+        choices: as for `ask`.
+        together: segments that are read for the answer.
+        each: called with every segment as it is read.
+
+    Returns:
+        the answer; its moments are the segments it rests on, the most relevant first, its times the whole clip's.
+    """
+    best: list[tuple[float, Part]] = []
+    end = 0.0
+    for some in parts.batches(model, path):
+        values = gains(model, question, [part.medium for part in some])
+        best = sorted([*best, *zip(values.tolist(), some, strict=True)], key=lambda item: -item[0])[:together]
+        end = some[-1].segment.end
+        if each is not None:
+            for part in some:
+                each(part)
+    chosen = [part for _, part in best]
+    ordered = sorted(chosen, key=lambda part: part.segment.start)
+    joined = Medium([map_ for part in ordered for map_ in part.medium.maps], (0.0, end))
+    prompt = _prompt(model, joined, question)
+    answer = _choose(model, [prompt], choices)[0] if choices else Answer(model.say([prompt])[0])
+    if not choices:
+        answer = Answer(_moved(model, answer.text, ordered))
+    spans = tuple((part.segment.start, part.segment.end) for part in chosen)
+    return Answer(answer.text, answer.probabilities, (0.0, end), spans)
+
+
+def _moved(model: Model, text: str, ordered: Sequence[Part]) -> str:
+    """An answer that is a time, counted from the clip's beginning instead of that of what was read together."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return text
+    info = model.bundle.info
+    each = len(ordered[0].medium.maps) * info.visual.span / info.fps  # seconds between the first stamps of two segments
+    place = min(int(float(match[1]) / each), len(ordered) - 1)
+    return f"{spell.time_text(float(match[1]) - place * each + ordered[place].segment.start)}{match[2]}"
 
 
 def _prompt(model: Model, medium: Medium | None, question: str) -> Row:

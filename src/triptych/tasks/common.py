@@ -6,8 +6,9 @@ F frames, Y rows, X columns, T maps, S positions, V vocabulary.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,7 @@ Media = Path | str | np.ndarray | Image.Image
 """A picture or a clip: a file, uint8 (Y, X, 3) or (F, Y, X, 3), or a Pillow image."""
 
 BATCH = 16  # rows side by side
+BRANCHES = 64  # texts side by side after one prompt
 TEXT_LIMIT = 4096  # ids of one prompt
 SEEN = 64  # media whose maps are remembered
 SAY_LIMIT = 256  # ids of one answer
@@ -122,6 +124,10 @@ class Model:
             self._seen.pop(next(iter(self._seen)))
         return [maps[key] for key in keys]
 
+    def known_maps(self, codes: np.ndarray) -> list[Map]:
+        """Codes (T, rows, columns) -> maps, read by their rounded values: the latents are not known any more."""
+        return [Map(code, self._grid[code], self._grid[code]) for code in codes]
+
     @torch.inference_mode()
     def project(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Codes (T, rows, columns) of clips -> uint8 (F, Y, X, 3) of each; one by one, as in `look`."""
@@ -142,9 +148,24 @@ class Model:
 
     @torch.inference_mode()
     def likelihood(self, prompts: Sequence[Row], texts: Sequence[Sequence[int]]) -> list[float]:
-        """Nats of each text (sequence ids) after its prompt: the sum over its ids, by teacher forcing."""
+        """Nats of each text (sequence ids) after its prompt: the sum over its ids, by teacher forcing.
+
+        Neighbours that share one prompt object read it once.
+        """
         sums: list[float] = []
-        for chunk in chunks(list(zip(prompts, texts, strict=True))):
+        alone: list[tuple[Row, Sequence[int]]] = []
+        for _, group in itertools.groupby(zip(prompts, texts, strict=True), key=lambda pair: id(pair[0])):
+            rows = list(group)
+            if len(rows) == 1:
+                alone += rows
+                continue
+            sums += self._alone(alone) + self._together(rows[0][0], [ids for _, ids in rows])
+            alone = []
+        return sums + self._alone(alone)
+
+    def _alone(self, rows: Sequence[tuple[Row, Sequence[int]]]) -> list[float]:
+        sums: list[float] = []
+        for chunk in chunks(rows):
             batch = collate([extended(row, ids) for row, ids in chunk], self.device)
             states = self.gpt(batch["ids"], batch["values"], batch["is_visual"], batch["positions"])
             for place, (row, ids) in enumerate(chunk):
@@ -186,6 +207,35 @@ class Model:
         if language in known or "" in known:
             return language if language in known else ""
         raise ConfigError(f"language {language!r}: {self.bundle.info.name} writes {', '.join(known)}")
+
+    def _together(self, prompt: Row, texts: Sequence[Sequence[int]]) -> list[float]:
+        """Nats of texts after one prompt, whose keys and values are computed once and copied to all of them."""
+        length = len(prompt)
+        read = collate([prompt], self.device)
+        shared = self.gpt.new_cache(1, length)
+        states = self.gpt(read["ids"], read["values"], read["is_visual"], read["positions"], shared)
+        first = self.gpt.text_logits(states[0, -1]).float().log_softmax(-1)
+        sums: list[float] = []
+        for chunk in chunks(texts, BRANCHES):
+            longest = max(len(ids) for ids in chunk)
+            ids = torch.zeros(len(chunk), longest, dtype=torch.long, device=self.device)
+            known = torch.zeros_like(ids, dtype=torch.bool)
+            for place, text in enumerate(chunk):
+                ids[place, : len(text)] = torch.tensor(list(text), device=self.device)
+                known[place, : len(text)] = True
+            nats = first[ids[:, :1]]
+            if longest > 1:
+                cache = self.gpt.new_cache(len(chunk), length + longest)
+                cache.keys[:, :, :, :length], cache.values[:, :, :, :length] = shared.keys, shared.values
+                cache.advance(length)
+                steps = torch.arange(longest - 1, device=self.device) + prompt.next_position
+                positions = steps[None, :, None].expand(len(chunk), -1, 3)
+                values = read["values"].new_zeros(len(chunk), longest - 1, read["values"].shape[-1])
+                states = self.gpt(ids[:, :-1], values, torch.zeros_like(known[:, 1:]), positions, cache)
+                logits = self.gpt.text_logits(states).float().log_softmax(-1)
+                nats = torch.cat([nats, logits.gather(2, ids[:, 1:, None])[..., 0]], 1)
+            sums += nats.masked_fill(~known, 0).sum(1).tolist()
+        return sums
 
     def read(self, media: Sequence[Media | None], *, start: float = 0.0) -> list[Medium | None]:
         """Media -> what the GPT reads; one that occurs several times is encoded once.
@@ -303,6 +353,13 @@ def chunks(items: Sequence[Item], size: int = BATCH) -> Iterator[Sequence[Item]]
         yield items[first : first + size]
 
 
+def counter(progress: Callable[[int, int], None] | None, part: int, parts: int) -> Callable[[int, int], None] | None:
+    """Progress of part number `part` of `parts` equal ones, told as progress of the whole."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(part * total + done, parts * total)
+
+
 def sampling(settings: DrawSettings, seed: int, *, conditional: bool) -> Sampling:
     """How one row is drawn; without any condition there is nothing to be guided by."""
     guidance = settings.guidance if conditional else 1.0
@@ -315,7 +372,7 @@ def language_of(text: str) -> str:
     >>> language_of("一个红色的球"), language_of("a red ball")
     ('zh', 'en')
     """
-    return "zh" if any("\u4e00" <= c <= "\u9fff" for c in text) else "en"
+    return "zh" if any("\u3400" <= c <= "\u9fff" for c in text) else "en"
 
 
 def _key(medium: Media) -> Any:

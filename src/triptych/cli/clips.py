@@ -1,0 +1,342 @@
+"""Commands that read clips of any length, and go on from them: watch, surprise, locate, classify, predict."""
+
+from __future__ import annotations
+
+import json as json_
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter, validators
+
+from triptych.cli.output import Device, Json, Model, bar, check_suffix, document, note, numbered, split_choices, warn
+
+if TYPE_CHECKING:
+    from triptych.api import Triptych
+    from triptych.clip_results import Segment
+    from triptych.tasks.parts import Part
+
+LIVE = "-"
+FILMS = (".mp4", ".gif", ".webp", ".png")
+SURPRISES = (".png", ".json", ".csv", ".npz", ".mp4")
+TIMELINES = (".json", ".csv", ".vtt", ".html")
+Count = Annotated[int, Parameter(validator=validators.Number(gte=0))]
+Out = Annotated[Path | None, Parameter(name=["--out", "-o"])]
+
+
+def register(app: App) -> None:
+    """Add the commands of this file."""
+    for command in (watch, surprise, locate, classify, predict):
+        app.command(command)
+
+
+def watch(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    out: Out = None,
+    language: str = "en",
+    workers: Count = 0,
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Tell what happens in a clip of any length, and when; or in all clips of a folder.
+
+    Args:
+        file: Clip; a folder of clips; or - for standard input, which is read as it comes.
+        out: Timeline to write: .json, .csv, .vtt or .html (a page with the clip, to click). For a folder of clips:
+            the folder for all four of each; FOLDER-timelines if not given.
+        language: Tag of the language: en or zh.
+        workers: Processes that watch a folder; 0 for one a core.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document when the whole clip is read; of standard input, one line a segment as it comes.
+    """
+    if file.is_dir():
+        _watch_folder(file, out, language, workers, model, device, json)
+        return
+    check_suffix(out, TIMELINES)
+    from triptych import load
+
+    triptych = load(model, device)
+    if str(file) == LIVE and out is None:
+        _watch_live(triptych, language, json)
+        return
+    silent = json or out is not None
+    with bar("watching") if silent else nullcontext() as progress:
+        length = _seconds(file) if progress else 0.0
+
+        def each(segment: Segment) -> None:
+            if progress:
+                progress(round(10 * segment.end), round(10 * max(length, segment.end)))
+            else:
+                told.add(segment)
+
+        told = _Teller(triptych.usual_bits)
+        timeline = triptych.watch(str(file), language=language, each=each)
+    if silent:
+        warn(timeline.warning)
+    if out is not None:
+        timeline.save(out)
+    if json:
+        document(timeline.as_dict())
+    elif out is not None:
+        print(out)
+
+
+def surprise(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    out: Out = None,
+    moments: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=100))] = 5,
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Tell how surprised the model is by a picture or clip: bits per code, the strangest moments, heat maps.
+
+    Args:
+        file: Picture, clip, or - for standard input, which is read as it comes.
+        out: File to write: .png (the moments with their heat, above the curve), .json, .csv, .npz, or .mp4
+            (the clip with its heat).
+        moments: Most surprising times to tell.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead; of standard input, one line a part as it comes.
+    """
+    check_suffix(out, SURPRISES)
+    from triptych import load
+    from triptych.tasks.surprise import peaks
+
+    triptych = load(model, device)
+    if str(file) == LIVE:
+        for part in triptych.surprise_parts(LIVE):
+            bits, peak = float(part.bits.mean()), float(peaks(part.bits).max())
+            line = {
+                "start": part.start,
+                "end": float(part.times[-1]),
+                "bits": bits,
+                "peak": peak,
+                "unlike": part.unlike,
+            }
+            text = f"{part.start:.1f}-{part.times[-1]:.1f} s  {bits:.2f} bits a code, peak {peak:.2f}"
+            print(json_.dumps(line) if json else text, flush=True)
+        return
+    length = _seconds(file)
+    with bar("reading") as progress:
+        found = triptych.surprise(
+            file, moments=moments, each=lambda part: progress(round(10 * part.times[-1]), round(10 * length) or 1)
+        )
+    warn(found.warning)
+    if out is not None and out.suffix.lower() == ".mp4":
+        from triptych.media import video
+        from triptych.surprise_files import heated_frames
+
+        video.write_stream(out, heated_frames(found, triptych.surprise_parts(file)), triptych.info.fps)
+    elif out is not None:
+        found.save(out)
+    if json:
+        document(found.as_dict())
+    else:
+        print(found)
+        if out is not None:
+            print(out)
+
+
+def locate(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    event: str,
+    /,
+    *,
+    count: Annotated[int, Parameter(name=["--count", "-n"], validator=validators.Number(gte=1, lte=100))] = 5,
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Find when something happens in a clip of any length: from, to, and how sure that is, the surest first.
+
+    Args:
+        file: Clip, or - for standard input.
+        event: "the red ball hits the cube", or "when does the red ball hit the cube?"; in English or Chinese.
+        count: Most moments to give; those less than half as sure as the first are left out.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead.
+    """
+    from triptych import load
+
+    triptych = load(model, device)
+    with bar("reading") as progress:
+        spans = triptych.locate(str(file), event, count=count, each=_part(progress, file))
+    if str(file) != LIVE:
+        warn(triptych.unlike(file, start=spans[0].start))
+    if json:
+        document({"file": str(file), "event": event, "moments": [span.as_dict() for span in spans]})
+        return
+    for span in spans:
+        print(span)
+
+
+def classify(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    labels: str,
+    /,
+    *,
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Give each of some labels its probability for a picture, or a clip of any length.
+
+    Args:
+        file: Picture, clip, or - for standard input.
+        labels: Two or more texts with commas between them, in English or Chinese.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead.
+    """
+    from triptych import load
+
+    triptych = load(model, device)
+    with bar("reading") as progress:
+        found = triptych.classify(str(file), split_choices(labels) or [], each=_part(progress, file))
+    if str(file) != LIVE:
+        warn(triptych.unlike(file))
+    if json:
+        document({"file": str(file), **found.as_dict()})
+    else:
+        print(found)
+
+
+def predict(
+    file: Path,
+    text: str = "",
+    /,
+    *,
+    out: Out = None,
+    seconds: Annotated[float, Parameter(validator=validators.Number(gt=0, lte=60))] = 1.0,
+    n: Annotated[int, Parameter(name=["--n", "-n"], validator=validators.Number(gte=1, lte=64))] = 1,
+    seed: Annotated[int, Parameter(validator=validators.Number(gte=0, lt=2**62))] = 0,
+    start: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.0,
+    guidance: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 1.0,
+    temperature: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 1.0,
+    top_k: Count = 0,
+    top_p: Annotated[float, Parameter(validator=validators.Number(gt=0, lte=1))] = 1.0,
+    with_given: Annotated[bool, Parameter(negative=())] = False,
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Draw the frames that may come after a picture or two seconds of a clip.
+
+    Args:
+        file: Picture or clip.
+        text: An instruction, e.g. "push the red cube"; none if not given.
+        out: File to write: .mp4, .gif, .webp, or .png for a strip; the default name is made of the file's.
+        seconds: How far to go.
+        n: Futures; more than one are written as out-1.mp4, out-2.mp4 and so on.
+        seed: Of the first future; the same seed draws the same frames.
+        start: Where in a clip to begin, in seconds.
+        guidance: 1 is none; more follows the instruction more closely.
+        temperature: Below 1 is safer, above 1 bolder; 0 takes the likeliest.
+        top_k: Draw only from the k likeliest codes; 0 takes all.
+        top_p: Draw only from the likeliest codes that together reach p; 1 takes all.
+        with_given: Begin the file with the frames that were seen.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead.
+    """
+    out = out or Path(f"{file.stem}-next.mp4")
+    check_suffix(out, FILMS)
+    from triptych import load
+
+    triptych = load(model, device)
+    with bar("predicting") as progress:
+        futures = triptych.predict(
+            file,
+            text=text,
+            seconds=seconds,
+            n=n,
+            seed=seed,
+            start=start,
+            guidance=guidance,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            progress=progress,
+        )
+    paths = numbered(out, n)
+    for future, path in zip(futures, paths, strict=True):
+        future.save(path, with_given=with_given)
+    if json:
+        rows = [{"file": str(path), **future.as_dict()} for future, path in zip(futures, paths, strict=True)]
+        document({"of": str(file), "futures": rows})
+        return
+    for path in paths:
+        print(path)
+
+
+def _part(progress: Callable[[int, int], None], file: Path) -> Callable[[Part], None]:
+    """Progress by the seconds of a clip that are read."""
+    length = _seconds(file)
+    return lambda part: progress(round(10 * part.segment.end), round(10 * max(length, part.segment.end)))
+
+
+class _Teller:
+    """Prints segments as they come: a warning before the first one that deserves it, then the events."""
+
+    def __init__(self, usual: float | None) -> None:
+        self.usual, self.warned = usual, False
+
+    def add(self, segment: Segment) -> None:
+        from triptych.clip_results import unlike_words
+
+        if segment.unlike and not self.warned:
+            warn(unlike_words([segment], 0, self.usual))
+            self.warned = True
+        for event in segment.events:
+            print(event, flush=True)
+
+
+def _watch_live(triptych: Triptych, language: str, json: bool) -> None:
+    """One line an event, or one JSON object a segment, and nothing kept."""
+    told = _Teller(triptych.usual_bits)
+    for segment in triptych.watch_segments(LIVE, language=language):
+        if json:
+            print(json_.dumps(segment.as_dict(), ensure_ascii=False), flush=True)
+        else:
+            told.add(segment)
+
+
+def _watch_folder(
+    folder: Path, out: Path | None, language: str, workers: int, model: str, device: str, json: bool
+) -> None:
+    from triptych.folder_watch import clips_of, watch_folder
+
+    out = out or folder.resolve().with_name(f"{folder.resolve().name}-timelines")
+    total = len(clips_of(folder))
+    results = []
+    with bar("watching") as progress:
+        for result in watch_folder(folder, out, model=model, device=device, language=language, workers=workers):
+            results.append(result)
+            progress(len(results), total)
+            if result.error:
+                note(f"skipped: {result.error}")
+            elif result.warning:
+                note(f"note: {result.file}: {result.warning}")
+    counts = {status: sum(r.status == status for r in results) for status in ("watched", "finished", "failed")}
+    if json:
+        document({"folder": str(folder), "out": str(out), **counts, "clips": [vars(r) for r in results]})
+    else:
+        print(f"{out}: {counts['watched']} watched, {counts['finished']} finished before, {counts['failed']} failed")
+
+
+def _seconds(file: Path) -> float:
+    """What a clip's header says of its length; 0 where there is none to ask."""
+    from triptych.media import video
+    from triptych.tasks.common import is_clip
+
+    return video.probe(file).duration if str(file) != LIVE and is_clip(file) else 0.0

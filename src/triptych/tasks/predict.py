@@ -1,0 +1,121 @@
+"""Frames, or one picture, with or without an instruction -> the frames that follow; k seeds, k futures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from triptych.clip_results import Future
+from triptych.generate.grammar import DrawMap, Step, Write
+from triptych.generate.sample import Sampling
+from triptych.sequence import spell
+from triptych.sequence.layout import Row
+from triptych.sequence.vocab import Special
+from triptych.tasks.common import Media, Medium, Model, chunks, counter
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """How futures are drawn; see generate.sample.Sampling. These are the defaults of the whole package."""
+
+    guidance: float = 1.0
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+
+def predict(
+    model: Model,
+    medium: Media,
+    *,
+    text: str = "",
+    seconds: float = 1.0,
+    seeds: Sequence[int] = (0,),
+    start: float = 0.0,
+    settings: PredictSettings = PredictSettings(),
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Future]:
+    """Draw what comes next.
+
+    The model reads at most one window; what it has drawn is read in turn when more is asked for.
+
+    Args:
+        model: what draws.
+        medium: a picture, an array of frames, or a file of a clip, of which one window from `start` on is read.
+        text: an instruction ("push the red cube"); empty for none.
+        seconds: how far to go.
+        seeds: one a future; a future depends on its own seed alone.
+        start: where in a clip's file to begin, in seconds.
+        settings: how.
+        progress: called with (done, all) positions.
+
+    Returns:
+        one future a seed.
+    """
+    info = model.bundle.info
+    span, most = info.visual.span, 1 + (info.frames - 1) // info.visual.span  # maps of a window
+    given = model.frames(medium, start=start)
+    wanted = max(1, round(seconds * info.fps))
+    films = [given] * len(seeds)
+    rounds = _rounds(len(given), wanted, span, most)
+    for number, (shown, drawn) in enumerate(rounds):
+        contexts = [film[-(1 + span * (shown - 1)) :] for film in films]
+        tell = counter(progress, number, len(rounds))
+        later = _draw(model, contexts, text, drawn, seeds, number, settings, tell)
+        films = [np.concatenate([film, more]) for film, more in zip(films, later, strict=True)]
+    return [
+        Future(film[len(given) : len(given) + wanted], given, info.fps, seed, text, asdict(settings), model.label)
+        for film, seed in zip(films, seeds, strict=True)
+    ]
+
+
+def _rounds(given: int, wanted: int, span: int, most: int) -> list[tuple[int, int]]:
+    """How many maps are shown and drawn in each round: as much is shown as leaves room for half a window."""
+    rounds, known = [], 1 + (given - 1) // span
+    left = -(-wanted // span)
+    while left > 0:
+        drawn = min(left, max(1, most // 2) if known >= most - most // 2 else most - known)
+        rounds.append((min(known, most - drawn), drawn))
+        known, left = known + drawn, left - drawn
+    return rounds
+
+
+def _draw(
+    model: Model,
+    contexts: Sequence[np.ndarray],
+    text: str,
+    drawn: int,
+    seeds: Sequence[int],
+    number: int,
+    settings: PredictSettings,
+    progress: Callable[[int, int], None] | None,
+) -> list[np.ndarray]:
+    """The frames of `drawn` more maps after each context."""
+    info, side = model.bundle.info, model.codes // model.gpt.config.group
+    out: list[np.ndarray] = []
+    parts = list(chunks(list(zip(contexts, seeds, strict=True))))
+    for place, part in enumerate(parts):
+        media = [Medium(maps, (0.0, 1.0)) for maps in model.look([frames for frames, _ in part])]
+        shown = len(media[0].maps)
+        plan: list[Step] = []
+        for index in range(shown, shown + drawn):
+            stamp = model.encode(spell.time_text(spell.time_of(index, info.fps, info.visual.span)))
+            plan += [Write((int(Special.TIME), *stamp)), DrawMap(side, side)]
+        given = replace(settings, guidance=settings.guidance if text else 1.0)
+        outputs = model.engine.generate(
+            [_prompt(model, medium, text) for medium in media],
+            plan,
+            [Sampling(**asdict(given), seed=seed + 1_000_003 * number) for _, seed in part],
+            unconditional=[_prompt(model, medium, "") for medium in media],
+            progress=counter(progress, place, len(parts)),
+        )
+        before = [np.stack([map_.codes for map_ in medium.maps]) for medium in media]
+        films = model.project([np.concatenate([b, o.maps]) for b, o in zip(before, outputs, strict=True)])
+        out += [film[1 + info.visual.span * (shown - 1) :] for film in films]
+    return out
+
+
+def _prompt(model: Model, medium: Medium, text: str) -> Row:
+    return spell.predict_prompt(model.show(model.begin(), medium), model.encode(text)).finish()

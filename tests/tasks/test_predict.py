@@ -1,0 +1,91 @@
+"""Futures: as many frames as asked, by seed, and by what the network says."""
+
+import numpy as np
+import pytest
+import torch
+
+import triptych
+from triptych.media import image, video
+from triptych.tasks.predict import _rounds
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return triptych.load(tiny_model, "cpu")
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8)
+
+
+def test_a_future_is_its_seed_s(model, clip):
+    one, two = model.predict(clip, n=2, seed=3, seconds=0.7)
+    assert one.frames.shape == (6, 64, 64, 3)
+    assert one.given.shape == (9, 64, 64, 3)
+    np.testing.assert_array_equal(model.predict(clip, seed=4, seconds=0.7)[0].frames, two.frames)
+    assert (one.frames != two.frames).any()
+    told = one.as_dict()
+    assert (told["seed"], told["frames"], told["given"]) == (3, 6, 9)
+
+
+def test_it_is_what_the_network_finds_likeliest(model, clip, monkeypatch):
+    """Drawn at temperature 0, each first code of a position is the argmax of the spelled row."""
+    from triptych.sequence import spell
+    from triptych.sequence.pack import collate
+
+    inner = model._model
+    painted = []
+    paint = inner.project
+    monkeypatch.setattr(inner, "project", lambda maps: painted.extend(maps) or paint(maps))
+    model.predict(clip[:5], seconds=0.5, temperature=0.0)
+    maps = inner.look([clip[:5]])[0]
+    info = model.info
+    builder = spell.clip(inner.begin(), maps, inner.encode, info.fps, info.visual.span)
+    spell.stamp(spell.predict_prompt(builder, []), 2, inner.encode, info.fps, info.visual.span)
+    batch = collate([builder.finish()])
+    states = inner.gpt(batch["ids"], batch["values"], batch["is_visual"], batch["positions"])
+    slots: list[int] = []
+    for _ in range(4):
+        logits = inner.gpt.code_logits(states[:, -1], torch.tensor([slots], dtype=torch.long))
+        slots.append(int(logits[0, -1].argmax()))
+    assert painted[0].shape == (3, 4, 4)
+    np.testing.assert_array_equal(painted[0][:2], np.stack([m.codes for m in maps]))
+    assert painted[0][2, :2, :2].ravel().tolist() == slots
+
+
+def test_a_picture_and_an_instruction(model, clip, tmp_path):
+    image.write(tmp_path / "a.png", clip[0])
+    plain = model.predict(tmp_path / "a.png", seconds=2)[0]
+    assert plain.frames.shape == (16, 64, 64, 3)
+    told = model.predict(tmp_path / "a.png", text="push the red ball", seconds=2)[0]
+    assert (told.frames != plain.frames).any()
+    strong = model.predict(tmp_path / "a.png", text="push the red ball", seconds=2, guidance=4)[0]
+    assert (strong.frames != told.frames).any()
+    np.testing.assert_array_equal(model.predict(tmp_path / "a.png", seconds=2, guidance=4)[0].frames, plain.frames)
+
+
+def test_further_than_a_window(model, clip):
+    seen = []
+    future = model.predict(clip, seconds=3, progress=lambda done, total: seen.append((done, total)))[0]
+    assert future.frames.shape == (24, 64, 64, 3)
+    assert all(done <= total for done, total in seen)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "rounds"),
+    [(1, 16, [(1, 4)]), (9, 8, [(3, 2)]), (17, 8, [(3, 2)]), (17, 20, [(3, 2), (3, 2), (4, 1)]), (5, 1, [(2, 1)])],
+)
+def test_rounds_fit_the_window(given, wanted, rounds):
+    assert _rounds(given, wanted, 4, 5) == rounds
+
+
+def test_files(model, clip, tmp_path):
+    future = model.predict(clip, seconds=0.5)[0]
+    assert len(video.read(future.save(tmp_path / "a.mp4"), size=None).frames) == 4
+    assert len(video.read(future.save(tmp_path / "b.gif", with_given=True), size=None).frames) == 13
+    assert image.read(future.save(tmp_path / "c.png")).shape == (64, 256, 3)
+    with pytest.raises(triptych.MediaError, match=r"\.avi"):
+        future.save(tmp_path / "d.avi")
+    with pytest.raises(ValueError, match="at least one future"):
+        model.predict(clip, n=0)

@@ -1,0 +1,126 @@
+"""Surprise: bits that are those of the network, over the picture and over time, and an honest word."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import triptych
+from triptych.errors import ConfigError
+from triptych.media import image, video
+from triptych.sequence import spell
+from triptych.sequence.pack import collate
+from triptych.tasks import surprisal
+from triptych.tasks.surprise import peaks
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return triptych.load(tiny_model, "cpu")
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8)
+
+
+def test_bits_are_those_of_the_network(model, clip):
+    """Summed over the codes of a picture, they are the nats that training counts."""
+    from triptych.train.gpt import choose, sums
+    from triptych.train.summary import Learner
+
+    inner = model._model
+    map_ = inner.look([clip[:1]])[0][0]
+    row = spell.drawn(spell.draw_prompt(inner.begin(), []), map_).finish()
+    expected = sums(Learner(inner.gpt, summary=False), choose(collate([row])))[1].item() / math.log(2)
+    assert surprisal.picture_bits(inner, [map_])[0].sum() == pytest.approx(expected, rel=1e-4)
+    one, two = surprisal.clip_bits(inner, [clip, clip[::-1].copy()])
+    assert one.shape == (3, 4, 4)
+    np.testing.assert_allclose(one[0], surprisal.picture_bits(inner, [map_])[0], atol=1e-4)
+    np.testing.assert_allclose(two, surprisal.clip_bits(inner, [clip[::-1].copy()])[0], atol=1e-3)
+
+
+def test_each_code_has_its_own_place(model, clip):
+    """A code given by the codes before it: changing the last one changes the bits of no other."""
+    inner = model._model
+    map_ = inner.look([clip[:1]])[0][0]
+    other = map_.codes.copy()
+    other[-1, -1] = (other[-1, -1] + 7) % inner.gpt.config.codes
+    changed = type(map_)(other, map_.latents, inner._grid[other])
+    one, two = surprisal.picture_bits(inner, [map_])[0], surprisal.picture_bits(inner, [changed])[0]
+    assert np.argwhere(np.abs(one - two) > 1e-4).tolist() == [[3, 3]]
+
+
+@pytest.mark.parametrize("spelling", ["predict", "view", "draw"])
+def test_maps_are_spelled_as_the_model_has_learned(model, clip, monkeypatch, spelling):
+    inner = model._model
+    known = {"draw bits/code": 1.0, f"{spelling} bits/code": 2.0}
+    monkeypatch.setattr(inner.bundle, "info", inner.bundle.info.model_copy(update={"bits": known}))
+    assert surprisal.next_spelling(inner) == spelling
+    bits = surprisal.clip_bits(inner, [clip, clip])
+    assert bits[0].shape == (3, 4, 4)
+    np.testing.assert_allclose(bits[0], bits[1], atol=1e-4)
+    assert surprisal.is_unlike(inner, bits[0])
+    assert not surprisal.is_unlike(inner, np.ones((3, 4, 4), np.float32))
+
+
+def test_the_spread_is_taken_from_the_model_where_it_tells_one(model, monkeypatch):
+    inner = model._model
+    bits = {"draw bits/code": 2.0, "draw bits/code deviation": 0.5}
+    monkeypatch.setattr(inner.bundle, "info", inner.bundle.info.model_copy(update={"bits": bits}))
+    assert surprisal.usual(inner, "draw").most == 4.0
+    assert surprisal.usual(inner, "predict") is None
+
+
+def test_a_clip_over_time(model, tmp_path):
+    frames = np.random.default_rng(1).integers(0, 256, (23, 64, 64, 3), dtype=np.uint8)
+    video.write(tmp_path / "a.mp4", frames)
+    found = model.surprise(tmp_path / "a.mp4", moments=2)
+    assert found.times.tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 2.75]
+    assert found.maps.shape == (7, 4, 4)
+    assert found.fresh.tolist() == [True] + [False] * 6
+    assert found.bits == pytest.approx(found.curve.mean())
+    assert len(found.moments) == 2
+    assert abs(found.moments[0] - found.moments[1]) >= 1
+    assert found.pictures.shape == (2, 64, 64, 3)
+    assert found.warning == ""  # this model tells nothing of what is usual
+    strongest = found.peaks[np.isin(found.times, found.moments)].max()
+    assert strongest == found.peaks[1:].max()
+    told = json.loads(found.save(tmp_path / "a.json").read_text("utf-8"))
+    assert len(told["curve"]) == 7
+    assert len(found.save(tmp_path / "a.csv").read_text("utf-8").splitlines()) == 8
+    assert np.load(found.save(tmp_path / "a.npz"))["maps"].shape == (7, 4, 4)
+    assert image.read(found.save(tmp_path / "a.png")).shape[0] == 64 + 160
+    with pytest.raises(ConfigError, match="surprise is written as"):
+        found.save(tmp_path / "a.txt")
+
+
+def test_a_picture(model, tmp_path, clip):
+    image.write(tmp_path / "a.png", clip[0])
+    found = model.surprise(tmp_path / "a.png")
+    assert found.maps.shape == (1, 4, 4)
+    assert found.moments == (0.0,)
+    assert image.read(found.save(tmp_path / "heat.png")).shape[:2] == (65, 68)
+
+
+def test_heat_follows_the_codes(model, tmp_path):
+    from triptych.surprise_files import heated, heated_frames
+
+    bits = np.zeros((4, 4), np.float32)
+    bits[0, 3] = 10
+    grey = np.full((64, 64, 3), 100, np.uint8)
+    shown = heated(grey, bits, 0, 10)
+    assert shown[4, 60].sum() > shown[60, 4].sum() + 100
+    frames = np.random.default_rng(1).integers(0, 256, (23, 64, 64, 3), dtype=np.uint8)
+    video.write(tmp_path / "a.mp4", frames)
+    found = model.surprise(tmp_path / "a.mp4")
+    assert len(list(heated_frames(found, model.surprise_parts(tmp_path / "a.mp4")))) == 23
+
+
+def test_the_peak_is_a_patch():
+    bits = np.zeros((2, 6, 6), np.float32)
+    bits[1, 0:3, 3:6] = 9
+    bits[0, 0, 0] = 9
+    assert peaks(bits).tolist() == [1, 9]
+    assert peaks(np.ones((1, 2, 2), np.float32)).tolist() == [1]
