@@ -171,8 +171,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(data, tmp_path, monke
 def test_the_average_is_validated_and_exported(data, tmp_path):
     tiny.train(tiny.settings(data, tmp_path / "run", "steps=4", "optim.ema=0.5"))
     tensors = state(tmp_path / "run")
-    assert not torch.equal(tensors["model.text.weight"], tensors["average.text.weight"])
-    assert torch.equal(weights(tmp_path / "run")["text.weight"], tensors["average.text.weight"].bfloat16())
+    assert not torch.equal(tensors["model.gpt.text.weight"], tensors["average.gpt.text.weight"])
+    assert torch.equal(weights(tmp_path / "run")["text.weight"], tensors["average.gpt.text.weight"].bfloat16())
 
 
 def test_fine_tuning_starts_from_a_model_and_trains_on(data, whole, tmp_path):
@@ -180,7 +180,7 @@ def test_fine_tuning_starts_from_a_model_and_trains_on(data, whole, tmp_path):
     job = tiny.GPTJob(config)
     assert job.config.depth == 1  # the model's own size
     start = zoo.load(whole / "model")
-    assert equal(job.model.state_dict(), start.gpt.state_dict())
+    assert equal(job.gpt.state_dict(), start.gpt.state_dict())
     Loop(job, config).run()
     assert not equal(weights(tmp_path / "run"), weights(whole))
     assert zoo.load(tmp_path / "run" / "model").text.encode("picture 1") == start.text.encode("picture 1")
