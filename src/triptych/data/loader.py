@@ -41,7 +41,6 @@ CAPTIONS, QUESTIONS = 2, 6  # at most so many after one medium in training
 LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
 FOCUS_WINDOWS = 4096  # that tell which codes are rare where
 ORDER = 7  # salt of this job's order
-WHAT = {"en": "What is this?", "zh": "这是什么？"}
 
 
 class Rows:
@@ -185,7 +184,8 @@ class Rows:
             )
         questions = [q for q in record.qa if q.answer]
         if record.label is not None:
-            questions += [Question(question=asked, answer=record.label, lang=lang) for lang, asked in WHAT.items()]
+            label = record.label
+            questions += [Question(question=asked, answer=label, lang=lang) for lang, asked in spell.WHAT.items()]
             parts.append(lambda: spell.answer(spell.label_prompt(builder), self.encode(record.label or "")))
         for choice in rng.permutation(len(questions))[:QUESTIONS]:
             q = questions[choice]

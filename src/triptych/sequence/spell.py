@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from triptych.sequence.layout import Builder, Map
 from triptych.sequence.vocab import Special
 
+WHAT = {"en": "What is this?", "zh": "这是什么？"}  # asks for the label in words, by language
+
 Ids = Sequence[int]
 Encode = Callable[[str], list[int]]
 

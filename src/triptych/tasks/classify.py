@@ -18,7 +18,6 @@ from triptych.tasks.parts import Part
 from triptych.tasks.relevance import gains, language_of
 
 KNOWN = 0.01  # of the probability, that a model gives to all labels together if it has learned the spelling
-WHAT = {"en": "What is this?", "zh": "这是什么？"}  # as in training; see data.loader
 
 
 def classify(
@@ -78,9 +77,7 @@ def _media(
 def _nats(model: Model, media: Sequence[Medium], labels: Sequence[str]) -> list[dict[str, np.ndarray]]:
     """Log-likelihoods of the labels by spelling, for each medium."""
     whole = [ended(model.encode(label)) for label in labels]
-    question = model.encode(
-        WHAT[language_of(model, labels[0])] if language_of(model, labels[0]) in WHAT else WHAT["en"]
-    )
+    question = model.encode(spell.WHAT.get(language_of(model, labels[0]), spell.WHAT["en"]))
     out: list[dict[str, np.ndarray]] = [{} for _ in media]
     for name in ("label", "question"):
         for table, medium in zip(out, media, strict=True):
