@@ -51,11 +51,10 @@ def choose(batch: dict[str, Tensor], codes: int = 0) -> dict[str, Tensor]:
     return {**batch, **filled}
 
 
-def sums(learner: Learner, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Nats of all weighted text ids, of all weighted codes and of the summaries, and the z-loss of the first two.
+def losses(learner: Learner, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Weighted nats of each text id (M,) and of each code (M, G) that counts, nats of all summaries, and the z-loss.
 
-    Heads see only the positions that count, as `choose` found them. Nothing here depends on values, so that the whole
-    can be compiled: on a CPU that joins the many small passes over memory that otherwise cost most of a step.
+    Heads see only the positions that count, as `choose` found them.
     """
     model = learner.gpt
     states = model(batch["ids"], batch["values"], batch["is_visual"], batch["positions"]).flatten(0, 1)
@@ -75,9 +74,19 @@ def sums(learner: Learner, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Te
             logits = model.text_logits(before).float()
         loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape)
         weight = batch["weights"].flatten()[places]
-        nats.append((loss * (weight[:, None] if is_code else weight)).sum())
+        nats.append(loss * (weight[:, None] if is_code else weight))
         z = z + logits.logsumexp(-1).square().sum()
     return nats[0], nats[1], summary, z
+
+
+def sums(learner: Learner, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Nats of all weighted text ids, of all weighted codes and of the summaries, and the z-loss of the first two.
+
+    Nothing here depends on values, so that the whole can be compiled: on a CPU that joins the many small passes over
+    memory that otherwise cost most of a step.
+    """
+    text, code, summary, z = losses(learner, batch)
+    return text.sum(), code.sum(), summary, z
 
 
 def counts(batch: dict[str, Tensor], slots: int) -> tuple[float, float]:
@@ -179,36 +188,52 @@ class GPTJob:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Bits per code and per text id for each spelling, and what the right text gains over a wrong one."""
+        """Bits per code and per text id for each spelling, and what the right text gains over a wrong one.
+
+        `bits`, which the model keeps, also tells the deviation of bits per code between media: what is unlike the data
+        is known by it (see tasks.surprisal).
+        """
         scores: dict[str, float] = {}
-        nats = np.zeros(2)
-        total = np.zeros(2)
+        spread: dict[str, float] = {}
+        whole = np.zeros((2, 2))
         for tag, name in enumerate(self.batches.counts):
             if not self.held.has(name):
                 continue
             number = min(VALIDATION_ROWS, len(self.held.items[MEDIA[name]]))
             rows = [self.held.spell(name, i, np.random.default_rng([1, tag, i])) for i in range(number)]
-            part, amount = self._nats(rows)
-            nats, total = nats + part, total + amount
+            table = self._nats(rows)
+            nats, weights = table.sum(0).T
+            whole += table.sum(0)
             for index, unit in enumerate(("text", "code")):
-                if amount[index]:
-                    scores[f"{name} bits/{unit}"] = part[index] / amount[index] / math.log(2)
+                if weights[index]:
+                    scores[f"{name} bits/{unit}"] = nats[index] / weights[index] / math.log(2)
+            if weights[1] and number > 1:
+                spread[f"{name} bits/code deviation"] = float(
+                    (table[:, 1, 0] / table[:, 1, 1]).std(ddof=1) / math.log(2)
+                )
         if self.held.has("draw"):
             scores["text gain"] = self._text_gain() / math.log(2)
-        self.bits = {name: round(value, 4) for name, value in scores.items()}
-        mean = nats / np.maximum(total, 1)
+        self.bits = {name: round(value, 4) for name, value in (scores | spread).items()}
+        mean = whole[:, 0] / np.maximum(whole[:, 1], 1)
         return {"loss": float(mean.sum()), **scores}
 
-    def _nats(self, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
-        nats, total = np.zeros(2), np.zeros(2)
+    def _nats(self, rows: list[Row]) -> np.ndarray:
+        """(N, 2, 2): of each row, the weighted nats of its text ids and of its codes, and what they weigh."""
+        out = []
         for first in range(0, len(rows), 16):
-            chosen = choose(collate(rows[first : first + 16], multiple=16))
+            some = rows[first : first + 16]
+            chosen = choose(collate(some, multiple=16))
             batch = {name: value.to(self.device) for name, value in chosen.items()}
             with autocast(self.run, self.device):
-                text, code, _, _ = sums(self.model, batch)
-            nats += torch.stack([text, code]).tolist()
-            total += counts(chosen, self.config.slots)
-        return nats, total
+                text, code, _, _ = losses(self.model, batch)
+            table = np.zeros((len(some), 2, 2))
+            for unit, (nats, places) in enumerate(((text, "text_places"), (code.sum(1), "code_places"))):
+                np.add.at(table[:, unit, 0], chosen[places].numpy() // chosen["ids"].shape[1], nats.cpu().numpy())
+            for place in range(len(some)):
+                part = {name: chosen[name][place : place + 1] for name in ("weights", "is_visual")}
+                table[place, :, 1] = counts(part, self.config.slots)
+            out.append(table)
+        return np.concatenate(out)
 
     def _text_gain(self) -> float:
         """Nats a code that drawing gains when the text is the picture's own and not that of one far from it.
@@ -218,9 +243,8 @@ class GPTJob:
         number = min(VALIDATION_ROWS, len(self.held.items["picture"]))
         right = [self.held.spell("draw", i, np.random.default_rng([2, i])) for i in range(number)]
         wrong = [_with_text_of(right[i], right[i - number // 2]) for i in range(number)]
-        (_, a), (_, total) = self._nats(right)
-        (_, b), _ = self._nats(wrong)
-        return (b - a) / max(total, 1)
+        mine, theirs = self._nats(right)[:, 1].sum(0), self._nats(wrong)[:, 1].sum(0)
+        return float((theirs[0] - mine[0]) / max(mine[1], 1))
 
     def sample(self, folder: Path, step: int) -> None:
         """Pictures and captions from fixed prompts, by the preview that was passed in."""

@@ -1,0 +1,54 @@
+"""What validation tells: means as a plain loop finds them, the spread between media, and what text is worth."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tests.train import tiny
+from triptych import zoo
+from triptych.sequence.pack import collate
+from triptych.train.gpt import GPTJob, choose, sums
+from triptych.train.loop import Loop
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    return GPTJob(tiny.settings(tiny.tokens(folder, 48), folder / "run", "mix={draw: 1, read: 1}"))
+
+
+@torch.no_grad()
+def test_scores_are_means_over_rows_and_the_deviation_is_between_them(job):
+    job.model.eval()
+    scores = job.validate()
+    rows = [job.held.spell("draw", i, np.random.default_rng([1, 0, i])) for i in range(len(job.held.items["picture"]))]
+    alone = []
+    for row in rows:
+        batch = choose(collate([row]))
+        alone.append(float(sums(job.model, batch)[1]) / math.log(2) / (batch["codes"][batch["is_visual"]].numel()))
+    assert len(alone) > 3
+    assert scores["draw bits/code"] == pytest.approx(np.mean(alone), rel=1e-5)
+    assert job.bits["draw bits/code deviation"] == pytest.approx(np.std(alone, ddof=1), abs=1e-4)
+    assert "draw bits/code deviation" not in scores  # it is no loss: curves and lines don't show it
+    assert "read bits/code deviation" not in job.bits
+
+
+def test_the_model_keeps_them(job):
+    Loop(job, job.run).run()
+    bits = zoo.load(job.run.out / "model").info.bits
+    assert bits["draw bits/code deviation"] > 0
+    assert bits["draw bits/code"] > 0
+
+
+@torch.no_grad()
+def test_a_wrong_text_comes_from_far_away(job, monkeypatch):
+    """Views of one scene stand side by side and share their text: a neighbour's would be right."""
+    texts = []
+    monkeypatch.setattr("triptych.train.gpt._with_text_of", lambda row, other: texts.append((row, other)) or row)
+    assert job._text_gain() == pytest.approx(0, abs=1e-6)
+    count = len(job.held.items["picture"])
+    assert len(texts) == count
+    far = count - count // 2
+    np.testing.assert_array_equal(texts[0][1].ids, job.held.spell("draw", far, np.random.default_rng([2, far])).ids)
