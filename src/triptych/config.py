@@ -129,7 +129,7 @@ class OptimConfig(Settings):
 class RunConfig(Settings):
     """One training run, of a tokenizer or of a GPT."""
 
-    kind: Literal["tokenizer", "gpt"]
+    kind: Literal["tokenizer", "gpt", "retrieval"]
     """What is trained."""
     data: Path
     """Folder that `triptych prepare` wrote."""
@@ -168,6 +168,8 @@ class RunConfig(Settings):
     """The visual tokenizer's network (kind: tokenizer)."""
     gpt: GPTConfig = Field(default_factory=GPTConfig)
     """The Transformer (kind: gpt)."""
+    pairs: int = Field(16_000, ge=16)
+    """Media whose vectors the head learns from (kind: retrieval); clips first, since they are fewer."""
     perceptual: float = Field(0.5, ge=0)
     """Weight of the perceptual loss (kind: tokenizer); 0 needs no feature network."""
     crop: int = Field(0, ge=0, multiple_of=16)

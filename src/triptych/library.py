@@ -222,7 +222,7 @@ class Library:
         with self.transaction():
             self._set("mean", json.dumps((mean / len(rows)).tolist()))
 
-    def near(self, vectors: np.ndarray, kind: int, count: int) -> list[tuple[int, float]]:
+    def near(self, vectors: np.ndarray, kind: int, count: int, *, directions: bool = False) -> list[tuple[int, float]]:
         """The moments nearest to any of some vectors, nearest first.
 
         Like media lie in one narrow cone: the mean of the library is taken off before angles are compared.
@@ -231,6 +231,7 @@ class Library:
             vectors: float32 (M, D), of length 1.
             kind: 0 compares clips, 1 keyframes.
             count: how many to give.
+            directions: the vectors are seen from the mean already.
 
         Returns:
             (id, cosine) of each.
@@ -241,7 +242,7 @@ class Library:
         table = np.load(self.path / self.meta("vectors"), mmap_mode="r")[kind, :total]
         mean = np.array(json.loads(self.meta("mean") or "0"), np.float32)
         mean = mean[kind] if mean.ndim else np.zeros(self.width, np.float32)
-        queries = vectors - mean
+        queries = vectors.copy() if directions else vectors - mean
         queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-6)
         dots = table @ np.concatenate([queries, mean[None]]).T
         norms = np.sqrt(np.maximum(1 - 2 * dots[:, -1] + mean @ mean, 1e-6))

@@ -5,6 +5,7 @@ A model is a folder:
     text.json             the text tokenizer
     visual.safetensors    the visual tokenizer's weights
     gpt.safetensors       the GPT's weights (absent in a folder that holds tokenizers only)
+    retrieval.safetensors the head that finds media of a text (if one was trained)
     SHA256.json           the hash of each file; a damaged file is refused
 Nothing is fetched, nothing is unpickled, no code is run from the folder.
 """
@@ -28,6 +29,7 @@ from triptych.config import GPTConfig, Settings, VisualTokenizerConfig
 from triptych.errors import ModelError
 from triptych.files import sha256, write_atomically, write_json
 from triptych.model.gpt import GPT
+from triptych.model.retrieval import RetrievalHead
 from triptych.tokenizers.text import TextTokenizer
 from triptych.tokenizers.visual import VisualTokenizer
 
@@ -45,6 +47,8 @@ class ModelInfo(Settings):
     """The visual tokenizer."""
     gpt: GPTConfig | None = None
     """The GPT; none in a folder of tokenizers."""
+    retrieval: bool = False
+    """Whether there is a head for retrieval."""
     size: int = 224
     """Side of its pictures in pixels."""
     fps: float = 8.0
@@ -66,6 +70,7 @@ class Bundle:
     text: TextTokenizer
     visual: VisualTokenizer
     gpt: GPT | None
+    retrieval: RetrievalHead | None = None
 
     def need_gpt(self) -> GPT:
         """The GPT; ModelError where the folder holds tokenizers only."""
@@ -116,8 +121,13 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
         gpt = GPT(info.gpt)
         _read_weights(gpt, path / "gpt.safetensors")
         gpt = gpt.eval().to(device)
+    retrieval = None
+    if info.retrieval and info.gpt is not None:
+        retrieval = RetrievalHead(info.gpt.width)
+        _read_weights(retrieval, path / "retrieval.safetensors")
+        retrieval = retrieval.eval().to(device)
     visual = visual.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Bundle(path, info, TextTokenizer.load(path / "text.json"), visual, gpt)
+    return Bundle(path, info, TextTokenizer.load(path / "text.json"), visual, gpt, retrieval)
 
 
 def save(
@@ -126,6 +136,7 @@ def save(
     text: TextTokenizer,
     visual: VisualTokenizer | dict[str, torch.Tensor],
     gpt: GPT | dict[str, torch.Tensor] | None = None,
+    retrieval: RetrievalHead | None = None,
     *,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
@@ -141,6 +152,9 @@ def save(
     _write_weights(visual, path / "visual.safetensors", torch.float16 if dtype == torch.bfloat16 else dtype)
     if gpt is not None:
         _write_weights(gpt, path / "gpt.safetensors", dtype)
+    if retrieval is not None:
+        _write_weights(retrieval, path / "retrieval.safetensors", dtype)
+    info = info.model_copy(update={"retrieval": retrieval is not None})
     write_json(path / "model.json", info.model_dump(mode="json"))
     seal(path)
     return path
@@ -148,7 +162,7 @@ def save(
 
 def seal(path: Path) -> None:
     """Write the hashes of a model folder's files."""
-    names = ["model.json", "text.json", "visual.safetensors", "gpt.safetensors"]
+    names = ["model.json", "text.json", "visual.safetensors", "gpt.safetensors", "retrieval.safetensors"]
     write_json(path / "SHA256.json", {name: sha256(path / name) for name in names if (path / name).is_file()})
 
 

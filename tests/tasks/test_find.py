@@ -332,3 +332,24 @@ def test_a_question_about_a_long_clip(model, tmp_path, brief, monkeypatch):
     assert len(chosen.moments) == 3
     with pytest.raises(MediaError, match="no such file"):
         model.ask("missing.mp4", "?")
+
+
+def test_a_head_for_retrieval_brings_moments_that_no_caption_names(model, folder, brief, monkeypatch):
+    """Its direction is where a moment's vector lies: that moment is read, though nothing said holds the words."""
+    from triptych.tasks import search as search_module
+    from triptych.tasks import vectors
+
+    list(model.index(folder))
+    inner = model._model
+    assert vectors.text_directions(inner, ["a word"]) is None
+    with Library(folder / ".triptych") as store:
+        wanted = store.some(10)[1]
+        table = np.load(folder / ".triptych" / store.meta("vectors"))[0]
+        mean = np.array(json.loads(store.meta("mean")), np.float32)[0]
+        row = store.store.execute("SELECT row FROM moments WHERE id = ?", (wanted,)).fetchone()[0]
+        towards = table[row] - mean
+        towards /= np.linalg.norm(towards)
+        assert store.near(towards[None], 0, 1, directions=True)[0] == (wanted, pytest.approx(1, abs=1e-5))
+        monkeypatch.setattr(search_module, "READ", 1)
+        monkeypatch.setattr(search_module, "text_directions", lambda model, texts: towards[None])
+        assert [id_ for id_, _ in search_module.by_text(inner, store, "xylophone", 1)] == [wanted]

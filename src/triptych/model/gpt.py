@@ -82,6 +82,23 @@ class GPT(nn.Module):
             x = block(x, turn, cache, layer)
         return self.norm(x)
 
+    def pooled(
+        self, ids: Tensor, values: Tensor, is_visual: Tensor, positions: Tensor, where: Tensor, layer: int
+    ) -> Tensor:
+        """Vectors of rows: the mean output of a block over some positions, (B, D) float32 of length 1.
+
+        Args:
+            ids, values, is_visual, positions: as of `forward`.
+            where: (B, S) bool, at least one of each row.
+            layer: number of the block, from 0; those above it are not run.
+        """
+        x = torch.where(is_visual[..., None], self.visual(values), self.text(ids))
+        turn = rotary(positions)
+        for block in self.blocks[: layer + 1]:
+            x = block(x, turn)
+        weight = where[..., None].float()
+        return F.normalize((x.float() * weight).sum(1) / weight.sum(1), dim=-1)
+
     def text_logits(self, states: Tensor) -> Tensor:
         """(..., D) -> (..., V); the embedding's weights serve again."""
         return F.linear(states, self.text.weight)

@@ -14,7 +14,7 @@ from triptych.library import Entry, Library
 from triptych.tasks import parts
 from triptych.tasks.common import Medium, Model, is_clip
 from triptych.tasks.relevance import gains, language_of
-from triptych.tasks.vectors import media_vectors
+from triptych.tasks.vectors import media_vectors, text_directions
 
 READ = 64  # moments that are read again for a text
 
@@ -24,9 +24,10 @@ def search(
 ) -> list[Hit]:
     """Find moments, best first.
 
-    A text is looked up in the captions (BM25); the moments that hold its words, and some others, are then read again
-    and ranked by how much each makes the text likelier, which served better than the words (docs/log.md). A picture
-    is compared with keyframes by their vectors, a clip with clips.
+    A text is looked up in the captions (BM25) and, where the model has a head for retrieval, among the vectors; the
+    moments found (without a head, some others too) are then read again and ranked by how much each makes the text
+    likelier, which served better than the words (docs/log.md). A picture is compared with keyframes by their vectors,
+    a clip with clips.
 
     Args:
         model: the one that made the library.
@@ -55,7 +56,14 @@ def search(
 def by_text(model: Model, store: Library, text: str, count: int) -> list[tuple[int, float]]:
     """(id, score) of the moments that fit a text, best first; the score is the bits by which each makes it likelier."""
     most = max(count, READ)
-    short = list(dict.fromkeys([*[id_ for id_, _ in store.said(text, most)], *store.some(most)]))[:most]
+    said = [id_ for id_, _ in store.said(text, most)]
+    directions = text_directions(model, [text])
+    if directions is None:
+        more = store.some(most)
+    else:
+        more = [id_ for id_, _ in store.near(directions, 0, most, directions=True)]
+        said = said[: most // 2]
+    short = list(dict.fromkeys([*said, *more]))[:most]
     gain = gains(model, text, [medium_of(model, entry) for entry in store.entries(short)]) / math.log(2)
     ranked = np.argsort(-gain, kind="stable")[:count]
     return [(short[place], float(gain[place])) for place in ranked]

@@ -10,13 +10,14 @@ from rich.table import Table
 from triptych.config import RunConfig
 from triptych.train.gpt import GPTJob, Preview
 from triptych.train.loop import Job, Loop
+from triptych.train.retrieval import RetrievalJob
 from triptych.train.tokenizer import TokenizerJob
 
 
 def start(config: RunConfig, *, preview: Preview | None = None, dry_run: bool = False) -> dict[str, float]:
     """Run a recipe; `dry_run` prints the plan, times two steps and stops. Gives the last validation's scores."""
     console = Console(soft_wrap=True)
-    job: Job = TokenizerJob(config) if config.kind == "tokenizer" else GPTJob(config, preview)
+    job = _job(config, preview)
     table = Table(title=f"plan: {config.kind} in {config.out}", show_header=False)
     for name, value in job.describe().items():
         table.add_row(name, value)
@@ -30,6 +31,12 @@ def start(config: RunConfig, *, preview: Preview | None = None, dry_run: bool = 
         table.add_row("time", f"{min(planned, (config.minutes or 1e9) * 60) / 60:,.1f} minutes")
     console.print(table)
     return {} if dry_run else loop.run()
+
+
+def _job(config: RunConfig, preview: Preview | None) -> Job:
+    if config.kind == "tokenizer":
+        return TokenizerJob(config)
+    return RetrievalJob(config) if config.kind == "retrieval" else GPTJob(config, preview)
 
 
 def _step_seconds(loop: Loop, job: Job) -> float:
