@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from triptych import nearest
 from triptych.errors import DataError
 
 FORMAT = 1
@@ -148,6 +149,7 @@ class Library:
         old = self.meta("vectors")
         with self.transaction():
             self._forget(file)
+            self._set("indexed", "")
             self.store.execute("INSERT INTO files VALUES (?, ?, ?, ?)", (file, *stamp, error))
             for place, entry in enumerate(entries):
                 cursor = self.store.execute(
@@ -219,8 +221,13 @@ class Library:
         mean = np.zeros((KINDS, self.width))
         for first in range(0, len(rows), 4096):
             mean += table[:, rows[first : first + 4096]].sum(1, dtype=np.float64)
+        mean /= len(rows)
+        large = len(rows) > nearest.LARGE and nearest.installed()
+        if large and self.meta("indexed") != self.meta("vectors"):
+            nearest.build(self.path, table, rows, mean.astype(np.float32))
         with self.transaction():
-            self._set("mean", json.dumps((mean / len(rows)).tolist()))
+            self._set("mean", json.dumps(mean.tolist()))
+            self._set("indexed", self.meta("vectors") if large else "")
 
     def near(self, vectors: np.ndarray, kind: int, count: int, *, directions: bool = False) -> list[tuple[int, float]]:
         """The moments nearest to any of some vectors, nearest first.
@@ -239,23 +246,30 @@ class Library:
         total = int(self.store.execute("SELECT coalesce(max(row) + 1, 0) FROM moments").fetchone()[0])
         if not total:
             return []
-        table = np.load(self.path / self.meta("vectors"), mmap_mode="r")[kind, :total]
         mean = np.array(json.loads(self.meta("mean") or "0"), np.float32)
         mean = mean[kind] if mean.ndim else np.zeros(self.width, np.float32)
         queries = vectors.copy() if directions else vectors - mean
         queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-6)
-        dots = table @ np.concatenate([queries, mean[None]]).T
-        norms = np.sqrt(np.maximum(1 - 2 * dots[:, -1] + mean @ mean, 1e-6))
-        cosines = ((dots[:, :-1] - queries @ mean) / norms[:, None]).max(1)
+        cosines: np.ndarray | None = None
+        if not (self.meta("indexed") and nearest.installed()):
+            table = np.load(self.path / self.meta("vectors"), mmap_mode="r")[kind, :total]
+            dots = table @ np.concatenate([queries, mean[None]]).T
+            norms = np.sqrt(np.maximum(1 - 2 * dots[:, -1] + mean @ mean, 1e-6))
+            cosines = ((dots[:, :-1] - queries @ mean) / norms[:, None]).max(1)
         wanted = min(total, 2 * count + 16)
         while True:  # rows that nothing refers to any more are passed over
-            best = np.argpartition(-cosines, wanted - 1)[:wanted]
+            if cosines is None:
+                best, values = nearest.near(self.path, kind, queries, wanted)
+            else:
+                best = np.argpartition(-cosines, wanted - 1)[:wanted]
+                values = cosines[best]
+            value = dict(zip(best.tolist(), values.tolist(), strict=True))
             marks = ",".join("?" * len(best))
             query = f"SELECT row, id FROM moments WHERE row IN ({marks})"
             found = {row: id_ for row, id_ in self.store.execute(query, best.tolist())}
             if len(found) >= count or wanted == total:
-                ranked = sorted(found, key=lambda row: -cosines[row])[:count]
-                return [(found[row], float(cosines[row])) for row in ranked]
+                ranked = sorted(found, key=lambda row: -value[row])[:count]
+                return [(found[row], value[row]) for row in ranked]
             wanted = min(total, wanted * 4)
 
     def said(self, text: str, count: int) -> list[tuple[int, float]]:

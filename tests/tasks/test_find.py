@@ -353,3 +353,35 @@ def test_a_head_for_retrieval_brings_moments_that_no_caption_names(model, folder
         monkeypatch.setattr(search_module, "READ", 1)
         monkeypatch.setattr(search_module, "text_directions", lambda model, texts: towards[None])
         assert [id_ for id_, _ in search_module.by_text(inner, store, "xylophone", 1)] == [wanted]
+
+
+def test_a_large_library_is_searched_through_an_index(tmp_path, monkeypatch):
+    """It finds what reading all vectors finds, is dropped when the library changes, and made anew at the end."""
+    pytest.importorskip("lancedb")
+    from triptych import nearest
+
+    monkeypatch.setattr(nearest, "LARGE", 300)
+    dice = np.random.default_rng(0)
+    vectors = dice.standard_normal((400, 2, 64)).astype(np.float32) + 2  # a narrow cone, as those of a GPT
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    entry = Entry("a", 0, 0, {"en": "x"}, b"", np.zeros((1, 2, 2), np.int16))
+    with Library(tmp_path, "m", 64) as store:
+        store.put("a", (1, 1), [entry] * 400, vectors)
+        store.finish()
+        assert store.meta("indexed") == store.meta("vectors")
+        assert (tmp_path / nearest.FOLDER).is_dir()
+        for kind in (0, 1):
+            through = store.near(vectors[7:9, kind], kind, 5)
+            monkeypatch.setattr(nearest, "installed", lambda: False)
+            plain = store.near(vectors[7:9, kind], kind, 5)
+            monkeypatch.undo()
+            monkeypatch.setattr(nearest, "LARGE", 300)
+            assert {through[0][0], through[1][0]} == {8, 9}  # ids count from 1
+            assert through[0][1] == pytest.approx(1, abs=1e-4)
+            assert len({id_ for id_, _ in through} & {id_ for id_, _ in plain}) >= 4
+        store.put("b", (1, 1), [entry], vectors[:1])
+        assert store.meta("indexed") == ""
+        assert store.near(vectors[:1, 0], 0, 2)[0][1] == pytest.approx(1, abs=1e-4)
+        store.finish()
+        assert store.meta("indexed")
+        assert {id_ for id_, _ in store.near(vectors[:1, 0], 0, 2)} == {1, 401}
