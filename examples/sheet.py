@@ -1,11 +1,12 @@
-"""The README's picture: what the shipped model draws from fixed sentences and seeds, each below its sentence.
+"""A sheet of what a model draws, each picture below its sentence.
 
-python examples/sheet.py docs/drawn.png
+python examples/sheet.py docs/drawn.png                                   # the README's: fixed sentences and seeds
+python examples/sheet.py sheet.jpg --data WORLD --count 64 --seed 0       # sentences of pictures of a folder, by lot
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import textwrap
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import triptych
+from triptych.files import read_jsonl
 
 SENTENCES = [
     "a red ball and a blue cube",
@@ -28,22 +30,43 @@ FONTS = ("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc", "/usr/share/fonts/ope
 COLUMNS, GAP, LINES = 4, 12, 44
 
 
+def held_out(folder: Path, count: int, seed: int) -> list[str]:
+    """A caption each of some pictures of a folder with metadata.jsonl, English and Chinese in turn."""
+    records = [r for r in read_jsonl(folder / "metadata.jsonl") if r["file_name"].endswith((".jpg", ".png"))]
+    dice, out = np.random.default_rng(seed), []
+    for place, index in enumerate(dice.permutation(len(records))[:count]):
+        texts = records[index]["texts"][("en", "zh")[place % 2]]
+        out.append(texts[dice.integers(len(texts))])
+    return out
+
+
 def main() -> None:
     """Draw and write the sheet."""
-    model = triptych.load("tabletop")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", type=Path, help="folder with metadata.jsonl whose captions are drawn")
+    parser.add_argument("--count", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--columns", type=int, default=COLUMNS)
+    parser.add_argument("--guidance", type=float, help="the model's own if not given")
+    parser.add_argument("--model", default="tabletop")
+    given = parser.parse_args()
+    model = triptych.load(given.model)
+    sentences = held_out(given.data, given.count, given.seed) if given.data else SENTENCES
     font = next((ImageFont.truetype(path, 16) for path in FONTS if Path(path).exists()), ImageFont.load_default(16))
-    pictures = model.draw_many(SENTENCES, [0] * len(SENTENCES))
+    how = {} if given.guidance is None else {"guidance": given.guidance}
+    pictures = model.draw_many(sentences, [given.seed] * len(sentences), **how)
     side = model.info.size
-    rows = -(-len(SENTENCES) // COLUMNS)
-    size = (COLUMNS * (side + GAP) + GAP, rows * (side + LINES + GAP) + GAP)
+    rows = -(-len(sentences) // given.columns)
+    size = (given.columns * (side + GAP) + GAP, rows * (side + LINES + GAP) + GAP)
     sheet = Image.fromarray(np.full((size[1], size[0], 3), 255, np.uint8))
     pen = ImageDraw.Draw(sheet)
     for index, picture in enumerate(pictures):
-        y, x = divmod(index, COLUMNS)
+        y, x = divmod(index, given.columns)
         left, top = GAP + x * (side + GAP), GAP + y * (side + LINES + GAP)
-        pen.multiline_text((left, top), "\n".join(textwrap.wrap(picture.prompt, 28)), fill=(40, 40, 40), font=font)
+        pen.multiline_text((left, top), "\n".join(textwrap.wrap(picture.prompt, 28)[:2]), fill=(40, 40, 40), font=font)
         sheet.paste(Image.fromarray(picture.pixels), (left, top + LINES))
-    sheet.save(sys.argv[1], optimize=True)
+    sheet.save(given.out, optimize=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class DrawSettings:
     """
 
     guidance: float = _setting(
-        8.0, "1 is none; more follows the text more closely (arXiv 2207.12598).", "a number from 0"
+        3.0, "1 is none; more follows the text more closely (arXiv 2207.12598).", "a number from 0"
     )
     ramp: float = _setting(
         0.25, "Share of the picture over which guidance grows from 1; 0 holds it level.", "a number from 0 to 1"
