@@ -150,6 +150,20 @@ def test_other_settings_are_refused_and_change_nothing(data, whole):
     assert (whole / "config.json").read_text() == before
 
 
+def test_a_run_of_an_older_version_goes_on(data, tmp_path):
+    """Its checkpoint lacks a setting that came later: that had its default, and any other value is another run."""
+    out = tmp_path / "run"
+    tiny.train(tiny.settings(data, out, "steps=3"))
+    path = checkpoint.newest(out / "checkpoints")
+    facts = json.loads((path / "state.json").read_text())
+    del facts["config"]["summary"], facts["config"]["pairs"]
+    tensors, _ = checkpoint.load(path)
+    checkpoint.save(out / "checkpoints", 3, tensors, facts, keep=1)
+    tiny.train(tiny.settings(data, out, "steps=4"))
+    with pytest.raises(TriptychError, match=r"summary was 0.0 and is now 1.0"):
+        tiny.train(tiny.settings(data, out, "steps=5", "summary=1"))
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_update(data, tmp_path, monkeypatch):
     config = tiny.settings(data, tmp_path / "run")
     job = tiny.GPTJob(config)

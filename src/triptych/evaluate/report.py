@@ -25,6 +25,9 @@ HEADLINES = (
     "ask: accuracy, pictures",
     "ask: accuracy, clips",
     "view: position error of objects",
+    "locate: within 0.25 s, en",
+    "search: recall at 5, en",
+    "surprise: AUROC of impossible events",
 )
 PARTS = ("model", "weights", "data", "seed", "sampling", "triptych", "date", "measures", "skipped")
 Results = dict[str, Any]

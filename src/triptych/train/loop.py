@@ -244,9 +244,14 @@ class Loop:
 
 
 def _same_run(old: dict[str, Any], new: dict[str, Any], path: Path) -> None:
-    """A run may be lengthened and logged otherwise, but not turned into another one."""
+    """A run may be lengthened and logged otherwise, but not turned into another one.
+
+    A setting that the run's own version didn't know had the effect of what is now its default.
+    """
     free = {"steps", "minutes", "log_every", "checkpoint_every", "validate_every", "keep", "workers", "out", "device"}
     free |= {"data", "prompts"}
+    defaults = {name: field.get_default() for name, field in RunConfig.model_fields.items() if not field.is_required()}
+    old = defaults | old
     differing = [name for name in new if name not in free and old.get(name) != new[name]]
     if differing:
         shown = "; ".join(f"{name} was {old.get(name)} and is now {new[name]}" for name in differing)

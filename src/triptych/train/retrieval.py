@@ -136,5 +136,5 @@ class RetrievalJob:
     def export(self, folder: Path, made: dict[str, Any]) -> None:
         """Write the model that it started from, with the head."""
         facts = {**self.parts.info.made, "retrieval": made}
-        info = self.parts.info.model_copy(update={"made": facts})
+        info = self.parts.info.model_copy(update={"made": facts, "name": Path(self.run.out).name})
         zoo.save(folder, info, self.parts.text, self.parts.visual, self.parts.gpt, self.model, dtype=torch.bfloat16)
