@@ -40,6 +40,12 @@ def held_out(folder: Path, count: int, seed: int) -> list[str]:
     return out
 
 
+def _lines(text: str) -> list[str]:
+    """Two lines of a sentence; Chinese characters are twice as wide, and no space parts them."""
+    wide = any(c >= "\u3400" for c in text)
+    return textwrap.wrap(text, 13 if wide else 28)[:2]
+
+
 def main() -> None:
     """Draw and write the sheet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,7 +70,7 @@ def main() -> None:
     for index, picture in enumerate(pictures):
         y, x = divmod(index, given.columns)
         left, top = GAP + x * (side + GAP), GAP + y * (side + LINES + GAP)
-        pen.multiline_text((left, top), "\n".join(textwrap.wrap(picture.prompt, 28)[:2]), fill=(40, 40, 40), font=font)
+        pen.multiline_text((left, top), "\n".join(_lines(picture.prompt)), fill=(40, 40, 40), font=font)
         sheet.paste(Image.fromarray(picture.pixels), (left, top + LINES))
     sheet.save(given.out, optimize=True)
 
