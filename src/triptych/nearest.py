@@ -63,10 +63,10 @@ def near(path: Path, kind: int, queries: np.ndarray, count: int) -> tuple[np.nda
     """Rows and cosines of the `count` vectors nearest to any of some queries (M, D), seen from the mean; best first."""
     import lancedb
 
-    table = lancedb.connect(path / FOLDER).open_table(f"vectors{kind}")
+    table: Any = lancedb.connect(path / FOLDER).open_table(f"vectors{kind}")
     best: dict[int, float] = {}
     for query in queries:
-        search: Any = table.search(query.astype(np.float32), vector_column_name="vector").distance_type("cosine")
+        search = table.search(query.astype(np.float32), vector_column_name="vector").distance_type("cosine")
         found = search.nprobes(PROBES).refine_factor(REFINE).limit(count).select(["row", "_distance"]).to_arrow()
         for row, distance in zip(found["row"].to_pylist(), found["_distance"].to_pylist(), strict=True):
             best[row] = max(best.get(row, -2.0), 1 - distance)
