@@ -192,6 +192,15 @@ def test_fit_shapes(shape: tuple[int, int]) -> None:
     assert (fitted[112, 112] == 77).all()
 
 
+def test_fit_takes_any_side_to_any_size() -> None:
+    """Rounding must not ask for pixels beyond the picture: 111 to 22 once did."""
+    for side in range(50, 340, 7):
+        for size in (16, 22, 82, 100, 166, 190, 223, 224):
+            for shape in ((side, 224), (224, side), (side, side + 37)):
+                assert image.fit(np.zeros((*shape, 3), np.uint8), size).shape == (size, size, 3)
+    assert image.fit(np.zeros((111, 224, 3), np.uint8), 22).shape == (22, 22, 3)
+
+
 def test_fit_keeps_the_centre_and_does_not_alias() -> None:
     stripes = np.zeros((400, 800, 3), np.uint8)
     stripes[:, ::2] = 255

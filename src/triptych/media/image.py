@@ -76,8 +76,10 @@ def fit(pixels: np.ndarray, size: int | tuple[int, int] = 224) -> np.ndarray:
     if (height, width) == (rows, columns):
         return pixels
     scale = min(height / rows, width / columns)
-    left, top = (width - scale * columns) / 2, (height - scale * rows) / 2
-    box = (left, top, left + scale * columns, top + scale * rows)
+    # Rounded, a side that fits exactly may come out longer than the picture by the last bit.
+    across, down = min(scale * columns, width), min(scale * rows, height)
+    left, top = (width - across) / 2, (height - down) / 2
+    box = (left, top, min(left + across, width), min(top + down, height))
     return np.asarray(_picture(pixels).resize((columns, rows), Image.Resampling.BICUBIC, box=box))
 
 
