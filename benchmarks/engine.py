@@ -5,9 +5,9 @@
 
 GPTs of three sizes with random weights and 8,192 text ids (depths 10, 16, 21) take turns with the same shapes in
 transformers and, where installed, llama.cpp (llama-cpp-python and gguf) and torchao (with `--compile`, since that
-takes minutes). Every round runs each contestant once; printed are medians, ratios to the native engine within a
-round, memory of the weights, and the share of the bound: the bytes of the weights over the bandwidth at which a buffer
-of their size can be read here.
+takes minutes). Every round runs each contestant once, and before it reads a buffer as large as the weights that one of
+its steps reads, by vector loads in as many threads and nothing else. Printed are medians, ratios to the native engine
+within a round, memory of the weights, and the share of the bound: the time of that reading by the time of the step.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import torch
 
 from triptych.config import GPTConfig
 from triptych.files import write_json, write_text
+from triptych.generate.native_path import extension, pool
 from triptych.generate.paths import choose, open_path
 from triptych.generate.sample import Sampler, Sampling
 from triptych.model.gpt import GPT
@@ -52,6 +53,9 @@ class Ours:
         self.path: Any = open_path(model, choice)
         self.config = config
         self.bytes = self.path.gpt.bytes if engine == "native" else 4 * sum(p.numel() for p in model.parameters())
+        # A step of text reads the trunk and the head of text, not what codes are embedded and predicted by.
+        read = sum(p.numel() for part in (model.blocks, model.text) for p in part.parameters())
+        self.step_bytes = read * {"fp32": 4, "bf16": 2, "int8": 1}[choice.build.precision if choice.build else "fp32"]
 
     def decode(self, batch: int, steps: int) -> Callable[[], None]:
         """`steps` more text ids in each of `batch` rows."""
@@ -105,19 +109,20 @@ def contestants(config: GPTConfig, compiled: bool) -> list[Any]:
     return out
 
 
-def bandwidth(count: int) -> float:
-    """Bytes a second at which a buffer of `count` bytes is read over and over, by torch's threads."""
-    buffer = torch.ones(max(count // 4, 1))
-    times = []
-    for _ in range(8):
-        started = time.perf_counter()
-        buffer.sum()
-        times.append(time.perf_counter() - started)
-    return count / min(times[1:])
+def reading(count: int, times: int) -> Callable[[], None]:
+    """Read `count` bytes so many times over, as steps read their weights, by as many threads."""
+    native = extension()[0]
+    reader = native.Reader(pool(torch.get_num_threads()), count, "auto")
+
+    def work() -> None:
+        for _ in range(times):
+            assert 4 * reader.read() == reader.bytes, "not all of the buffer was read"
+
+    return work
 
 
-def compare(names: Sequence[str], works: Sequence[Callable[[], None]], rounds: int, per: float) -> dict[str, Any]:
-    """Median seconds of each over interleaved rounds, and its median ratio to the first within a round."""
+def timed(works: Sequence[Callable[[], None]], rounds: int, per: float) -> list[list[float]]:
+    """Seconds of each in each of the interleaved rounds, after a warm-up, divided by `per`."""
     for work in works:
         work()
     times: list[list[float]] = []
@@ -128,6 +133,11 @@ def compare(names: Sequence[str], works: Sequence[Callable[[], None]], rounds: i
             work()
             row.append((time.perf_counter() - started) / per)
         times.append(row)
+    return times
+
+
+def compare(names: Sequence[str], times: Sequence[Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Median seconds of each, and its median ratio to the first within a round."""
     return {
         name: {
             "seconds": statistics.median(row[i] for row in times),
@@ -149,15 +159,15 @@ def run(
         size: dict[str, Any] = {"bytes": {one.name: one.bytes for one in all_}, "decode": {}, "prefill": {}}
         for batch in batches:
             steps = 24
-            table = compare(names, [one.decode(batch, steps) for one in all_], rounds, steps)
-            for one in all_:
-                bound = one.bytes / bandwidth(one.bytes)
-                table[one.name]["share of bound"] = bound / table[one.name]["seconds"]
+            pairs = [(reading(one.step_bytes, steps), one.decode(batch, steps)) for one in all_]
+            times = timed([work for pair in pairs for work in pair], rounds, steps)
+            table = compare(names, [row[1::2] for row in times])
+            for i, one in enumerate(all_):
+                table[one.name]["share of bound"] = statistics.median(row[2 * i] / row[2 * i + 1] for row in times)
             size["decode"][str(batch)] = table
         for count in prompts:
-            size["prefill"][str(count)] = compare(
-                names, [one.prefill(count) for one in all_], max(1, rounds // 2), count
-            )
+            works = [one.prefill(count) for one in all_]
+            size["prefill"][str(count)] = compare(names, timed(works, max(1, rounds // 2), count))
         out["sizes"][str(depth)] = size
         print(render({**out, "sizes": {str(depth): size}}))
     return out

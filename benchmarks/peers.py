@@ -46,6 +46,7 @@ class Transformers:
 
             quantize_(self.model, Int8DynamicActivationInt8WeightConfig())
             self.bytes //= 4
+        self.step_bytes = self.bytes  # the head is the embedding, so a step reads all there is
 
     @torch.inference_mode()
     def decode(self, batch: int, steps: int) -> Work:
@@ -94,7 +95,7 @@ class LlamaCpp:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.gguf"
             write_gguf(file, config)
-            self.bytes = file.stat().st_size
+            self.bytes = self.step_bytes = file.stat().st_size
             self.model = self.api.llama_model_load_from_file(str(file).encode(), self.api.llama_model_default_params())
 
     def decode(self, batch: int, steps: int) -> Work:

@@ -13,6 +13,7 @@
 #include "gpt.h"
 #include "images.h"
 #include "levels.h"
+#include "reading.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -293,6 +294,11 @@ nb::ndarray<nb::numpy, float> run_network(Network& network, const Array& given) 
   return out.array();
 }
 
+std::shared_ptr<Reader> make_reader(std::shared_ptr<Pool> pool, long bytes, const std::string& level_name) {
+  if (bytes < 1 || bytes > int64_t{1} << 40) refuse("bytes=" + std::to_string(bytes) + ": use 1 to 2^40");
+  return std::make_shared<Reader>(level(level_name), std::move(pool), size(bytes));
+}
+
 std::vector<std::string> levels() {
   std::vector<std::string> out;
   for (const Kernels* kernels : runnable_levels()) out.emplace_back(kernels->name);
@@ -322,6 +328,10 @@ NB_MODULE(_triptych_native, m) {
       .def(nb::new_(&make_gpt), "config"_a, "weights"_a, "rates"_a, "precision"_a, "level"_a)
       .def_prop_ro("bytes", &GPT::bytes)
       .def_prop_ro("level", [](const GPT& g) { return std::string(g.kernels.name); });
+  nb::class_<Reader>(m, "Reader", "A buffer that is read from end to end; see reading.h.")
+      .def(nb::new_(&make_reader), "pool"_a, "bytes"_a, "level"_a)
+      .def_prop_ro("bytes", &Reader::bytes)
+      .def("read", &Reader::read, nb::call_guard<nb::gil_scoped_release>());
   nb::class_<Session>(m, "Session", "Rows that are read and go on; see gpt.h.")
       .def(nb::new_(&make_session), "gpt"_a, "pool"_a, "temperature"_a, "top_k"_a, "top_p"_a, "twins"_a)
       .def("read", &read_rows, "ids"_a, "values"_a, "positions"_a, "lengths"_a, "all_states"_a = false)

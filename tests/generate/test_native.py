@@ -373,6 +373,17 @@ def test_a_seed_draws_the_same_map_whatever_stands_beside_it(level, precision):
                 np.testing.assert_array_equal(output.nats[0], want[place].nats[0])
 
 
+def test_the_reader_reads_all():
+    for level in LEVELS:
+        for threads in (1, 3):
+            for count in (1, 64, 4096 + 64, 300_001):
+                reader = NATIVE.Reader(NATIVE.Pool(threads), count, level)
+                assert reader.bytes == -(-count // 64) * 64
+                assert reader.read() * 4 == reader.bytes
+    with pytest.raises(ValueError, match="bytes=0"):
+        NATIVE.Reader(NATIVE.Pool(1), 0, "auto")
+
+
 def test_engines_run_side_by_side_in_threads():
     model = tiny(2)
     builds, twins = prompts(len(SAMPLINGS))

@@ -10,6 +10,7 @@
 #include "gpt.h"
 #include "images.h"
 #include "levels.h"
+#include "reading.h"
 
 using namespace triptych;
 
@@ -149,6 +150,8 @@ int main() {
           });
         for (auto& caller : callers) caller.join();
         pictures(*kernels, pool);
+        Reader reader(*kernels, pool, 300'001);
+        require(reader.read() * 4 == static_cast<int64_t>(reader.bytes()), "not all was read");
       }
       std::printf("%s, precision %d: right\n", kernels->name, static_cast<int>(precision));
     }

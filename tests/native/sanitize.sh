@@ -17,7 +17,7 @@ for kind in address,undefined thread; do
     "${CXX:-c++}" "${base[@]}" "${wide[@]}" -c src/native/level_avx512.cpp -o "$folder/avx512.o"
     "${CXX:-c++}" "${base[@]}" "${wide[@]}" -mavx512vnni -c src/native/level_vnni.cpp -o "$folder/vnni.o"
   fi
-  for name in level_portable levels gpt images pool runner sample weights; do
+  for name in level_portable levels gpt images pool reading runner sample weights; do
     "${CXX:-c++}" "${base[@]}" -c "src/native/$name.cpp" -o "$folder/$name.o"
   done
   "${CXX:-c++}" "${base[@]}" tests/native/exercise.cpp "$folder"/*.o -pthread -o "$folder/exercise"
