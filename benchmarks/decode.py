@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +25,28 @@ from triptych.tasks.settings import WINDOWS
 
 
 def passes(model: Triptych, way: str, count: int) -> tuple[int, list[np.ndarray]]:
-    """How often the network runs for `count` pictures at once, and the pictures."""
+    """How often the network runs for `count` pictures at once, the prompt included, and the pictures."""
     seen: list[int] = []
-    hook = model._model.gpt.register_forward_hook(lambda *_: seen.append(1))
-    pictures = [picture.pixels for picture in model.draw(TEXT, n=count, decode=way)]
-    hook.remove()
+    path = model._model.engine.path
+    opened = path.open
+
+    def open_(*args: Any) -> Any:
+        session, state = opened(*args)
+        read = session.read
+
+        def counted(*args: Any) -> Any:
+            seen.append(1)
+            return read(*args)
+
+        session.read = counted  # type: ignore[method-assign]
+        seen.append(1)
+        return session, state
+
+    path.open = open_  # type: ignore[method-assign]
+    try:
+        pictures = [picture.pixels for picture in model.draw(TEXT, n=count, decode=way)]
+    finally:
+        del path.open
     return len(seen), pictures
 
 

@@ -6,9 +6,11 @@ those of this machine and this moment.
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 import torch
@@ -52,10 +54,14 @@ def without_cache(model: Triptych) -> None:
 
 def main() -> None:
     """Print the table."""
+    with mock.patch.dict(os.environ, TRIPTYCH_ENGINE="torch"):
+        plain = triptych.load("tabletop")
     model = triptych.load("tabletop")
+    choice = "native" if model._model.engine.choice.build else "torch"
     clip = np.zeros((17, model.info.size, model.info.size, 3), np.uint8)
     rows = {
-        "a picture: no cache / engine": compare(lambda: without_cache(model), lambda: model.draw(TEXT)),
+        "a picture, on torch: no cache / engine": compare(lambda: without_cache(plain), lambda: plain.draw(TEXT)),
+        f"a picture: on torch / {choice}": compare(lambda: plain.draw(TEXT), lambda: model.draw(TEXT)),
         "8 pictures: one by one / together": compare(
             lambda: [model.draw(TEXT, seed=seed) for seed in range(8)], lambda: model.draw(TEXT, n=8)
         ),

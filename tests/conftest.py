@@ -7,6 +7,7 @@ import torch
 
 from triptych import zoo
 from triptych.config import GPTConfig, VisualTokenizerConfig
+from triptych.generate.native_path import extension
 from triptych.model.gpt import GPT
 from triptych.sequence import vocab
 from triptych.tokenizers.text import TextTokenizer
@@ -21,6 +22,14 @@ TEXTS = [
     "[0.5秒] 红色的球撞上蓝色的方块；[1.5秒] 蓝色的方块停了下来",
     "How many objects are there? 3 yes no red blue green",
 ]
+
+
+@pytest.fixture(scope="module", params=["torch", "native"])
+def engine(request) -> str:
+    """Each path of the engine that was built here."""
+    if request.param == "native" and extension()[0] is None:
+        pytest.skip(extension()[1])
+    return request.param
 
 
 @pytest.fixture(scope="session")

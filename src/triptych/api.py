@@ -337,7 +337,7 @@ class Triptych(ClipVerbs):
         config = self.info.visual
         clip = still_to(clip, 1 + -(-(count - 1) // config.span) * config.span)
         clip = np.pad(clip, ((0, 0), (0, -height % config.stride), (0, -width % config.stride), (0, 0)), "edge")
-        visual = self._model.bundle.visual
+        visual = self._model.visual
         codes, _ = visual.tokenize(torch.from_numpy(clip)[None].to(self._model.device))
         out = visual.draw(codes)[0, :count, :height, :width].cpu().numpy()
         return out if pixels.ndim == 4 else out[0]

@@ -17,7 +17,7 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, ValidationError
@@ -55,6 +55,8 @@ class ModelInfo(Settings):
     """Frames a second of its clips."""
     frames: int = 17
     """Frames of its clips."""
+    precision: Literal["exact", "fp32", "bf16", "int8"] = "exact"
+    """Of the weights where the native engine runs; `benchmarks/precision.py` measures and stores it."""
     bits: dict[str, float] = Field(default_factory=dict)
     """Bits per code or text token on validation data, by spelling: what "usual" means for this model."""
     made: dict[str, Any] = Field(default_factory=dict)

@@ -35,7 +35,8 @@ def test_the_whole_model_is_small_enough_to_ship():
 
 
 @pytest.mark.parametrize("text", ["a red ball to the left of a blue cube", "一个绿色的圆锥体"])
-def test_the_engine_equals_the_naive_loop_on_trained_weights(bundle, text):
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_the_engine_equals_the_naive_loop_on_trained_weights(bundle, text, temperature, engine):
     gpt = bundle.need_gpt()
     grid = bundle.visual.fsq.to_latents(torch.arange(bundle.visual.fsq.codes))
     ids = vocab.to_ids(bundle.text.encode(text))
@@ -47,13 +48,14 @@ def test_the_engine_equals_the_naive_loop_on_trained_weights(bundle, text):
         return build(Builder(gpt.config.group, gpt.config.latent)).finish()
 
     side = bundle.info.size // 16 // gpt.config.group
-    plan, sampling = [DrawMap(side, side)], Sampling(seed=5, guidance=2.0, ramp=0.5)
-    got = Engine(gpt, grid).generate([row(prompt(ids))], plan, [sampling], unconditional=[row(prompt([]))])[0]
+    plan, sampling = [DrawMap(side, side)], Sampling(temperature, seed=5, guidance=2.0, ramp=0.5)
+    twin = [row(prompt([]))]
+    got = Engine(gpt, grid, engine=engine).generate([row(prompt(ids))], plan, [sampling], unconditional=twin)[0]
     want = naive(gpt, grid, prompt(ids), plan, sampling, prompt([]))
     np.testing.assert_array_equal(got.maps[0], want.maps[0])
 
 
-def test_the_engine_says_what_the_naive_loop_says(bundle):
+def test_the_engine_says_what_the_naive_loop_says(bundle, engine):
     gpt = bundle.need_gpt()
     grid = bundle.visual.fsq.to_latents(torch.arange(bundle.visual.fsq.codes))
     question = vocab.to_ids(bundle.text.encode("How many objects are there?"))
@@ -63,7 +65,7 @@ def test_the_engine_says_what_the_naive_loop_says(bundle):
 
     plan, sampling = [Say(8)], Sampling(temperature=0)
     row = prompt(Builder(gpt.config.group, gpt.config.latent)).finish()
-    got = Engine(gpt, grid).generate([row], plan, [sampling])[0]
+    got = Engine(gpt, grid, engine=engine).generate([row], plan, [sampling])[0]
     assert got.texts == naive(gpt, grid, prompt, plan, sampling).texts
 
 

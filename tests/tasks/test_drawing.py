@@ -16,8 +16,10 @@ from triptych.tasks.settings import Drawing, DrawSettings
 
 
 @pytest.fixture(scope="module")
-def model(tiny_model):
-    return triptych.load(tiny_model, "cpu")
+def model(tiny_model, engine):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIPTYCH_ENGINE", engine)
+        return triptych.load(tiny_model, "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The engine: ids in, ids out. Prompts of any lengths go through the network once; then the plan is followed
-with a key/value cache, all rows side by side, guided rows beside their unconditional twins.
+with a key/value cache, all rows side by side, guided rows beside their unconditional twins. What is drawn is decided
+here; `paths` decides what computes it.
 
 **Given codes.** Any codes of a map may be given; the others are drawn in raster order. A drawn code knows the prompt
 and all codes above it and to its left in its row, whether given or drawn. It does not know given codes further on:
@@ -17,8 +18,8 @@ right with that probability, which is Leviathan's rule for a draft that is certa
 outcome doesn't depend on the draft is the drafter invariance of arXiv 2408.07978; guessing by the model's own last
 pass is Jacobi decoding (arXiv 2305.10427, 2410.01699).
 
-B rows, R rows with twins (B or 2B), W positions a pass, N positions of a map, G codes a position, d latent dimensions,
-D width.
+B rows, R rows with twins (B or 2B), W positions a pass, N positions of a map, G codes a position, C visual codes,
+d latent dimensions, D width.
 """
 
 from __future__ import annotations
@@ -31,11 +32,10 @@ import torch
 from torch import Tensor
 
 from triptych.generate.grammar import DrawMap, Say, Step, Write, legal
-from triptych.generate.sample import Sampler, Sampling
-from triptych.model.cache import STEP
+from triptych.generate.paths import choose, open_path
+from triptych.generate.sample import UNKNOWN, Sampler, Sampling
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Row, grouped, map_positions, ungrouped
-from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
 
 
@@ -51,24 +51,24 @@ class Output:
 
 Progress = Callable[[int, int], None]
 Watch = Callable[[list[np.ndarray]], None]
-UNKNOWN = -1  # marks a code that is to be drawn
-# A CPU multiplies fewer than four vectors by other kernels, which round differently; with that many, a row's numbers
-# are the same whatever its batch, so the same seed draws the same codes.
-LEAST = 4
 
 
 class Engine:
     """Runs plans on a GPT.
 
     Args:
-        model: the network, in eval mode, on its device.
+        model: the network, in eval mode, on its device; weights that change later need a new engine.
         grid: (C, d) the latent of each visual code, from the visual tokenizer.
+        precision: of the native path, as the model was exported: exact, fp32, bf16 or int8.
+        engine: `native`, `torch` or `auto`; None follows the environment, see `paths`.
     """
 
-    def __init__(self, model: GPT, grid: Tensor) -> None:
+    def __init__(self, model: GPT, grid: Tensor, *, precision: str = "exact", engine: str | None = None) -> None:
         self.model = model.eval()
         self.device = next(model.parameters()).device
         self.grid = grid.to(self.device)
+        self.choice = choose(model, precision, engine)
+        self.path = open_path(model, self.choice)
 
     @torch.inference_mode()
     def generate(
@@ -112,7 +112,7 @@ class Engine:
         count, branches = len(prompts), 1 + guided
         # A single map fills up with guesses what other plans fill up with copies of the last row.
         full = 1 if len(plan) > 1 else window
-        padded = [min(i, count - 1) for i in range(max(count, -(-LEAST // (branches * full))))]
+        padded = [min(i, count - 1) for i in range(max(count, -(-self.path.least // (branches * full))))]
         prompts, sampling = [prompts[i] for i in padded], [sampling[i] for i in padded]
         twins = [unconditional[i] for i in padded] if guided and unconditional is not None else []
         sampler = Sampler(sampling, self.device)
@@ -142,7 +142,7 @@ class Engine:
 
 
 class _Run:
-    """One generation: the cache, each row's next position, and the state that predicts what comes."""
+    """One generation: what was read, each row's next position, and the state that predicts what comes."""
 
     def __init__(
         self,
@@ -154,22 +154,15 @@ class _Run:
         progress: Progress | None,
         watch: Watch | None,
     ) -> None:
-        self.engine, self.model, self.sampler = engine, engine.model, sampler
+        self.engine, self.config, self.sampler = engine, engine.model.config, sampler
         self.count, self.branches = len(sampler.rows), len(rows) // len(sampler.rows)
         self.outputs = [Output() for _ in range(self.count)]
         self.total = sum(_cost(step) for step in plan)
         self.done = 0
         self.window, self.progress, self.watch = window, progress, watch
-        # Attention works in blocks of 32 positions: whole ones round alike whatever the longest row is.
-        batch = collate(rows, engine.device, multiple=32)
         # Guesses beyond a map's end are written too, behind what is held, and written over.
         longest = max([step.rows * step.columns for step in plan if isinstance(step, DrawMap)], default=0)
-        room = -(-(batch["ids"].shape[1] + self.total + longest) // STEP) * STEP
-        self.cache = self.model.new_cache(len(rows), room)
-        states = self.model(batch["ids"], batch["values"], batch["is_visual"], batch["positions"], self.cache)
-        lengths = torch.tensor([len(row) for row in rows], device=engine.device)
-        self.cache.advance(lengths)
-        self.state = states[torch.arange(len(rows)), lengths - 1]  # (R, D)
+        self.session, self.state = engine.path.open(rows, sampler, self.total + longest)  # state (R, D)
         self.next = torch.tensor([row.next_position for row in rows], device=engine.device)
 
     def write(self, step: Write) -> None:
@@ -178,13 +171,11 @@ class _Run:
         self._tick(len(step.ids))
 
     def say(self, step: Say) -> None:
-        vocabulary = self.model.config.vocabulary
         said: list[list[int]] = [[] for _ in range(self.count)]
         open_ = [True] * self.count
-        first, later = (legal(count, vocabulary).to(self.engine.device) for count in (0, 1))
+        first, later = (legal(count, self.config.vocabulary).to(self.engine.device) for count in (0, 1))
         for index in range(step.limit):
-            logits = self.model.text_logits(self.state[: self.count]).float()
-            ids = self.sampler(logits.masked_fill(~(later if index else first), -torch.inf))
+            ids = self.session.choose_text(self.state[: self.count], later if index else first)
             for row, choice in enumerate(ids.tolist()):
                 open_[row] = open_[row] and choice != Special.END
                 if open_[row]:
@@ -201,15 +192,14 @@ class _Run:
         count, columns, before = step.rows * step.columns, step.columns, self.done
         places = torch.from_numpy(map_positions(0, step.rows, columns)).to(self.engine.device)
         line = _Line(known, self.sampler.take(count * known.shape[2]), self.window)
-        copies = -(-LEAST // len(self.state))
+        copies = -(-self.engine.path.least // len(self.state))
         self._draw(line, self.state[:, None].expand(-1, copies, -1), line.at[:, None].expand(-1, copies))
         while line.low < count - 1:
             fed = line.at[:, None] + torch.arange(line.width(), device=places.device)  # (B, W)
             states = self._look(line.read(fed), places[fed.clamp_max(count - 1)])
             right = line.read(fed + 1)
             self._draw(line, states, fed + 1)
-            steps = line.advance(right, fed)
-            self.cache.advance(steps if isinstance(steps, int) else steps.repeat(self.branches))
+            self.session.advance(line.advance(right, fed))
             self._tick(before + line.low + 1 - self.done)
             if (
                 self.watch is not None
@@ -221,7 +211,7 @@ class _Run:
         if not last:
             end = line.at[:, None]
             self.state = self._look(line.read(end), places[end])[:, -1]
-            self.cache.advance(1)
+            self.session.advance(1)
         self.next = self.next + max(step.rows, columns)
         maps, nats = self._maps(step, line.codes[:, :count]), self._maps(step, line.nats[:, :count])
         for output, codes, likely in zip(self.outputs, maps, nats, strict=True):
@@ -229,44 +219,29 @@ class _Run:
             output.nats.append(likely)
 
     def _maps(self, step: DrawMap, values: Tensor) -> list[np.ndarray]:
-        group = self.model.config.group
+        group = self.config.group
         return [ungrouped(row, group, step.rows * group, step.columns * group) for row in values.cpu().numpy()]
 
     def _draw(self, line: _Line, states: Tensor, ahead: Tensor) -> None:
         """Draw the codes at positions `ahead` (B, W) from the states (R, W, D) before them, one after another."""
-        rows, width, count = len(states), ahead.shape[1], line.count
-        inside = ahead.clamp_max(count - 1)
-        known, flat = line.known_at(inside), states.flatten(0, 1)
-        codes = torch.zeros(rows * width, 0, dtype=torch.long, device=states.device)
-        nats = []
-        for slot in range(self.model.config.slots):
-            logits = self.model.code_logits(flat, codes)[:, -1].float().unflatten(0, (rows, width))
-            if self.branches > 1:
-                with_, without = logits.log_softmax(-1).chunk(2)
-                logits = without + self.sampler.guidance(inside / count)[..., None] * (with_ - without)
-            drawn = self.sampler.at(logits, line.first + inside * self.model.config.slots + slot)
-            chosen = torch.where(known[..., slot] == UNKNOWN, drawn, known[..., slot])
-            nats.append(self.sampler.nats(logits, chosen))
-            codes = torch.cat([codes, chosen.repeat(self.branches, 1).flatten()[:, None]], 1)
-        line.write(ahead, codes[: self.count * width].unflatten(0, (-1, width)), torch.stack(nats, -1))
+        inside = ahead.clamp_max(line.count - 1)
+        first, progress = line.first + inside * self.config.slots, inside / line.count
+        line.write(ahead, *self.session.choose_codes(states, first, line.known_at(inside), progress))
 
     def _look(self, codes: Tensor, places: Tensor) -> Tensor:
-        """States (R, W, D) of codes (B, W, G) at places (B, W, 3) of the map; the cache is left to be advanced."""
+        """States (R, W, D) of codes (B, W, G) at places (B, W, 3) of the map; the session is left to be advanced."""
         both = codes.repeat(self.branches, 1, 1)
         values = self.engine.grid[both].flatten(2)
         positions = places.repeat(self.branches, 1, 1) + self.next[:, None, None]
-        return self._through(torch.full_like(both[..., 0], Special.VISUAL), values, positions)
+        return self.session.read(torch.full_like(both[..., 0], Special.VISUAL), values, positions)
 
     def _feed_text(self, ids: Tensor) -> None:
         steps = torch.arange(ids.shape[1], device=ids.device)
         place = (self.next[:, None] + steps)[..., None].expand(-1, -1, 3)
-        width = self.model.config.slots * self.model.config.latent
-        self.state = self._through(ids, torch.zeros(*ids.shape, width, device=ids.device), place)[:, -1]
-        self.cache.advance(ids.shape[1])
+        width = self.config.slots * self.config.latent
+        self.state = self.session.read(ids, torch.zeros(*ids.shape, width, device=ids.device), place)[:, -1]
+        self.session.advance(ids.shape[1])
         self.next = self.next + ids.shape[1]
-
-    def _through(self, ids: Tensor, values: Tensor, positions: Tensor) -> Tensor:
-        return self.model(ids, values.to(self.state.dtype), ids == Special.VISUAL, positions, self.cache)
 
     def _tick(self, count: int) -> None:
         self.done += count

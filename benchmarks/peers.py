@@ -1,0 +1,194 @@
+"""Other engines on networks of the GPT's own shapes, with random weights: Qwen3 is the same block (RMSNorm, SwiGLU,
+query-key norm, grouped heads, a tied head) with one-dimensional positions. Each is a contestant of `engine.py`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from triptych.config import GPTConfig
+
+PROMPT = 32  # positions before the steps that are timed
+Work = Callable[[], None]
+
+
+class Transformers:
+    """transformers' `generate`, float32, as it comes; or int8 by torchao, compiled, with a static cache."""
+
+    def __init__(self, config: GPTConfig, quick: bool) -> None:
+        from transformers import Qwen3Config, Qwen3ForCausalLM
+
+        self.name = "torchao int8, compiled, static cache" if quick else "transformers generate, fp32"
+        self.quick = quick
+        torch.manual_seed(0)
+        shape = Qwen3Config(
+            vocab_size=config.vocabulary,
+            hidden_size=config.width,
+            intermediate_size=config.hidden,
+            num_hidden_layers=config.depth,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.kv_heads,
+            head_dim=64,
+            max_position_embeddings=16384,
+            tie_word_embeddings=True,
+        )
+        self.model: Any = Qwen3ForCausalLM(shape).eval()
+        self.bytes = 4 * sum(p.numel() for p in self.model.parameters())
+        if quick:
+            from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+            quantize_(self.model, Int8DynamicActivationInt8WeightConfig())
+            self.bytes //= 4
+        self.step_bytes = self.bytes  # the head is the embedding, so a step reads all there is
+
+    @torch.inference_mode()
+    def decode(self, batch: int, steps: int) -> Work:
+        """`steps` more ids after a prompt; the prompt's own reading is a small part of it."""
+        ids = torch.randint(0, self.model.config.vocab_size, (batch, PROMPT))
+        more: dict[str, Any] = {"cache_implementation": "static"} if self.quick else {}
+        mask = torch.ones_like(ids)
+
+        @torch.inference_mode()
+        def work() -> None:
+            self.model.generate(
+                ids,
+                attention_mask=mask,
+                max_new_tokens=steps,
+                min_new_tokens=steps,
+                do_sample=False,
+                pad_token_id=0,
+                **more,
+            )
+
+        return work
+
+    def prefill(self, count: int) -> Work:
+        """Read a prompt of so many ids."""
+        ids = torch.randint(0, self.model.config.vocab_size, (1, count))
+
+        @torch.inference_mode()
+        def work() -> None:
+            self.model(ids, logits_to_keep=1)
+
+        return work
+
+
+class LlamaCpp:
+    """llama.cpp with Q8_0 weights, through llama_cpp's own bindings, from a GGUF file of the same shapes."""
+
+    name = "llama.cpp, Q8_0"
+
+    def __init__(self, config: GPTConfig, threads: int) -> None:
+        import llama_cpp
+
+        self.api, self.threads, self.vocabulary = llama_cpp, threads, config.vocabulary
+        self.api.llama_backend_init()
+        self._quiet = self.api.llama_log_callback(lambda level, text, data: None)
+        self.api.llama_log_set(self._quiet, ctypes.c_void_p(0))
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "model.gguf"
+            write_gguf(file, config)
+            self.bytes = self.step_bytes = file.stat().st_size
+            self.model = self.api.llama_model_load_from_file(str(file).encode(), self.api.llama_model_default_params())
+
+    def decode(self, batch: int, steps: int) -> Work:
+        """`steps` more ids in each of `batch` sequences."""
+        decode = self._context(4096 * batch, batch)
+        for row in range(batch):
+            decode([1] * PROMPT, range(PROMPT), [row] * PROMPT, False)
+        place = PROMPT
+
+        def work() -> None:
+            nonlocal place
+            for _ in range(steps):
+                int(decode([5] * batch, [place] * batch, range(batch), True).argmax())
+                place += 1
+
+        return work
+
+    def prefill(self, count: int) -> Work:
+        """Read a prompt of so many ids."""
+        decode = self._context(count + 8, 1)
+
+        def work() -> None:
+            self.api.llama_memory_clear(self.api.llama_get_memory(decode.context), True)  # type: ignore[attr-defined]
+            for first in range(0, count, 2048):
+                part = range(first, min(count, first + 2048))
+                decode([3] * len(part), part, [0] * len(part), False)
+
+        return work
+
+    def _context(self, room: int, rows: int) -> Callable[..., np.ndarray]:
+        settings = self.api.llama_context_default_params()
+        settings.n_ctx, settings.n_batch, settings.n_ubatch, settings.n_seq_max = room, 2048, 512, rows
+        settings.n_threads = settings.n_threads_batch = self.threads
+        context = self.api.llama_init_from_model(self.model, settings)
+        batch = self.api.llama_batch_init(2048, 0, 1)
+
+        def decode(ids: Any, places: Any, rows: Any, each: bool) -> np.ndarray:
+            batch.n_tokens = len(ids)
+            for i, (token, place, row) in enumerate(zip(ids, places, rows, strict=True)):
+                batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0] = token, place, 1, row
+                batch.logits[i] = each or i == len(ids) - 1
+            if self.api.llama_decode(context, batch) != 0:
+                raise RuntimeError("llama_decode failed")
+            last = self.api.llama_get_logits_ith(context, len(ids) - 1)
+            return np.ctypeslib.as_array(last, (self.vocabulary,))
+
+        decode.context = context  # type: ignore[attr-defined]
+        return decode
+
+
+def write_gguf(file: Path, config: GPTConfig) -> None:
+    """Random Q8_0 weights of the GPT's shapes as a GGUF file."""
+    import gguf
+
+    rng, kind = np.random.default_rng(0), gguf.GGMLQuantizationType.Q8_0
+    out = gguf.GGUFWriter(str(file), "qwen3")
+    out.add_block_count(config.depth)
+    out.add_context_length(16384)
+    out.add_embedding_length(config.width)
+    out.add_feed_forward_length(config.hidden)
+    out.add_head_count(config.heads)
+    out.add_head_count_kv(config.kv_heads)
+    out.add_layer_norm_rms_eps(1e-6)
+    out.add_key_length(64)
+    out.add_value_length(64)
+    out.add_rope_freq_base(10000.0)
+    out.add_vocab_size(config.vocabulary)
+    out.add_tokenizer_model("none")
+
+    def matrix(name: str, outputs: int, inputs: int) -> None:
+        values = rng.standard_normal((outputs, inputs), dtype=np.float32) * 0.02
+        out.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
+
+    def ones(name: str, count: int) -> None:
+        out.add_tensor(name, np.ones(count, np.float32))
+
+    queries, keys = config.heads * 64, config.kv_heads * 64
+    matrix("token_embd.weight", config.vocabulary, config.width)
+    ones("output_norm.weight", config.width)
+    for layer in range(config.depth):
+        at = f"blk.{layer}."
+        ones(f"{at}attn_norm.weight", config.width)
+        ones(f"{at}ffn_norm.weight", config.width)
+        ones(f"{at}attn_q_norm.weight", 64)
+        ones(f"{at}attn_k_norm.weight", 64)
+        matrix(f"{at}attn_q.weight", queries, config.width)
+        matrix(f"{at}attn_k.weight", keys, config.width)
+        matrix(f"{at}attn_v.weight", keys, config.width)
+        matrix(f"{at}attn_output.weight", config.width, queries)
+        matrix(f"{at}ffn_gate.weight", config.hidden, config.width)
+        matrix(f"{at}ffn_up.weight", config.hidden, config.width)
+        matrix(f"{at}ffn_down.weight", config.width, config.hidden)
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()

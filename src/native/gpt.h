@@ -1,0 +1,153 @@
+// The GPT of triptych/model/gpt.py: its packed weights, and a session that reads rows and predicts what follows.
+//
+// R rows, B of them drawn (their unconditional twins, where there are any, stand behind them), M new positions of all
+// rows one after another, D width, V text ids, C visual codes, G codes a position, d latent dimensions.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "level.h"
+#include "memory.h"
+#include "pool.h"
+#include "sample.h"
+#include "weights.h"
+
+namespace triptych {
+
+struct Config {
+  long depth, width, heads, kv_heads, hidden, vocabulary, codes, latent, slots, head_layers, head_width, head_hidden;
+};
+
+struct Block {
+  const float *attention_norm, *query_norm, *key_norm, *feed_norm;
+  Matrix qkv, out, up, down;
+};
+
+// Blocks of one width.
+struct Stack {
+  long width, heads, kv_heads, hidden;
+  std::vector<Block> blocks;
+};
+
+class GPT {
+ public:
+  // `rates`: the 32 rotary rates of time, row and column, 12 + 10 + 10.
+  GPT(const Config& config, const Tensors& tensors, const float* rates, Precision precision, const Kernels& kernels);
+  GPT(const GPT&) = delete;
+  GPT& operator=(const GPT&) = delete;
+
+  const Config config;
+  const Kernels& kernels;
+  Stack trunk, head;
+  Matrix text, visual, state, code_logits;
+  const float *embedding, *visual_bias, *norm, *rates, *code, *place, *head_norm;
+  size_t bytes() const { return packer_.bytes(); }
+
+ private:
+  Packer packer_;
+  Stack stack(const Tensors& tensors, const std::string& prefix, long layers, long width, long heads, long kv_heads,
+              long hidden);
+};
+
+// Keys and values, in pages of kPage positions that are added as rows grow.
+class Cache {
+ public:
+  Cache(long layers, long heads, long rows) : layers_(layers), heads_(heads), rows_(static_cast<size_t>(rows)) {}
+
+  long length(long row) const { return at(row).length; }
+  void reserve(long row, long length);  // room for so many positions
+  void advance(long row, long count) { at(row).length += count; }  // fewer than none takes positions back
+  void clear(long rows);                                           // so many rows that hold nothing; the room is kept
+  const float* const* pages(long row) const { return at(row).pages.data(); }
+  static long offset(long layer, long heads, long head) { return (layer * heads + head) * 2 * kHalfPage; }
+  float* page(long row, long position) { return at(row).kept[static_cast<size_t>(position / kPage)].data(); }
+  size_t bytes() const;
+
+ private:
+  struct Row {
+    long length = 0;
+    std::vector<Buffer<float>> kept;
+    std::vector<const float*> pages;
+  };
+  const Row& at(long row) const { return rows_[static_cast<size_t>(row)]; }
+  Row& at(long row) { return rows_[static_cast<size_t>(row)]; }
+
+  long layers_, heads_;
+  std::vector<Row> rows_;
+};
+
+// Runs stacks: buffers for the steps between one matrix and the next.
+class Runner {
+ public:
+  Runner(const Kernels& kernels, std::shared_ptr<Pool> pool) : kernels_(kernels), pool_(std::move(pool)) {}
+
+  // x (M, width) through all blocks, in place. Position m belongs to row rows[m], and stands behind what the cache holds
+  // of that row and behind the row's earlier positions in this call; the cache is advanced. `cos`, `sin` (M, 32) or null.
+  void blocks(const Stack& stack, Cache& cache, const std::vector<long>& rows, float* x, const float* cos,
+              const float* sin);
+  // y (M, N) from x (M, K) times a matrix, after a norm where there is one.
+  void linear(const Matrix& matrix, const float* x, const float* norm, long count, float* y, const float* bias = nullptr,
+              Then then = Then::store);
+  Pool& pool() { return *pool_; }
+
+ private:
+  // Normed and quantised as a matrix wants its rows.
+  Rows prepare(const Matrix& matrix, const float* x, const float* norm, long count);
+  void product(const Matrix& matrix, const Rows& rows, long count, float* y, long stride, const float* bias, Then then);
+  void attention(const Stack& stack, long layer, Cache& cache, const std::vector<long>& rows, const float* cos,
+                 const float* sin);
+
+  const Kernels& kernels_;
+  std::shared_ptr<Pool> pool_;
+  Buffer<float> qkv_, query_, attended_, fed_, normed_, scales_, scores_;
+  Buffer<int8_t> bytes_;
+  std::vector<long> index_, first_;  // position in its row of each new position; the first of each group of queries
+};
+
+class Session {
+ public:
+  Session(std::shared_ptr<const GPT> gpt, std::shared_ptr<Pool> pool, std::vector<Sampling> sampling, bool twins);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  long rows() const { return rows_; }
+  long drawn() const { return static_cast<long>(sampling_.size()); }
+  const GPT& gpt() const { return *gpt_; }
+
+  // Read S new positions of each row, of which lengths[r] count (the rest is padding): ids (R, S), -1 where `values`
+  // (R, S, G*d) stand instead, positions (R, S, 3). `states` (R, S, D) gets the state of each position, or is null.
+  void read(const int64_t* ids, const float* values, const int64_t* positions, const int64_t* lengths, long count,
+            float* states);
+  // The state of the last position of each row, (R, D), as it was read last.
+  const float* states() const { return state_.data(); }
+  // Take back the last counts[r] positions of each row: guesses that didn't come true. What is read next is written over them.
+  void forget(const int64_t* counts);
+  // One text id after each state of the drawn rows (B, D). `uniform` (B) in [0, 1); `legal` (V).
+  void choose_text(const float* states, const float* uniform, const uint8_t* legal, int64_t* ids);
+  // G codes after each of W states of each row (R, W, D), and their log-probabilities at the rows' temperatures. `uniform`
+  // (B, W, G); `guidance` (B, W), read where there are twins; `known` (B, W, G) codes that are given, -1 where they are drawn.
+  void choose_codes(const float* states, long width, const float* uniform, const float* guidance, const int64_t* known,
+                    int64_t* codes, float* nats);
+  // Logits of any states: (M, D) -> (M, V), and with the first k codes of a position (M, k) -> (M, k + 1, C).
+  void text_logits(const float* states, long count, float* logits);
+  void code_logits(const float* states, const int64_t* codes, long count, long known, float* logits);
+  size_t cache_bytes() const { return cache_.bytes(); }
+
+  std::mutex mutex;  // held by whoever calls any of these
+
+ private:
+  void slot(const float* states, const int64_t* before, long step, long count, Cache& cache, float* logits, long stride);
+
+  std::shared_ptr<const GPT> gpt_;
+  Runner runner_;
+  std::vector<Sampling> sampling_;
+  long rows_;
+  Cache cache_, head_cache_;
+  Sampler sampler_;
+  Buffer<float> state_, x_, values_, looked_, cos_, sin_, head_x_, logits_, guided_, picked_;
+};
+
+}  // namespace triptych
