@@ -91,8 +91,9 @@ std::vector<int64_t> generate(const std::shared_ptr<GPT>& gpt, const std::shared
   std::vector<uint8_t> legal(static_cast<size_t>(c.vocabulary), 1);
   std::fill(lengths.begin(), lengths.end(), 1);
   for (int step = 0; step < 6; step++) {
+    const long width = step == 0 ? kWidth : 2;
     known[0] = step % 2 == 0 ? -1 : 7;
-    session.choose_codes(last(kWidth), kWidth, uniform.data(), guidance.data(), known.data(), codes.data(), nats.data());
+    session.choose_codes(last(width), width, uniform.data(), guidance.data(), known.data(), codes.data(), nats.data());
     out.insert(out.end(), codes.begin(), codes.end());
     session.choose_text(last(1), uniform.data(), legal.data(), codes.data());
     session.read(ids.data(), values.data(), positions.data(), lengths.data(), 1, nullptr);

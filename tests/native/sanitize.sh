@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds tests/native/exercise.cpp with the address and undefined-behaviour sanitizers, then with the thread sanitizer,
-# and runs it. Needs GCC or Clang; a minute or two.
+# and runs it. Needs GCC or Clang, and minutes of a processor.
 #
 #     tests/native/sanitize.sh [folder for the builds]
 set -euo pipefail
