@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # From nothing to the shipped model and its scores, in one command; a second call goes on where the first one stopped.
 #   bash recipes/tabletop.sh [WORK] [MODEL]
-# Not yet run from start to end in one go. By the parts that were, two CPU cores need: rendering 60 minutes, tokenizer 42,
-# cleaning and cutting 20, the GPT 90, the head for retrieval 5, the detector 15, scores 20. Everything but the model folder stands in
-# WORK (4 GB).
+# Not yet run from start to end in one go: its parts were, as the model card tells. Hours of a CPU; everything but the
+# model folder stands in WORK.
 set -euo pipefail
 WORK=${1:-work}
 MODEL=${2:-src/triptych/models/tabletop}
@@ -26,9 +25,9 @@ triptych train "$HERE/tabletop-retrieval.yaml" data="$WORK/data" start="$WORK/gp
 
 [ -f "$WORK/tabletop/model/detector.safetensors" ] ||
   python -m triptych.evaluate.detector "$HERE/detector.yaml" data="$WORK/detector" out="$WORK/tabletop/model" \
-  steps=2400 batch=32
+  steps=2400 batch=32 precision=bf16
 mkdir -p "$MODEL"
 [ -f "$MODEL/README.md" ] || cp "$HERE/../src/triptych/models/tabletop/README.md" "$MODEL/"
 cp "$WORK"/tabletop/model/* "$MODEL/"
-triptych evaluate "$MODEL" --data "$WORK/test" --json docs/results.json --limit 100
+triptych evaluate "$MODEL" --data "$WORK/test" --json docs/results.json --limit 60
 python -m triptych.evaluate.report docs/results.json README.md "$MODEL/README.md"

@@ -182,9 +182,6 @@ class RunConfig(Settings):
     """Rows of each spelling in a batch, as weights by name (kind: gpt); empty takes all, drawing most."""
     drop: float = Field(0.1, ge=0, le=1)
     """Share of drawing rows whose condition is dropped, for guidance (kind: gpt)."""
-    focus: float = Field(0.0, ge=0)
-    """How much more rare codes of drawn media count than common ones; 0 counts all alike (kind: gpt). Draws rare things
-    too often, so end with a run of 0 that starts from the run with it."""
     summary: float = Field(0.0, ge=0)
     """Weight of predicting, at each code that is drawn, which codes are still to come (kind: gpt); binds words to what
     they name much earlier. 0 leaves it out."""

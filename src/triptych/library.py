@@ -197,6 +197,11 @@ class Library:
         table.flush()
         return name
 
+    def _is_indexed(self) -> bool:
+        """Whether there is an index of the vectors as they are now; it may have been deleted, or be of other rows."""
+        fresh = self.meta("indexed") == self.meta("vectors") != ""
+        return fresh and nearest.installed() and (self.path / nearest.FOLDER).is_dir()
+
     def finish(self) -> None:
         """After files were put or forgotten: leave rows out that nothing refers to, and keep the mean of the rest."""
         rows = [row for (row,) in self.store.execute("SELECT row FROM moments ORDER BY row")]
@@ -223,7 +228,7 @@ class Library:
             mean += table[:, rows[first : first + 4096]].sum(1, dtype=np.float64)
         mean /= len(rows)
         large = len(rows) > nearest.LARGE and nearest.installed()
-        if large and self.meta("indexed") != self.meta("vectors"):
+        if large and not self._is_indexed():
             nearest.build(self.path, table, rows, mean.astype(np.float32))
         with self.transaction():
             self._set("mean", json.dumps(mean.tolist()))
@@ -251,7 +256,7 @@ class Library:
         queries = vectors.copy() if directions else vectors - mean
         queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-6)
         cosines: np.ndarray | None = None
-        if not (self.meta("indexed") and nearest.installed()):
+        if not self._is_indexed():
             table = np.load(self.path / self.meta("vectors"), mmap_mode="r")[kind, :total]
             dots = table @ np.concatenate([queries, mean[None]]).T
             norms = np.sqrt(np.maximum(1 - 2 * dots[:, -1] + mean @ mean, 1e-6))

@@ -7,7 +7,6 @@ library changes. K vectors a moment, D width.
 from __future__ import annotations
 
 import importlib.util
-import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +38,6 @@ def build(path: Path, table: np.ndarray, rows: Sequence[int], mean: np.ndarray) 
     import pyarrow
     from lancedb.index import IvfPq
 
-    logging.getLogger("lance").setLevel(logging.ERROR)
     shutil.rmtree(path / FOLDER, ignore_errors=True)
     store, width = lancedb.connect(path / FOLDER), table.shape[2]
     schema = pyarrow.schema([("row", pyarrow.int64()), ("vector", pyarrow.list_(pyarrow.float32(), width))])

@@ -157,14 +157,3 @@ def test_every_spelling_appears(rows):
         seen.update({name: int(row.weights.sum() > 0)})
         assert row.ids[0] == Special.BEGIN
     assert all(seen.values())
-
-
-def test_focus_weighs_drawn_codes_and_nothing_else(rows):
-    plain, focused = rows(), rows(focus=2.0)
-    for spelling, drawn in (("draw", True), ("film", True), ("read", False)):
-        one, two = (r.spell(spelling, 0, np.random.default_rng(5)) for r in (plain, focused))
-        assert (one.ids == two.ids).all()
-        visual = one.ids == Special.VISUAL
-        assert (one.weights[~visual] == two.weights[~visual]).all()
-        assert (one.weights[visual] == two.weights[visual]).all() != drawn
-        assert ((one.weights > 0) == (two.weights > 0)).all()

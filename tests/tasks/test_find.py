@@ -1,6 +1,7 @@
 """Finding moments: features, a library that survives changes and kills, search, spans and labels."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -379,6 +380,10 @@ def test_a_large_library_is_searched_through_an_index(tmp_path, monkeypatch):
             assert {through[0][0], through[1][0]} == {8, 9}  # ids count from 1
             assert through[0][1] == pytest.approx(1, abs=1e-4)
             assert len({id_ for id_, _ in through} & {id_ for id_, _ in plain}) >= 4
+        shutil.rmtree(tmp_path / nearest.FOLDER)  # it may be deleted at any time
+        assert store.near(vectors[7:8, 0], 0, 1)[0][0] == 8
+        store.finish()
+        assert (tmp_path / nearest.FOLDER).is_dir()
         store.put("b", (1, 1), [entry], vectors[:1])
         assert store.meta("indexed") == ""
         assert store.near(vectors[:1, 0], 0, 2)[0][1] == pytest.approx(1, abs=1e-4)

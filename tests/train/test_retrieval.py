@@ -90,6 +90,10 @@ def test_equal_texts_are_no_contrast_to_each_other(data, start, tmp_path):
     same = torch.tensor([[False, True, False], [True, False, False], [False, False, False]])
     alone = float(job._nats(logits, same))
     assert alone == pytest.approx((np.log(2) * 2 + np.log(3)) / 3)
+    found, media, texts = job.tables[0]
+    found.same[:2] = 7
+    _, marked = job._logits(found, media, texts, torch.tensor([0, 1, 2]))
+    assert marked.tolist() == same.tolist()
 
 
 def test_without_a_model_it_says_what_it_needs(data, tmp_path):

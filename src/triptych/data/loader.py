@@ -16,13 +16,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from triptych.config import GPTConfig
-from triptych.data.focus import Focus
 from triptych.data.records import Question, Record, Text
 from triptych.data.shards import Shards
 from triptych.data.shuffle import shuffled
 from triptych.errors import ConfigError
 from triptych.sequence import spell, vocab
-from triptych.sequence.layout import Builder, Map, Row
+from triptych.sequence.layout import Builder, Row
 from triptych.sequence.pack import collate
 from triptych.tokenizers.text import TextTokenizer
 
@@ -39,7 +38,6 @@ DEFAULT_MIX = {"draw": 3.0, "read": 2.0, "view": 1.0, "watch": 2.0, "predict": 0
 TEXT = 256  # positions kept free for the text of a row with many pictures
 CAPTIONS, QUESTIONS = 2, 6  # at most so many after one medium in training
 LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
-FOCUS_WINDOWS = 4096  # that tell which codes are rare where
 ORDER = 7  # salt of this job's order
 
 
@@ -52,7 +50,6 @@ class Rows:
         config: of the GPT that will read the rows.
         fps, span: frames a second of the clips, and frames a map.
         drop: share of drawn rows whose condition is left out.
-        focus: how much more rare codes of drawn media count; see data.focus.
         held: take the windows kept for validation instead of those for training.
     """
 
@@ -65,7 +62,6 @@ class Rows:
         fps: float = 8.0,
         span: int = 4,
         drop: float = 0.1,
-        focus: float = 0.0,
         held: bool = False,
     ) -> None:
         self.shards, self.text, self.config = shards, text, config
@@ -76,19 +72,6 @@ class Rows:
             "sequence": shards.sequences(held=held),
             "edit": shards.edits(held=held),
         }
-        self.focus = self._focus(focus) if focus else None
-
-    def _focus(self, power: float) -> Focus | None:
-        for kind in ("picture", "clip"):
-            items = self.items[kind]
-            if len(items):
-                some = items[np.unique(np.linspace(0, len(items) - 1, FOCUS_WINDOWS).astype(int))]
-                return Focus([self.shards.maps(int(index))[-1].codes for index in some], self.config.codes, power)
-        return None
-
-    def target(self, map_: Map) -> Map:
-        """A map that is to be drawn, with the weights of its codes."""
-        return map_ if self.focus is None else replace(map_, weights=self.focus(map_.codes))
 
     def has(self, spelling: str) -> bool:
         """Whether there is any medium for this spelling."""
@@ -133,7 +116,7 @@ class Rows:
 
     def _draw(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.draw_prompt(builder, self.condition(self.shards.record(index), rng))
-        return spell.drawn(builder, self.target(self.shards.maps(index)[0]))
+        return spell.drawn(builder, self.shards.maps(index)[0])
 
     def _read(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.picture(builder, self.shards.maps(index)[0])
@@ -151,21 +134,21 @@ class Rows:
             spell.picture(builder, self.shards.maps(index)[0])
         text = self.condition(self.shards.record(members[target]), rng) if rng.random() < 0.5 else []
         spell.draw_prompt(builder, text)
-        return spell.drawn(builder, self.target(drawn))
+        return spell.drawn(builder, drawn)
 
     def _edit(self, builder: Builder, pair: np.ndarray, rng: np.random.Generator) -> Builder:
         before, after = pair
         told = self.instruction(self.shards.record(after), rng)
         spell.edit_prompt(builder, self.shards.maps(before)[0], told)
-        return spell.drawn(builder, self.target(self.shards.maps(after)[0]))
+        return spell.drawn(builder, self.shards.maps(after)[0])
 
     def _film(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.film_prompt(builder, self.condition(self.shards.record(index), rng))
-        maps = [self.target(map_) for map_ in self.shards.maps(index)]
+        maps = self.shards.maps(index)
         return spell.filmed(builder, maps, 0, self.encode, self.fps, self.span)
 
     def _predict(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
-        maps, record = [self.target(map_) for map_ in self.shards.maps(index)], self.shards.record(index)
+        maps, record = self.shards.maps(index), self.shards.record(index)
         given = int(rng.integers(1, max(2, len(maps))))
         spell.clip(builder, maps[:given], self.encode, self.fps, self.span)
         spell.predict_prompt(builder, self.instruction(record, rng))

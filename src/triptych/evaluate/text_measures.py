@@ -176,7 +176,7 @@ def _without_media(bench: Bench, questions: list[str]) -> list[str] | None:
     unique = list(dict.fromkeys(questions))
     try:
         known = dict(zip(unique, bench.answers([(None, question) for question in unique]), strict=True))
-    except (TypeError, ValueError, AttributeError, NotImplementedError, TriptychError):
+    except (NotImplementedError, TriptychError):
         return None
     return [known[question] for question in questions]
 

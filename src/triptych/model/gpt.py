@@ -76,11 +76,7 @@ class GPT(nn.Module):
         Returns:
             (B, S, D) normed states; the state of a position predicts the next one.
         """
-        x = torch.where(is_visual[..., None], self.visual(values), self.text(ids))
-        turn = rotary(positions)
-        for layer, block in enumerate(self.blocks):
-            x = block(x, turn, cache, layer)
-        return self.norm(x)
+        return self.norm(self._blocks(ids, values, is_visual, positions, len(self.blocks), cache))
 
     def pooled(
         self, ids: Tensor, values: Tensor, is_visual: Tensor, positions: Tensor, where: Tensor, layer: int
@@ -92,12 +88,25 @@ class GPT(nn.Module):
             where: (B, S) bool, at least one of each row.
             layer: number of the block, from 0; those above it are not run.
         """
-        x = torch.where(is_visual[..., None], self.visual(values), self.text(ids))
-        turn = rotary(positions)
-        for block in self.blocks[: layer + 1]:
-            x = block(x, turn)
+        x = self._blocks(ids, values, is_visual, positions, layer + 1)
         weight = where[..., None].float()
         return F.normalize((x.float() * weight).sum(1) / weight.sum(1), dim=-1)
+
+    def _blocks(
+        self,
+        ids: Tensor,
+        values: Tensor,
+        is_visual: Tensor,
+        positions: Tensor,
+        count: int,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """The residual stream (B, S, D) after the first `count` blocks."""
+        x = torch.where(is_visual[..., None], self.visual(values), self.text(ids))
+        turn = rotary(positions)
+        for layer, block in enumerate(self.blocks[:count]):
+            x = block(x, turn, cache, layer)
+        return x
 
     def text_logits(self, states: Tensor) -> Tensor:
         """(..., D) -> (..., V); the embedding's weights serve again."""

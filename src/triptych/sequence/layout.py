@@ -22,13 +22,11 @@ class Map:
 
     codes: (y, x) integers. latents: (y, x, d) in [-1, 1], before rounding; read when the map is a condition.
     grid: (y, x, d), after rounding; read when the map is a target, since that is all that generation will know.
-    weights: (y, x), how much each code counts when the map is a target; None counts each as 1.
     """
 
     codes: np.ndarray
     latents: np.ndarray
     grid: np.ndarray
-    weights: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -105,10 +103,7 @@ class Builder:
         rows, columns = map_.codes.shape[0] // self.group, map_.codes.shape[1] // self.group
         self._visual.append((len(self._ids), values.reshape(len(values), -1), codes))
         self._ids += [int(Special.VISUAL)] * len(codes)
-        if target and map_.weights is not None:
-            self._weights += grouped(map_.weights, self.group).mean(1).tolist()
-        else:
-            self._weights += [float(target)] * len(codes)
+        self._weights += [float(target)] * len(codes)
         self._positions.append(map_positions(self.position, rows, columns))
         self.position += max(rows, columns)
         return self

@@ -147,7 +147,6 @@ class GPTJob:
                 fps=info.fps,
                 span=info.visual.span,
                 drop=drop,
-                focus=0.0 if held else config.focus,
                 held=held,
             )
 
@@ -207,10 +206,9 @@ class GPTJob:
             for index, unit in enumerate(("text", "code")):
                 if weights[index]:
                     scores[f"{name} bits/{unit}"] = nats[index] / weights[index] / math.log(2)
-            if weights[1] and number > 1:
-                spread[f"{name} bits/code deviation"] = float(
-                    (table[:, 1, 0] / table[:, 1, 1]).std(ddof=1) / math.log(2)
-                )
+            drawn = table[table[:, 1, 1] > 0, 1]
+            if len(drawn) > 1:
+                spread[f"{name} bits/code deviation"] = float((drawn[:, 0] / drawn[:, 1]).std(ddof=1) / math.log(2))
         if self.held.has("draw"):
             scores["text gain"] = self._text_gain() / math.log(2)
         self.bits = {name: round(value, 4) for name, value in (scores | spread).items()}
