@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import triptych
-from triptych.files import read_jsonl
+from triptych.data.folder import scan
+from triptych.evaluate.gallery import prompts
 
 SENTENCES = [
     "a red ball and a blue cube",
@@ -28,16 +29,6 @@ SENTENCES = [
 ]
 FONTS = ("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc", "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")
 COLUMNS, GAP, LINES = 4, 12, 44
-
-
-def held_out(folder: Path, count: int, seed: int) -> list[str]:
-    """A caption each of some pictures of a folder with metadata.jsonl, English and Chinese in turn."""
-    records = [r for r in read_jsonl(folder / "metadata.jsonl") if r["file_name"].endswith((".jpg", ".png"))]
-    dice, out = np.random.default_rng(seed), []
-    for place, index in enumerate(dice.permutation(len(records))[:count]):
-        texts = records[index]["texts"][("en", "zh")[place % 2]]
-        out.append(texts[dice.integers(len(texts))])
-    return out
 
 
 def _lines(text: str) -> list[str]:
@@ -58,7 +49,7 @@ def main() -> None:
     parser.add_argument("--model", default="tabletop")
     given = parser.parse_args()
     model = triptych.load(given.model)
-    sentences = held_out(given.data, given.count, given.seed) if given.data else SENTENCES
+    sentences = prompts(list(scan(given.data)), given.count, given.seed) if given.data else SENTENCES
     font = next((ImageFont.truetype(path, 16) for path in FONTS if Path(path).exists()), ImageFont.load_default(16))
     how = {} if given.guidance is None else {"guidance": given.guidance}
     pictures = model.draw_many(sentences, [given.seed] * len(sentences), **how)

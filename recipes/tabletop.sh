@@ -12,7 +12,6 @@ triptych world tabletop "$WORK/train/a" --images 12000 --clips 400 --seed 0 --le
 triptych world tabletop "$WORK/train/b" --images 38000 --clips 0 --seed 1 --level 0
 triptych world tabletop "$WORK/train/c" --images 0 --clips 4600 --seed 2 --level 0
 triptych world tabletop "$WORK/train/e" --images 0 --clips 0 --edits 4000 --seed 3 --level 0
-triptych world tabletop "$WORK/test" --images 640 --clips 160 --seed 0 --level 0 --split test
 # The detector judges pairs of colour and shape that the GPT never saw: it learns from other scenes of the test split.
 triptych world tabletop "$WORK/detector" --images 5000 --clips 0 --seed 1000 --level 0 --split test
 
@@ -29,5 +28,4 @@ triptych train "$HERE/tabletop-retrieval.yaml" data="$WORK/data" start="$WORK/gp
 mkdir -p "$MODEL"
 [ -f "$MODEL/README.md" ] || cp "$HERE/../src/triptych/models/tabletop/README.md" "$MODEL/"
 cp "$WORK"/tabletop/model/* "$MODEL/"
-triptych evaluate "$MODEL" --data "$WORK/test" --json docs/results.json --limit 60
-python -m triptych.evaluate.report docs/results.json README.md "$MODEL/README.md"
+bash "$HERE/results.sh" "$WORK" "$MODEL"

@@ -75,7 +75,7 @@ def test_the_sample_clip_is_read_with_times(model):
     assert all(0 <= event.start <= 2.2 for event in timeline.events)
 
 
-@pytest.mark.parametrize("page", ["README.md", "src/triptych/models/tabletop/README.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "src/triptych/models/tabletop/README.md"])
 def test_the_pages_show_the_results_that_were_measured(page):
     results = json.loads((ROOT / "docs" / "results.json").read_text(encoding="utf-8"))
     text = (ROOT / page).read_text(encoding="utf-8")

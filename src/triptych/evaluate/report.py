@@ -136,15 +136,17 @@ def headlines(results: Results) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> Literal[0, 1]:
-    """Put headlines into a README and all measures into a model's card; neither is written unless both can be."""
+    """Put headlines into a README and all measures into other pages; none is written unless all can be."""
     parser = argparse.ArgumentParser(prog="python -m triptych.evaluate.report", description=main.__doc__)
     parser.add_argument("results", type=Path, metavar="RESULTS", help="JSON that `triptych evaluate` wrote")
     parser.add_argument("readme", type=Path, metavar="README", help="page for the headlines, between its two marks")
-    parser.add_argument("card", type=Path, metavar="CARD", help="page for every measure, between its two marks")
+    parser.add_argument(
+        "pages", type=Path, nargs="+", metavar="PAGE", help="pages for every measure, between their two marks"
+    )
     given = parser.parse_args(arguments)
     try:
         results = read_results(given.results)
-        pages: dict[Path, Sequence[str]] = {given.readme: headlines(results), given.card: ()}
+        pages: dict[Path, Sequence[str]] = {given.readme: headlines(results), **dict.fromkeys(given.pages, ())}
         texts = {page: _filled(page, results, only) for page, only in pages.items()}
         for page, text in texts.items():
             write_text(page, text)

@@ -1,0 +1,49 @@
+"""A gallery shows what a model makes of media that are chosen by a seed."""
+
+from pathlib import Path
+
+import pytest
+
+import triptych
+from triptych.data.folder import scan
+from triptych.errors import DataError
+from triptych.evaluate import gallery
+from triptych.files import read_jsonl
+from triptych.media import image, video
+
+from . import small
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small.write(tmp_path_factory.mktemp("gallery") / "data", size=64, pictures=8)
+
+
+def test_a_page_of_pictures_and_clips(tiny_model: Path, folder: Path, tmp_path: Path) -> None:
+    model = triptych.load(tiny_model, device="cpu")
+    page = gallery.gallery(model, folder, tmp_path / "out", pictures=5, clips=2)
+    text = page.read_text(encoding="utf-8")
+    files = {path.name for path in page.parent.iterdir()} - {"README.md"}
+    assert files == {f"picture-{n:02d}.jpg" for n in range(5)} | {"clip-00.webp", "clip-01.webp"}
+    assert all(f"![]({name})" in text for name in files)
+    assert image.read(page.parent / "picture-00.jpg").shape == (64, 64, 3)
+    assert video.read(page.parent / "clip-00.webp", size=64, fps=8).frames.shape[0] == 17
+    asked = gallery.prompts(list(scan(folder)), 5, 0)
+    assert all(sentence in text for sentence in asked)
+    broken = {row["file_name"] for row in read_jsonl(folder / "metadata.jsonl") if row["truth"].get("impossible")}
+    assert broken, "the folder holds clips that have no words, and they are left out"
+
+
+def test_texts_are_chosen_by_a_seed_in_both_languages(folder: Path) -> None:
+    records = list(scan(folder))
+    one, again, other = (gallery.prompts(records, 6, seed) for seed in (0, 0, 1))
+    assert one == again != other
+    assert [any(character >= "\u3400" for character in text) for text in one] == [False, True] * 3
+
+
+def test_nothing_to_show(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image.write(tmp_path / "a.png", small.paint([], 64))
+    with pytest.raises(DataError, match="no picture with a text and no clip"):
+        gallery.gallery(triptych.load(tiny_model, device="cpu"), tmp_path, tmp_path / "out")
+    assert gallery.main([str(tiny_model), str(tmp_path / "none"), str(tmp_path / "out")]) == 1
+    assert "error: " in capsys.readouterr().err
