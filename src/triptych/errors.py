@@ -48,3 +48,7 @@ class MissingExtra(TriptychError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package {package!r}: pip install 'triptych[{extra}]'")
+
+
+class MissingDriver(TriptychError):
+    """The machine lacks a driver that no Python package brings: the message names it and the package that has it."""

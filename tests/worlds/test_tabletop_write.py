@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from triptych.errors import ConfigError, DataError, MissingExtra
-from triptych.worlds.tabletop import audit, contact_sheet, mjcf, write, write_world
+from triptych.errors import ConfigError, DataError, MissingDriver, MissingExtra
+from triptych.worlds.tabletop import audit, contact_sheet, mjcf, render, write, write_world
 
 pytest.importorskip("mujoco", reason="the tabletop world needs mujoco: pip install 'triptych[world]'")
 
@@ -191,6 +191,20 @@ def test_a_chunk_that_always_fails_ends_the_batch_with_a_reason(
     jobs = [replace(_job(tmp_path, i), level=3) for i in range(3)]
     with pytest.raises(RuntimeError, match="images-0000001-0000002 failed three times: the process died"):
         list(write._pool(jobs, 1))
+
+
+def _dies(jobs: list[write.Job], pipe: object) -> None:
+    """Stands in for a worker whose driver aborts."""
+    os._exit(7)
+
+
+def test_a_machine_that_can_not_render_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "make_chunks", _dies)
+    with pytest.raises(MissingDriver, match="mesa-vulkan-drivers"):
+        list(write._pool([_job(tmp_path, 0)], 1))
+    monkeypatch.setattr(render, "LOADER", "libnone.so.1")
+    with pytest.raises(MissingDriver, match=r"libnone\.so\.1.*mesa-vulkan-drivers"):
+        render.require_vulkan()
 
 
 @pytest.mark.parametrize(

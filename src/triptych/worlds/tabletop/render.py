@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import subprocess
@@ -14,11 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from triptych.errors import MissingDriver
 from triptych.worlds.tabletop.geometry import View
 from triptych.worlds.tabletop.mjcf import require_mujoco
 
 Device = Literal["auto", "software", "gpu"]
 SUPERSAMPLE = 1.0  # 1.5 doubles the cost; the renderer smooths edges by itself
+
+LOADER = "libvulkan.so.1"
+DRIVERS = "Debian's libvulkan1 and mesa-vulkan-drivers, or what your system calls them"
 
 _PROBE = """
 from triptych.worlds.tabletop.render import Renderer
@@ -47,6 +52,19 @@ def choose_device(device: Device) -> tuple[bool, str]:
     if failed and device == "gpu":
         raise RuntimeError(f"the GPU can't render: {reason}. Install its Vulkan driver, or choose device=software.")
     return failed, ("the GPU can't render, so software does: " if failed else "the GPU renders: ") + reason
+
+
+def require_vulkan() -> None:
+    """MissingDriver where the loader of Vulkan drivers can't be opened: the renderer would abort its process."""
+    if sys.platform != "linux":
+        return
+    try:
+        ctypes.CDLL(LOADER)
+    except OSError as error:
+        raise MissingDriver(
+            f"rendering needs a Vulkan driver, in software too, and {LOADER} can't be opened ({error}): "
+            f"install {DRIVERS}"
+        ) from None
 
 
 class Renderer:

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from triptych import __version__
-from triptych.errors import ConfigError, DataError
+from triptych.errors import ConfigError, DataError, MissingDriver
 from triptych.files import write_json, write_text
+from triptych.worlds.tabletop.render import DRIVERS
 from triptych.worlds.tabletop.scene import Split, generator
 
 # Multiples of a block of pictures, of a clip and its twin, and of a chain of edits.
 CHUNK = {"images": 40, "clips": 10, "edits": 30}
 RECYCLE = 12  # chunks a worker lives for: the renderer leaks about 3 MB a scene
+DIED = "the process died"
 _FORMAT = 1
 
 
@@ -86,10 +88,11 @@ def write_world(
         ValueError: an unknown split, or a negative seed.
         DataError: `out` holds something else than this world.
         MissingExtra: mujoco, or av for clips, is not installed.
+        MissingDriver: there is no Vulkan to render with, or its driver ends each process that draws.
         RuntimeError: chunks keep failing.
     """
     from triptych.worlds.tabletop.mjcf import require_mujoco
-    from triptych.worlds.tabletop.render import choose_device
+    from triptych.worlds.tabletop.render import choose_device, require_vulkan
 
     counts: dict[Medium, int] = {"images": images, "clips": clips, "edits": edits}
     if min(counts.values()) < 0 or not any(counts.values()):
@@ -101,6 +104,7 @@ def write_world(
         raise ConfigError(f"size={size}: choose an even number of pixels from 64")
     generator(seed, split, level, "picture", 0)  # raises for an unknown split or a negative seed
     require_mujoco()
+    require_vulkan()
     out = Path(out)
     settings = {"format": _FORMAT, "world": "tabletop", "seed": seed, "split": split, "level": level, "size": size}
     _claim(out, settings)
@@ -157,12 +161,15 @@ def _pool(jobs: list[Job], workers: int) -> Iterator[Job]:
     A plain pool hangs or ends when the driver kills one of its processes; here the batch's remaining jobs go to a
     fresh process, up to three times each.
 
-    Raises: RuntimeError with the worker's words when a job keeps failing.
+    Raises:
+        MissingDriver: processes die, without a word, before any job is done.
+        RuntimeError: with the worker's words, when a job keeps failing.
     """
     os.environ.setdefault("LP_NUM_THREADS", "1")  # inherited: processes, not threads, share the cores
     context = get_context("spawn")
     queue, tries = list(jobs), dict.fromkeys(jobs, 0)
     running: dict[Any, tuple[Any, list[Job]]] = {}
+    drawn = False
     try:
         while queue or running:
             while queue and len(running) < workers:
@@ -179,8 +186,9 @@ def _pool(jobs: list[Job], workers: int) -> Iterator[Job]:
                 try:
                     message = pipe.recv()
                 except EOFError:
-                    message = "the process died"
+                    message = DIED
                 if isinstance(message, Job):
+                    drawn = True
                     batch.remove(message)
                     yield message
                     continue
@@ -189,6 +197,11 @@ def _pool(jobs: list[Job], workers: int) -> Iterator[Job]:
                 process.join()
                 for job in batch[:1]:  # they are made in order, so the first of the rest is the one that failed
                     tries[job] += 1
+                    if tries[job] >= 3 and message == DIED and not drawn:
+                        raise MissingDriver(
+                            "the renderer ends each process that draws, as it does where no Vulkan driver works (its "
+                            f"own words stand above): install {DRIVERS}"
+                        )
                     if tries[job] >= 3:
                         raise RuntimeError(f"making {job.part.stem} failed three times: {message}")
                 queue = batch + queue
