@@ -62,15 +62,8 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
             for index in range(step.rows * step.columns):
                 y, x = divmod(index, step.columns)
                 codes = []
-                hidden = last(state(build), [(c, (start, start + a, start + b)) for c, a, b in extra])
-                other = (
-                    last(
-                        state(build_twin),
-                        [(c, (twin_start, twin_start + a, twin_start + b)) for c, a, b in extra],
-                    )
-                    if build_twin
-                    else None
-                )
+                hidden = last(state(build), [(c, (start, a, b)) for c, a, b in extra])
+                other = last(state(build_twin), [(c, (twin_start, a, b)) for c, a, b in extra]) if build_twin else None
                 for _ in range(config.slots):
                     before = torch.tensor([codes], dtype=torch.long).reshape(1, -1)
                     logits = model.code_logits(hidden, before)[:, -1].float()

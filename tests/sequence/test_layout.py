@@ -48,9 +48,9 @@ def test_positions_of_a_mixed_sequence():
     assert row.positions.tolist() == [
         [0, 0, 0],
         [1, 1, 1],
-        *[[2, 2, 2], [2, 2, 3], [2, 2, 4], [2, 3, 2], [2, 3, 3], [2, 3, 4]],
+        *[[2, 0, 0], [2, 0, 1], [2, 0, 2], [2, 1, 0], [2, 1, 1], [2, 1, 2]],
         [5, 5, 5],
-        *[[6, 6, 6], [6, 6, 7]],
+        *[[6, 0, 0], [6, 0, 1]],
     ]
     assert row.next_position == 8
     assert row.ids.tolist() == [A, B, *[VISUAL] * 6, C, VISUAL, VISUAL]
@@ -139,3 +139,18 @@ def test_collate_pads_on_the_right():
     assert batch["weights"].sum(1).tolist() == [3, 4]
     assert batch["is_visual"].sum(1).tolist() == [0, 4]
     assert collate(rows)["ids"].shape == (2, 5)
+
+
+def test_a_map_in_any_order_tells_each_place_before_its_codes():
+    map_ = a_map(0, 2, 3)
+    order = [4, 0, 5, 1, 3, 2]
+    row = Builder(1, 2).text([A]).scattered(map_, order).text([B]).finish()
+    places = [[1, 1, 1], [1, 0, 0], [1, 1, 2], [1, 0, 1], [1, 1, 0], [1, 0, 2]]
+    assert row.positions.tolist() == [[0, 0, 0], *[place for place in places for _ in range(2)], [4, 4, 4]]
+    assert row.ids.tolist() == [A, *[Special.PLACE, VISUAL] * 6, B]
+    assert row.weights.tolist() == [0, *[0, 1] * 6, 0]
+    assert row.codes[2::2, 0][:6].tolist() == map_.codes.ravel()[order].tolist()
+    np.testing.assert_array_equal(row.values[2:13:2], map_.grid.reshape(6, -1)[order])
+    assert not row.values[1::2].any()
+    with pytest.raises(ValueError, match="an order of 6 places"):
+        Builder(1, 2).scattered(map_, [0, 1, 2, 3, 4, 4])

@@ -1,6 +1,6 @@
 """Shards -> batches of spelled rows. A batch is a pure function of (seed, step), so a run resumes exactly.
 
-Spellings by medium: pictures `draw`, `read`; sequences of pictures `view`, or `edit` where instructions lead from one
+Spellings by medium: pictures `draw`, `shuffle` (drawn in any order), `read`; sequences of pictures `view`, or `edit` where instructions lead from one
 to the next; clips `watch`, `predict`, `film`.
 """
 
@@ -27,6 +27,7 @@ from triptych.tokenizers.text import TextTokenizer
 
 MEDIA = {
     "draw": "picture",
+    "shuffle": "picture",
     "read": "picture",
     "view": "sequence",
     "watch": "clip",
@@ -34,7 +35,16 @@ MEDIA = {
     "film": "clip",
     "edit": "edit",
 }
-DEFAULT_MIX = {"draw": 3.0, "read": 2.0, "view": 1.0, "watch": 2.0, "predict": 0.5, "film": 0.5, "edit": 1.0}
+DEFAULT_MIX = {
+    "draw": 3.0,
+    "shuffle": 0.5,
+    "read": 2.0,
+    "view": 1.0,
+    "watch": 2.0,
+    "predict": 0.5,
+    "film": 0.5,
+    "edit": 1.0,
+}
 TEXT = 256  # positions kept free for the text of a row with many pictures
 CAPTIONS, QUESTIONS = 2, 6  # at most so many after one medium in training
 LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
@@ -86,6 +96,7 @@ class Rows:
         builder = spell.begin(Builder(self.config.group, self.config.latent))
         spellers: dict[str, Callable[[Builder, Any, np.random.Generator], Builder]] = {
             "draw": self._draw,
+            "shuffle": self._shuffle,
             "read": self._read,
             "view": self._view,
             "watch": self._watch,
@@ -117,6 +128,11 @@ class Rows:
     def _draw(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.draw_prompt(builder, self.condition(self.shards.record(index), rng))
         return spell.drawn(builder, self.shards.maps(index)[0])
+
+    def _shuffle(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
+        spell.draw_prompt(builder, self.condition(self.shards.record(index), rng))
+        map_ = self.shards.maps(index)[0]
+        return spell.shuffled(builder, map_, rng.permutation(map_.codes.size // self.config.slots).tolist())
 
     def _read(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.picture(builder, self.shards.maps(index)[0])

@@ -232,7 +232,8 @@ class _Run:
         """States (R, W, D) of codes (B, W, G) at places (B, W, 3) of the map; the session is left to be advanced."""
         both = codes.repeat(self.branches, 1, 1)
         values = self.engine.grid[both].flatten(2)
-        positions = places.repeat(self.branches, 1, 1) + self.next[:, None, None]
+        positions = places.repeat(self.branches, 1, 1)
+        positions[..., 0] += self.next[:, None]  # a map's time; its rows and columns are its own
         return self.session.read(torch.full_like(both[..., 0], Special.VISUAL), values, positions)
 
     def _feed_text(self, ids: Tensor) -> None:

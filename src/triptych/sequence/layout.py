@@ -2,8 +2,10 @@
 
 S positions; G codes a position (1 or 4); d latent dimensions; y, x rows and columns of codes.
 Positions are three-dimensional (time, row, column). Text walks all three together; the codes of one map share
-their time and spread over rows and columns, and what follows continues after the larger side.
-Source of the rule: multimodal rotary embedding of Qwen2-VL, arXiv 2409.12191.
+their time, and what follows continues after the larger side. Rows and columns of every map are counted from 0, so that
+the same place of two pictures differs in time alone: what stays where it was is copied from the same distance, whatever
+text stands between.
+Source: multimodal rotary embedding of Qwen2-VL, arXiv 2409.12191, which counts rows and columns on from the time.
 """
 
 from __future__ import annotations
@@ -71,7 +73,7 @@ def ungrouped(array: np.ndarray, group: int, rows: int, columns: int) -> np.ndar
 def map_positions(start: int, rows: int, columns: int) -> np.ndarray:
     """(rows * columns, 3) positions of one map of groups whose time is `start`."""
     y, x = np.divmod(np.arange(rows * columns), columns)
-    return np.stack([np.full(rows * columns, start), start + y, start + x], 1)
+    return np.stack([np.full(rows * columns, start), y, x], 1)
 
 
 @dataclass
@@ -105,6 +107,28 @@ class Builder:
         self._ids += [int(Special.VISUAL)] * len(codes)
         self._weights += [float(target)] * len(codes)
         self._positions.append(map_positions(self.position, rows, columns))
+        self.position += max(rows, columns)
+        return self
+
+    def scattered(self, map_: Map, order: Sequence[int]) -> Builder:
+        """Add one map as a target whose groups come in any order, each after an id PLACE at its own position.
+
+        Args:
+            map_: the map.
+            order: every place of a group once, counted row by row.
+
+        Source: position instruction tokens of RandAR, arXiv 2412.01827.
+        """
+        values, codes = grouped(map_.grid, self.group), grouped(map_.codes, self.group)
+        rows, columns = map_.codes.shape[0] // self.group, map_.codes.shape[1] // self.group
+        if sorted(order) != list(range(rows * columns)):
+            raise ValueError(f"an order of {rows * columns} places names each of them once")
+        values = values.reshape(len(values), -1)
+        for place in order:
+            self._visual.append((len(self._ids) + 1, values[place : place + 1], codes[place : place + 1]))
+            self._ids += [int(Special.PLACE), int(Special.VISUAL)]
+            self._weights += [0.0, 1.0]
+        self._positions.append(map_positions(self.position, rows, columns)[np.repeat(order, 2)])
         self.position += max(rows, columns)
         return self
 

@@ -1,6 +1,7 @@
 """How each task is spelled in one sequence. Training and inference both come here, so they can't drift apart.
 
     draw      BEGIN text DRAW IMAGE codes END             text -> picture; no text: drawing from nothing
+    shuffle   BEGIN text DRAW IMAGE (PLACE codes)... END     text -> picture, its codes in any order
     film      BEGIN text DRAW VIDEO (TIME t codes)... END
     view      BEGIN (IMAGE latents)... text DRAW IMAGE codes END
     edit      BEGIN IMAGE latents instruction DRAW IMAGE codes END
@@ -86,6 +87,11 @@ def predict_prompt(builder: Builder, text: Ids) -> Builder:
 def drawn(builder: Builder, map_: Map) -> Builder:
     """The picture that a prompt asked for, to be learned."""
     return builder.map(map_, target=True).text([Special.END])
+
+
+def shuffled(builder: Builder, map_: Map, order: Sequence[int]) -> Builder:
+    """The picture that a prompt asked for, to be learned in an order of its places."""
+    return builder.scattered(map_, order).text([Special.END])
 
 
 def filmed(builder: Builder, maps: Sequence[Map], first: int, encode: Encode, fps: float, span: int) -> Builder:

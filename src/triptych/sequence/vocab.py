@@ -27,6 +27,7 @@ class Special(IntEnum):
     LOCATE = 10  # a description of an event, then its times follow
     DRAW = 11  # what follows is to be drawn, given all before
     TIME = 12  # a time in seconds follows
+    PLACE = 13  # the codes of this very position follow, whatever the order
 
 
 OFFSET = 16
