@@ -35,8 +35,9 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
         batch = collate([row])
         ids, values, positions = batch["ids"], batch["values"], batch["positions"]
         for codes, place in extra:
-            ids = torch.cat([ids, torch.tensor([[Special.VISUAL]])], 1)
-            values = torch.cat([values, grid[codes].flatten()[None, None]], 1)
+            ids = torch.cat([ids, torch.tensor([[Special.PLACE if codes is None else Special.VISUAL]])], 1)
+            value = torch.zeros(values.shape[2]) if codes is None else grid[codes].flatten()
+            values = torch.cat([values, value[None, None]], 1)
             positions = torch.cat([positions, torch.tensor(place)[None, None]], 1)
         return model(ids, values, ids == Special.VISUAL, positions)[:, -1]
 
@@ -54,33 +55,47 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
                 said.append(choice)
             output.texts.append(said)
         else:
-            extra, likely = [], []
             known = given[len(output.maps)] if given else None
             known = None if known is None else grouped(known, config.group)
+            count, slots = step.rows * step.columns, config.slots
+            order = any_order(sampler, known, count) if step.passes else list(range(count))
+            numbers = sampler.take(count * slots)
+            extra, found, likely = [], np.zeros((count, slots), np.int64), np.zeros((count, slots), np.float32)
             start = state(build).position
             twin_start = state(build_twin).position if build_twin else 0
-            for index in range(step.rows * step.columns):
-                y, x = divmod(index, step.columns)
-                codes = []
+            for turn, place in enumerate(order):
+                y, x = divmod(place, step.columns)
+                if step.passes:
+                    extra.append((None, y, x))
                 hidden = last(state(build), [(c, (start, a, b)) for c, a, b in extra])
                 other = last(state(build_twin), [(c, (twin_start, a, b)) for c, a, b in extra]) if build_twin else None
-                for _ in range(config.slots):
-                    before = torch.tensor([codes], dtype=torch.long).reshape(1, -1)
+                for slot in range(slots):
+                    before = torch.from_numpy(found[place : place + 1, :slot])
                     logits = model.code_logits(hidden, before)[:, -1].float()
                     if other is not None:
                         without = model.code_logits(other, before)[:, -1].float().log_softmax(-1)
-                        scale = sampling.guidance_at(index / (step.rows * step.columns))
+                        scale = sampling.guidance_at(turn / count)
                         logits = without + scale * (logits.log_softmax(-1) - without)
-                    drawn = int(sampler(logits))  # a number is used up where a code is given, too
-                    asked = -1 if known is None else int(known[index, len(codes)])
-                    codes.append(drawn if asked == -1 else asked)
-                    likely.append(float((logits / (sampling.temperature or 1)).log_softmax(-1)[0, codes[-1]]))
-                extra.append((torch.tensor(codes), y, x))
-            stacked = torch.stack([codes for codes, _, _ in extra]).numpy()
-            codes = ungrouped(stacked, config.group, step.rows * config.group, step.columns * config.group)
+                    drawn = int(sampler.at(logits[:, None], torch.tensor([[numbers + place * slots + slot]])))
+                    asked = -1 if known is None else int(known[place, slot])
+                    found[place, slot] = code = drawn if asked == -1 else asked
+                    likely[place, slot] = (logits / (sampling.temperature or 1)).log_softmax(-1)[0, code]
+                if step.passes and known is not None and (known[place] != -1).all():
+                    likely[place] = 0  # given codes go first: how likely they were is not asked
+                extra.append((torch.from_numpy(found[place]), y, x))
+            shape = config.group, step.rows * config.group, step.columns * config.group
+            codes = ungrouped(found, *shape)
             output.maps.append(codes)
-            nats = np.array(likely, np.float32).reshape(stacked.shape)
-            output.nats.append(ungrouped(nats, config.group, step.rows * config.group, step.columns * config.group))
+            output.nats.append(ungrouped(likely, *shape))
             drawn = Map(codes, grid[torch.from_numpy(codes)].numpy(), grid[torch.from_numpy(codes)].numpy())
-            done.append(lambda b, m=drawn: b.map(m, target=True))
+            if step.passes:
+                done.append(lambda b, m=drawn, o=order: b.scattered(m, o))
+            else:
+                done.append(lambda b, m=drawn: b.map(m, target=True))
     return output
+
+
+def any_order(sampler, known, count):
+    """The places of a map in the row's own order; those whose codes are all given first."""
+    keys = sampler.numbers(torch.arange(count)[None] + sampler.take(count))[0].tolist()
+    return sorted(range(count), key=lambda place: (known is None or (known[place] == -1).any(), keys[place]))

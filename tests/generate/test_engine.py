@@ -65,6 +65,8 @@ PLANS = {
         Write((Special.TIME, OFFSET + 2)),
         DrawMap(2, 1),
     ],
+    "any order": [DrawMap(2, 2, passes=99)],  # one place in each pass
+    "any order, then text": [DrawMap(2, 1, passes=99), Write((Special.END, Special.CAPTION)), Say(6)],
     "text": [Say(12)],
     "picture then text": [DrawMap(1, 2), Write((Special.END, Special.CAPTION)), Say(6)],
 }

@@ -18,6 +18,12 @@ right with that probability, which is Leviathan's rule for a draft that is certa
 outcome doesn't depend on the draft is the drafter invariance of arXiv 2408.07978; guessing by the model's own last
 pass is Jacobi decoding (arXiv 2305.10427, 2410.01699).
 
+**Any order.** A network that has learned the spelling `shuffle` is asked for a place by an id PLACE at that position,
+in any order, and for several places in one pass (RandAR, arXiv 2412.01827). Given codes go first, so that what is drawn
+knows all of them. The order is a row's own, by its seed. Codes of one pass don't know each other: with as many passes
+as places the distribution is the network's own for that order, with fewer it is not. More places come with each pass
+(the cosine schedule of MaskGIT, arXiv 2202.04200), since what is there decides more and more of the rest.
+
 B rows, R rows with twins (B or 2B), W positions a pass, N positions of a map, G codes a position, C visual codes,
 d latent dimensions, D width.
 """
@@ -111,7 +117,7 @@ class Engine:
             raise ValueError("guidance needs the prompts without their condition")
         count, branches = len(prompts), 1 + guided
         # A single map fills up with guesses what other plans fill up with copies of the last row.
-        full = 1 if len(plan) > 1 else window
+        full = 1 if len(plan) > 1 or any(isinstance(s, DrawMap) and s.passes for s in plan) else window
         padded = [min(i, count - 1) for i in range(max(count, -(-self.path.least // (branches * full))))]
         prompts, sampling = [prompts[i] for i in padded], [sampling[i] for i in padded]
         twins = [unconditional[i] for i in padded] if guided and unconditional is not None else []
@@ -161,8 +167,10 @@ class _Run:
         self.done = 0
         self.window, self.progress, self.watch = window, progress, watch
         # Guesses beyond a map's end are written too, behind what is held, and written over.
-        longest = max([step.rows * step.columns for step in plan if isinstance(step, DrawMap)], default=0)
-        self.session, self.state = engine.path.open(rows, sampler, self.total + longest)  # state (R, D)
+        maps = [step for step in plan if isinstance(step, DrawMap)]
+        longest = max([step.rows * step.columns for step in maps], default=0)
+        places = sum(step.rows * step.columns for step in maps if step.passes)  # each has an id PLACE beside its codes
+        self.session, self.state = engine.path.open(rows, sampler, self.total + longest + places)  # state (R, D)
         self.next = torch.tensor([row.next_position for row in rows], device=engine.device)
 
     def write(self, step: Write) -> None:
@@ -189,6 +197,14 @@ class _Run:
 
     def draw(self, step: DrawMap, known: Tensor, last: bool) -> None:
         """Draw one map; `known` (B, N, G) holds the codes that are given."""
+        codes, nats = (self._scatter if step.passes else self._raster)(step, known, last)
+        self.next = self.next + max(step.rows, step.columns)
+        for output, drawn, likely in zip(self.outputs, self._maps(step, codes), self._maps(step, nats), strict=True):
+            output.maps.append(drawn)
+            output.nats.append(likely)
+
+    def _raster(self, step: DrawMap, known: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+        """Codes and their log-probabilities (B, N, G) of a map, row by row."""
         count, columns, before = step.rows * step.columns, step.columns, self.done
         places = torch.from_numpy(map_positions(0, step.rows, columns)).to(self.engine.device)
         line = _Line(known, self.sampler.take(count * known.shape[2]), self.window)
@@ -212,11 +228,45 @@ class _Run:
             end = line.at[:, None]
             self.state = self._look(line.read(end), places[end])[:, -1]
             self.session.advance(1)
-        self.next = self.next + max(step.rows, columns)
-        maps, nats = self._maps(step, line.codes[:, :count]), self._maps(step, line.nats[:, :count])
-        for output, codes, likely in zip(self.outputs, maps, nats, strict=True):
-            output.maps.append(codes)
-            output.nats.append(likely)
+        return line.codes[:, :count], line.nats[:, :count]
+
+    def _scatter(self, step: DrawMap, known: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+        """Codes and their log-probabilities (B, N, G) of a map, in any order; a code that was given has 0."""
+        rows, count, slots = known.shape
+        places = torch.from_numpy(map_positions(0, step.rows, step.columns)).to(known.device)
+        numbers = self.sampler.take(count)
+        keys = self.sampler.numbers((numbers + torch.arange(count, device=known.device)).expand(rows, -1))
+        whole = (known != UNKNOWN).all(2)
+        order = (keys - 2 * whole.float()).argsort(dim=1, stable=True)  # (B, N), given places first
+        line = _Line(known, self.sampler.take(count * slots), 1)
+        done = int(whole.sum(1).min())  # what some rows have given beyond that is kept when its turn comes
+        fed = order[:, :done].repeat_interleave(2, 1)
+        asks = torch.arange(2 * done, device=known.device) % 2 == 0  # PLACE and codes in turn, as in training
+
+        def read(ahead: Tensor) -> Tensor:
+            both = torch.cat([fed, ahead], 1)
+            marks = torch.cat([asks, torch.ones(ahead.shape[1], dtype=torch.bool, device=known.device)])
+            states = self._look(line.read(both), places[both], marks)
+            self.session.advance(both.shape[1])
+            return states[:, fed.shape[1] :] if ahead.shape[1] else states[:, -1:]
+
+        self._tick(done)
+        for end in (_schedule(count - done, step.passes) + done).tolist():
+            ahead = order[:, done:end]
+            shares = torch.full_like(ahead, done) / count
+            line.write(
+                ahead, *self.session.choose_codes(read(ahead), line.first + ahead * slots, line.known_at(ahead), shares)
+            )
+            fed, asks = ahead, torch.zeros(end - done, dtype=torch.bool, device=known.device)
+            self._tick(end - done)
+            done = end
+            if self.watch is not None and done < count:
+                index = order[:, :done, None].expand(-1, -1, slots)
+                seen = torch.full_like(known, UNKNOWN).scatter(1, index, line.codes.gather(1, index))
+                self.watch(self._maps(step, seen))
+        if not last:
+            self.state = read(order[:, :0])[:, -1]
+        return line.codes[:, :count], line.nats[:, :count] * ~whole[..., None]
 
     def _maps(self, step: DrawMap, values: Tensor) -> list[np.ndarray]:
         group = self.config.group
@@ -228,13 +278,19 @@ class _Run:
         first, progress = line.first + inside * self.config.slots, inside / line.count
         line.write(ahead, *self.session.choose_codes(states, first, line.known_at(inside), progress))
 
-    def _look(self, codes: Tensor, places: Tensor) -> Tensor:
-        """States (R, W, D) of codes (B, W, G) at places (B, W, 3) of the map; the session is left to be advanced."""
+    def _look(self, codes: Tensor, places: Tensor, asks: Tensor | None = None) -> Tensor:
+        """States (R, W, D) of codes (B, W, G) at places (B, W, 3) of the map; the session is left to be advanced.
+
+        Where `asks` (W,) is true, not the codes are read but an id that asks for them.
+        """
         both = codes.repeat(self.branches, 1, 1)
-        values = self.engine.grid[both].flatten(2)
+        values, ids = self.engine.grid[both].flatten(2), torch.full_like(both[..., 0], Special.VISUAL)
+        if asks is not None:
+            ids[:, asks] = Special.PLACE
+            values[:, asks] = 0.0
         positions = places.repeat(self.branches, 1, 1)
         positions[..., 0] += self.next[:, None]  # a map's time; its rows and columns are its own
-        return self.session.read(torch.full_like(both[..., 0], Special.VISUAL), values, positions)
+        return self.session.read(ids, values, positions)
 
     def _feed_text(self, ids: Tensor) -> None:
         steps = torch.arange(ids.shape[1], device=ids.device)
@@ -316,6 +372,19 @@ class _Line:
         codes = self.codes[:, : self.count].clone()
         codes[:, (self.low + 1) // columns * columns :] = UNKNOWN
         return codes
+
+
+def _schedule(count: int, passes: int) -> Tensor:
+    """How many of `count` places are there after each pass: more come with each, and at least one.
+
+    >>> _schedule(49, 8).tolist()
+    [1, 4, 8, 14, 22, 30, 39, 49]
+    """
+    if count == 0:
+        return torch.zeros(0, dtype=torch.long)
+    turns = torch.arange(1, passes + 1, dtype=torch.float64) / passes
+    ends = (count * (1 - torch.cos(turns * torch.pi / 2))).round().long().clamp(1, count)
+    return ends.unique()
 
 
 def _cost(step: Step) -> int:

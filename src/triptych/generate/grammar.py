@@ -22,10 +22,14 @@ class Write:
 
 @dataclass(frozen=True)
 class DrawMap:
-    """One map of codes, `rows` x `columns` groups. Some of its codes may be given; see Engine.generate."""
+    """One map of codes, `rows` x `columns` groups. Some of its codes may be given; see Engine.generate.
+
+    passes: 0 draws row by row; else in any order, given codes first, the others in so many passes at most.
+    """
 
     rows: int
     columns: int
+    passes: int = 0
 
 
 @dataclass(frozen=True)
