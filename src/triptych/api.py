@@ -91,7 +91,7 @@ class Triptych(ClipVerbs):
             progress: called with (done, all).
             partial: called with a picture's place among the n, its pixels so far uint8 (Y, X, 3), and the share that is
                 drawn, whenever another line of it is there.
-            settings: guidance, ramp, temperature, top_k, top_p, negative, best_of, decode, width, height; see
+            settings: guidance, ramp, temperature, top_k, top_p, negative, best_of, decode, passes, width, height; see
                 tasks.settings.DrawSettings.
 
         Raises:

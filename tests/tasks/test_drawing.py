@@ -285,6 +285,46 @@ def test_a_picture_s_bits_are_those_that_drawing_gives_it(model, noise):
     assert -out.nats[0].sum() / np.log(2) == pytest.approx(bits, rel=1e-4)
 
 
+@pytest.fixture
+def any_order(model, monkeypatch):
+    """The model, said to have learned `shuffle`; its weights are random anyway."""
+    monkeypatch.setitem(model._model.bundle.info.bits, "shuffle bits/code", 9.0)
+    return model
+
+
+def test_in_any_order_a_seed_draws_the_same_alone_and_among_others(any_order):
+    how = {"decode": "parallel", "passes": 2, "guidance": 2.0}
+    together = any_order.draw_many(["a red ball", "a ball", ""], [3, 4, 5], **how)
+    for picture in together:
+        alone = any_order.draw(picture.prompt, seed=picture.seed, **how)[0]
+        np.testing.assert_array_equal(alone.pixels, picture.pixels)
+    others = any_order.draw_many(["a red ball", "a ball", ""], [3, 4, 5], **how | {"passes": 1})
+    assert any((one.pixels != other.pixels).any() for one, other in zip(together, others, strict=True))
+
+
+def test_in_any_order_what_is_given_stays_and_goes_first(any_order, noise):
+    seen = []
+    passes = {"decode": "parallel", "passes": 9}
+    filled = any_order.inpaint(noise, box=(32, 32, 64, 64), text="a ball", seed=1, partial=_collect(seen), **passes)[0]
+    np.testing.assert_array_equal(filled.pixels[:16], noise[:16])
+    assert filled.settings["passes"] == 9
+    assert all(0 < share < 1 for _, _, share in seen)
+
+
+def _collect(seen):
+    return lambda *what: seen.append(what)
+
+
+def test_what_any_order_can_not_do(model, any_order, noise, monkeypatch):
+    with pytest.raises(triptych.ConfigError, match="after pictures, use exact or speculative"):
+        any_order.edit(noise, "make it green", decode="parallel")
+    with pytest.raises(triptych.ConfigError, match="for a film use exact"):
+        any_order.film("a ball rolls", decode="parallel")
+    monkeypatch.delitem(model._model.bundle.info.bits, "shuffle bits/code")
+    with pytest.raises(triptych.ModelError, match="has not learned to draw in any order"):
+        model.draw("a ball", decode="parallel")
+
+
 def test_settings_have_one_home():
     assert list(Drawing.__annotations__) == [field.name for field in fields(DrawSettings)]
     assert all(field.metadata["help"] and field.metadata["legal"] for field in fields(DrawSettings))
@@ -296,7 +336,8 @@ def test_settings_have_one_home():
         ({"top_k": "a"}, "top_k='a': give a whole number"),
         ({"top_k": 1.5}, r"top_k=1\.5"),
         ({"top_p": 0}, r"top_p=0\.0: give a number above 0"),
-        ({"decode": "parallel"}, "exact or speculative"),
+        ({"decode": "paralel"}, "exact or speculative or parallel"),
+        ({"passes": 0}, "passes=0: give a whole number from 1"),
         ({"best_of": 0}, "best_of=0"),
         ({"guidance": "nan"}, "guidance=nan"),
     ):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from triptych.errors import ConfigError
+from triptych.errors import ConfigError, ModelError
 from triptych.generate.engine import UNKNOWN
 from triptych.generate.grammar import DrawMap
 from triptych.generate.sample import Sampling
@@ -26,7 +26,7 @@ from triptych.model.cache import STEP
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.tasks.common import BATCH, Media, Medium, Model, chunks, language_of, sampling
-from triptych.tasks.settings import WINDOWS, DrawSettings
+from triptych.tasks.settings import DrawSettings
 
 OVERLAP = 3 / 7  # of a tile's side that lies on its neighbour
 SOFT = 17  # pixels over which a seam is smoothed, odd
@@ -102,7 +102,10 @@ def paint(
         for candidate in _candidates(model, number, request):
             # Long prompts share a batch with their like alone, so that attention rounds as it does for each by itself.
             length = len(candidate.prompt) + 2 * model.codes**2 // model.gpt.config.slots
-            kind = (candidate.canvas.shape, request.settings.decode, length if length > STEP else 0)
+            # In any order each row has as many passes as its own canvas asks for, so only like canvases go together.
+            turns = request.settings.any_order
+            like = turns, candidate.given.tobytes() if turns else b""
+            kind = (candidate.canvas.shape, request.settings.decode, length if length > STEP else 0, *like)
             waiting.setdefault(kind, []).append(candidate)
     parts = [part for candidates in waiting.values() for part in chunks(candidates, BATCH)]
     places = [tiles(part[0].canvas.shape, model.codes, model.gpt.config.group) for part in parts]
@@ -124,6 +127,16 @@ def checked(model: Model, request: Request) -> Request:
     """A request that can be drawn, with its canvas; ConfigError or ModelError tell what is wrong with another."""
     for text in (request.text, request.settings.negative):
         model.encode(text)
+    if request.settings.any_order:
+        if request.views:
+            raise ConfigError(
+                "decode='parallel' draws from texts and given parts; after pictures, use exact or speculative"
+            )
+        if "shuffle bits/code" not in model.bundle.info.bits:
+            raise ModelError(
+                f"{model.label} has not learned to draw in any order: train it with the spelling `shuffle` in its mix, "
+                "or use decode=exact"
+            )
     return replace(request, codes=blank(model, request.settings) if request.codes is None else request.codes)
 
 
@@ -216,16 +229,17 @@ def _draw(
     given = [c.canvas[place].copy() for c in part]
     if all((codes != UNKNOWN).all() for codes in given):
         return
+    settings, group = part[0].request.settings, model.gpt.config.group
     outputs = model.engine.generate(
         [c.prompt for c in part],
-        [DrawMap(*(side // model.gpt.config.group for side in given[0].shape))],
+        [DrawMap(given[0].shape[0] // group, given[0].shape[1] // group, settings.any_order)],
         [_sampling(c, place) for c in part],
         unconditional=[
             _prompt(model, c.request.settings.negative, c.request.views if c.request.guided_from_views else ())
             for c in part
         ],
         given=[[codes] for codes in given],
-        window=WINDOWS[part[0].request.settings.decode],
+        window=settings.window,
         progress=progress and (lambda drawn, all_: progress(done * all_ + drawn, tiles * all_)),
         watch=partial and (lambda maps: _show(model, part, place, maps, partial)),
     )

@@ -14,7 +14,7 @@ from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.sequence.vocab import Special
 from triptych.tasks.common import Media, Medium, Model, chunks, sampling
-from triptych.tasks.settings import WINDOWS, DrawSettings
+from triptych.tasks.settings import DrawSettings
 
 
 def film(
@@ -52,6 +52,8 @@ def film(
         raise ConfigError(f"frames={count}: give 1 + {span}k, more than the start has, up to {4 * info.frames}")
     if replace(settings, width=0, height=0, best_of=1) != settings:
         raise ConfigError("film draws at the model's own size, one candidate each: leave width, height and best_of out")
+    if settings.any_order:
+        raise ConfigError("decode='parallel' draws pictures; for a film use exact or speculative")
     maps = 1 + (count - 1) // info.visual.span
     parts = list(chunks(seeds))
     films = []
@@ -61,7 +63,7 @@ def film(
             [step for index in range(given, maps) for step in _steps(model, index)],
             [sampling(settings, seed, conditional=bool(text or known or settings.negative)) for seed in part],
             unconditional=[_prompt(model, settings.negative, known)] * len(part),
-            window=WINDOWS[settings.decode],
+            window=settings.window,
             progress=progress and _part(progress, number, len(parts)),
         )
         first = [map_.codes for map_ in known.maps] if known else []

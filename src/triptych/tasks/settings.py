@@ -9,7 +9,11 @@ from typing import Any, TypedDict
 
 from triptych.errors import ConfigError
 
-WINDOWS = {"exact": 1, "speculative": 7}  # positions that go through the network at once; see generate.engine
+WINDOWS = {
+    "exact": 1,
+    "speculative": 7,
+    "parallel": 1,
+}  # positions that go through the network at once, in raster order
 LARGEST = 4096  # pixels of a side
 
 
@@ -47,8 +51,13 @@ class DrawSettings:
     decode: str = _setting(
         "exact",
         "`exact` draws one position after another, `speculative` guesses several ahead: the same pictures in fewer "
-        "steps.",
+        "steps. `parallel` draws in any order, given parts first, several positions at once, in so many `passes`.",
         " or ".join(WINDOWS),
+    )
+    passes: int = _setting(
+        16,
+        "Passes of `parallel`: fewer are faster and worse, since what is drawn at once doesn't know of each other.",
+        "a whole number from 1 to 256",
     )
     width: int = _setting(
         0, "Pixels; 0 takes the model's own. Larger pictures are drawn in tiles.", f"a whole number from 0 to {LARGEST}"
@@ -64,6 +73,7 @@ class DrawSettings:
             "top_p": 0 < self.top_p <= 1,
             "best_of": 1 <= self.best_of <= 256,
             "decode": self.decode in WINDOWS,
+            "passes": 1 <= self.passes <= 256,
             "width": 0 <= self.width <= LARGEST,
             "height": 0 <= self.height <= LARGEST,
         }
@@ -71,6 +81,16 @@ class DrawSettings:
             if not ranges.get(setting.name, True):
                 value = getattr(self, setting.name)
                 raise ConfigError(f"{setting.name}={value!r}: give {setting.metadata['legal']}")
+
+    @property
+    def window(self) -> int:
+        """Positions that go through the network at once, in raster order; see generate.engine."""
+        return WINDOWS[self.decode]
+
+    @property
+    def any_order(self) -> int:
+        """Passes in any order; 0 for raster order."""
+        return self.passes if self.decode == "parallel" else 0
 
     def changed(self, values: Mapping[str, Any]) -> DrawSettings:
         """These settings with some changed; texts, as a CSV file or a picture's metadata hold them, become numbers.
@@ -106,5 +126,6 @@ class Drawing(TypedDict, total=False):
     negative: str
     best_of: int
     decode: str
+    passes: int
     width: int
     height: int
