@@ -202,7 +202,7 @@ def test_a_model_that_answers_nothing_is_at_or_below_its_baselines(empty: dict[s
 def test_one_json_a_run(perfect: dict[str, Any], folder: Path) -> None:
     stored = json.loads((folder.parent / "out.json").read_text(encoding="utf-8"))
     assert stored == json.loads(json.dumps(perfect))
-    assert {"model", "weights", "data", "seed", "sampling", "triptych", "date", "measures", "skipped"} <= set(stored)
+    assert {"model", "weights", "recipe", "data", "seed", "sampling", "triptych", "date", "measures", "skipped"} <= set(stored)
     for score in stored["measures"].values():
         assert score["n"] > 0
         assert score["better"] in ("higher", "lower")

@@ -165,7 +165,7 @@ def evaluate(
         progress: whether to show bars and the table.
 
     Returns:
-        what the JSON holds: model, weights, data, seed, sampling, version, date, measures, skipped.
+        what the JSON holds: model, weights, recipe, data, seed, sampling, version, date, measures, skipped.
 
     Raises:
         ConfigError: an unknown measure or device, or a limit below 1.
@@ -182,6 +182,7 @@ def evaluate(
         "format": FORMAT,
         "model": reader.info.name,
         "weights": weights_of(reader.path),
+        "recipe": reader.info.made.get("recipe"),
         "detector": _detector_hash(reader.path),
         "data": {"folder": str(data), "media": len(bench.items), "metadata": metadata_hash(Path(data))},
         "seed": seed,
