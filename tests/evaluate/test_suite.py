@@ -202,7 +202,9 @@ def test_a_model_that_answers_nothing_is_at_or_below_its_baselines(empty: dict[s
 def test_one_json_a_run(perfect: dict[str, Any], folder: Path) -> None:
     stored = json.loads((folder.parent / "out.json").read_text(encoding="utf-8"))
     assert stored == json.loads(json.dumps(perfect))
-    assert {"model", "weights", "recipe", "data", "seed", "sampling", "triptych", "date", "measures", "skipped"} <= set(stored)
+    assert {"model", "weights", "recipe", "data", "seed", "sampling", "triptych", "date", "measures", "skipped"} <= set(
+        stored
+    )
     for score in stored["measures"].values():
         assert score["n"] > 0
         assert score["better"] in ("higher", "lower")
@@ -247,6 +249,19 @@ def test_errors_name_what_is_wrong(folder: Path, tmp_path: Path) -> None:
         suite.evaluate(Nothing(tmp_path), folder, device="tpu", progress=False)
     with pytest.raises(DataError, match="no pictures or clips"):
         suite.evaluate(Nothing(tmp_path), tmp_path, progress=False)
+    with pytest.raises(ConfigError, match="guidance=-1"):
+        suite.evaluate(Nothing(tmp_path), folder, guidance=-1, progress=False)
+    with pytest.raises(ConfigError, match="the model's own size"):
+        suite.evaluate(Nothing(tmp_path), folder, width=448, progress=False)
+
+
+def test_what_can_not_be_drawn_by_the_settings_is_skipped(tiny_model: Path, folder: Path) -> None:
+    judge: Any = small.Judge(folder, SIZE)
+    results = suite.evaluate(
+        str(tiny_model), folder, limit=1, only="draw", detector=judge, device="cpu", progress=False, decode="parallel"
+    )
+    assert "has not learned to draw in any order" in results["skipped"]["draw"]
+    assert results["sampling"]["decode"] == "parallel"
 
 
 def test_the_package_s_own_models_are_read(tiny_model: Path, folder: Path) -> None:

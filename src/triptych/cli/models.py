@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter, validators
 
+from triptych.cli.drawing import Given, Settings
 from triptych.cli.output import Device, Json, document, size_text
 
 
@@ -45,9 +47,8 @@ def evaluate(
     limit: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 200,
     only: str | None = None,
     seed: int = 0,
-    guidance: Annotated[float | None, Parameter(validator=validators.Number(gte=0))] = None,
-    temperature: Annotated[float | None, Parameter(validator=validators.Number(gte=0))] = None,
     device: Device = "auto",
+    settings: Settings = Given(),
 ) -> None:
     """Score a model on a folder of media, each score beside its baselines.
 
@@ -58,15 +59,13 @@ def evaluate(
         limit: Media a measure at most.
         only: Measures to take, with commas between them, e.g. `draw,ask`; all if not given.
         seed: Of the choice of media, of drawing and of the intervals.
-        guidance: Of drawing.
-        temperature: Of drawing.
         device: `cpu`, `cuda` or `auto`.
+        settings: How pictures are drawn.
     """
     from triptych.evaluate.suite import evaluate as run
 
-    given = {"guidance": guidance, "temperature": temperature}
-    settings = {name: value for name, value in given.items() if value is not None}
-    run(model, data, json, limit=limit, only=only, seed=seed, device=device, **settings)  # type: ignore[arg-type]
+    drawing = {name: value for name, value in asdict(settings).items() if value is not None}
+    run(model, data, json, limit=limit, only=only, seed=seed, device=device, **drawing)
 
 
 def _list(json: bool) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -22,13 +22,12 @@ from triptych.evaluate.detector import Detector, Found, load_detector
 from triptych.evaluate.truth import read_truths
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
-from triptych.tasks.settings import DrawSettings
+from triptych.tasks.settings import Drawing
 from triptych.train.features import MobileNetV2, load_features
 from triptych.zoo import ModelInfo
 
 CHUNK = 16
 LANGUAGES = ("en", "zh")
-DEFAULTS = DrawSettings()
 Media = Path | np.ndarray
 T = TypeVar("T")
 
@@ -75,24 +74,12 @@ class Reader(Protocol):
         *,
         n: int = 1,
         seed: int = 0,
-        guidance: float = DEFAULTS.guidance,
-        temperature: float = DEFAULTS.temperature,
-        top_k: int = DEFAULTS.top_k,
-        top_p: float = DEFAULTS.top_p,
         images: Any = None,
+        **settings: Unpack[Drawing],
     ) -> Sequence[Drawn]:
         """Pictures of a text, after `images`."""
 
-    def draw_many(
-        self,
-        texts: Sequence[str],
-        seeds: Sequence[int],
-        *,
-        guidance: float = DEFAULTS.guidance,
-        temperature: float = DEFAULTS.temperature,
-        top_k: int = DEFAULTS.top_k,
-        top_p: float = DEFAULTS.top_p,
-    ) -> Sequence[Drawn]:
+    def draw_many(self, texts: Sequence[str], seeds: Sequence[int], **settings: Unpack[Drawing]) -> Sequence[Drawn]:
         """A picture of each text."""
 
     def caption_many(self, media: Sequence[Any], *, language: str = "en") -> Sequence[Text]:
@@ -163,7 +150,7 @@ class Bench:
         folder: of media.
         limit: media a measure at most.
         seed: of the choice of media, of drawing and of the bootstrap.
-        settings: of drawing: guidance, temperature, top_p, top_k.
+        settings: of drawing, where they differ from the defaults.
         device: for the detector and the features.
         advance: called with (done, all) within a measure.
     """

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from triptych.errors import DataError
 from triptych.files import write_text
+from triptych.tasks.settings import DrawSettings
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 # What a first look at the README should see; the model's card holds every measure.
@@ -29,6 +31,7 @@ HEADLINES = (
     "search: recall at 5, en",
     "surprise: AUROC of impossible events",
 )
+ALWAYS = ("guidance", "ramp", "temperature", "decode")  # settings that a table names; others where they are not usual
 PARTS = ("model", "weights", "data", "seed", "sampling", "triptych", "date", "measures", "skipped")
 Results = dict[str, Any]
 
@@ -74,7 +77,11 @@ def render_markdown(results: Results | Path | str, only: Sequence[str] = ()) -> 
     lines = ["| measure | value | 95% | n | beside it |", "|---|---:|---|---:|---|"]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _rows(run)]
     weights = run["weights"].get("gpt.safetensors", "")[:12]
-    sampling = ", ".join(f"{name} {value:g}" for name, value in run["sampling"].items())
+    usual = asdict(DrawSettings())
+    named = {name: value for name, value in run["sampling"].items() if name in ALWAYS or value != usual.get(name)}
+    sampling = ", ".join(
+        f"{name} {value:g}" if not isinstance(value, str) else f"{name} {value}" for name, value in named.items()
+    )
     source = (
         f"{run['model']}{f' {weights}' if weights else ''}, triptych {run['triptych']}, "
         f"{run['date'][:10]}, seed {run['seed']}, {sampling}. ↑ more is better, ↓ less is better."

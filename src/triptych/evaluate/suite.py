@@ -9,23 +9,24 @@ import difflib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import triptych
 from triptych.device import device_of
-from triptych.errors import ConfigError
+from triptych.errors import ConfigError, ModelError
 from triptych.evaluate import clip_measures, edit_measures, picture_measures, text_measures
-from triptych.evaluate.bench import DEFAULTS, Bench, Reader, Scores, Skip, weights_of
+from triptych.evaluate.bench import Bench, Reader, Scores, Skip, weights_of
 from triptych.evaluate.detector import Detector
 from triptych.evaluate.report import table
 from triptych.evaluate.truth import metadata_hash
 from triptych.files import sha256, write_json
+from triptych.tasks.settings import Drawing, DrawSettings
 
 FORMAT = 1
 
@@ -142,13 +143,10 @@ def evaluate(
     limit: int = 200,
     only: Sequence[str] | str | None = None,
     seed: int = 0,
-    guidance: float = DEFAULTS.guidance,
-    temperature: float = DEFAULTS.temperature,
-    top_p: float = DEFAULTS.top_p,
-    top_k: int = DEFAULTS.top_k,
     device: str = "auto",
     detector: Detector | None = None,
     progress: bool = True,
+    **drawing: Unpack[Drawing],
 ) -> dict[str, Any]:
     """Measure a model on a folder of media, and write one JSON.
 
@@ -159,16 +157,16 @@ def evaluate(
         limit: media a measure at most.
         only: measures to take, as names or "draw,caption"; all by default.
         seed: of the choice of media, of drawing and of the intervals.
-        guidance, temperature, top_p, top_k: of drawing.
         device: `cpu`, `cuda` or `auto`.
         detector: the judge; by default the one in the model's folder.
         progress: whether to show bars and the table.
+        drawing: settings of drawing that differ from the defaults; a measure that can't draw by them is skipped.
 
     Returns:
         what the JSON holds: model, weights, recipe, data, seed, sampling, version, date, measures, skipped.
 
     Raises:
-        ConfigError: an unknown measure or device, or a limit below 1.
+        ConfigError: an unknown measure, device or setting, a limit below 1, or another size than the model's own.
         ModelError, DataError: no such model; no media in the folder.
     """
     names = _names(only)
@@ -176,8 +174,10 @@ def evaluate(
         raise ConfigError(f"limit={limit}: at least one medium is measured")
     place = str(device_of(device))
     reader = _reader(model, place)
-    settings = {"guidance": guidance, "temperature": temperature, "top_p": top_p, "top_k": top_k}
-    bench = Bench(reader, Path(data), limit=limit, seed=seed, settings=settings, device=place, detector=detector)
+    settings = DrawSettings().changed(drawing)
+    if settings.width or settings.height:
+        raise ConfigError("pictures are measured at the model's own size: leave width and height out")
+    bench = Bench(reader, Path(data), limit=limit, seed=seed, settings=drawing, device=place, detector=detector)
     results: dict[str, Any] = {
         "format": FORMAT,
         "model": reader.info.name,
@@ -187,7 +187,7 @@ def evaluate(
         "data": {"folder": str(data), "media": len(bench.items), "metadata": metadata_hash(Path(data))},
         "seed": seed,
         "limit": limit,
-        "sampling": settings,
+        "sampling": asdict(settings),
         "triptych": triptych.__version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "measures": {},
@@ -204,7 +204,7 @@ def evaluate(
             try:
                 scores = MEASURES[name].run(bench)
                 results["measures"] |= {f"{name}: {part}": score.as_dict() for part, score in scores.items()}
-            except Skip as skip:
+            except (Skip, ConfigError, ModelError) as skip:
                 results["skipped"][name] = str(skip)
             results["seconds"][name] = round(time.time() - started, 1)
             bar.update(task, completed=1, total=1)
