@@ -5,7 +5,8 @@ drawn, so the upper and left seams of a hole fit; it knows nothing of what is ke
 lower and right seams fit by chance, and what a hole cuts in two may not meet again. `best_of` draws several fillings
 and takes one in proportion to how likely the kept codes behind the hole are after it; 8 or 16 help, at their cost.
 The same holds for outpaint: what is added on the right and below follows the picture, what is added above and on the
-left is drawn before it.
+left is drawn before it. With `decode="parallel"` (see generate.engine) all that is kept is read first, wherever it
+stands, and all seams are seen.
 """
 
 from __future__ import annotations
