@@ -74,6 +74,8 @@ def test_inpainting_leaves_all_other_pixels(model, noise):
     for wrong, words in (
         ({}, "a mask or a box"),
         ({"mask": np.zeros((64, 64), bool)}, "covers nothing"),
+        ({"box": (40, 40, 20, 20)}, "box=40,40,20,20 covers nothing of 64x64"),
+        ({"box": (70, 0, 90, 20)}, "box=70,0,90,20 covers nothing"),
         ({"mask": np.ones((32, 64), bool)}, "64x32 pixels, the picture 64x64"),
         ({"box": (1, 2, 3)}, "left, top, right"),
     ):

@@ -112,6 +112,11 @@ def _mask(model: Model, shape: tuple[int, ...], mask: Media | None, box: Sequenc
         if len(box) != 4:
             raise ConfigError(f"box={list(box)}: give left, top, right and bottom in pixels")
         left, top, right, bottom = (max(0, int(side)) for side in box)
+        if left >= min(right, shape[1]) or top >= min(bottom, shape[0]):
+            raise ConfigError(
+                f"box={','.join(map(str, box))} covers nothing of {shape[1]}x{shape[0]} pixels: give left, top, right "
+                "and bottom, counted from the upper left"
+            )
         white = np.zeros((*shape, 3), np.uint8)
         white[top:bottom, left:right] = 255
         return white
