@@ -60,7 +60,7 @@ def quantized(x):
 
 
 def rounded_attention(query, key, value, attn_mask=None, is_causal=False):
-    """Softmax attention whose inputs and probabilities are bfloat16, for up to 64 positions: one block of the engine's."""
+    """Softmax attention whose inputs and probabilities are bfloat16, for up to 64 positions: one block."""
     query, key, value = (part.bfloat16().float() for part in (query, key, value))
     scores = query @ key.transpose(-1, -2) / 8
     if is_causal:
