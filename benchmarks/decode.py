@@ -97,7 +97,7 @@ def measure(model: Triptych) -> dict[str, Any]:
             same = sum(bool((a == b).all()) for a, b in zip(pictures, truth, strict=True))
             facts = {"decode": way, "pictures": count, "passes": steps, "same": same}
             ways.append(facts | {"time / exact": 1.0 if way == "exact" else ratio(model, way, count)})
-    engine = str(model._model.engine.choice)
+    engine = str(model._model.engine.choice).split(":")[0]
     return {"model": model.info.name, "engine": engine, "rounds": ROUNDS, "ways": ways}
 
 
