@@ -206,10 +206,8 @@ def least_seconds(name: str, config: GPTConfig, count: int, rate: dict[str, floa
     return products / rate[arithmetic[0]] + attention / rate[arithmetic[1]]
 
 
-def timed(works: Sequence[Work], rounds: int, warm: bool = True) -> list[list[float]]:
-    """Seconds of each in each of the interleaved rounds, after a warm-up."""
-    for work in works if warm else ():
-        work()
+def timed(works: Sequence[Work], rounds: int) -> list[list[float]]:
+    """Seconds of each in each of the interleaved rounds."""
     times: list[list[float]] = []
     for _ in range(rounds):
         row = []
@@ -221,14 +219,31 @@ def timed(works: Sequence[Work], rounds: int, warm: bool = True) -> list[list[fl
     return times
 
 
+def attempt(name: str, make: Callable[..., Any], *with_: Any) -> Any:
+    """What `make` gives, or None: a peer's fault must not end the run."""
+    try:
+        return make(*with_)
+    except Exception as error:
+        print(f"{name} is left out: {type(error).__name__}: {str(error).splitlines()[:1]}", file=sys.stderr)
+        return None
+
+
+def ready(name: str, make: Callable[[int], Work] | Callable[[int, int], Work], *sizes: int, warm: bool = True) -> Any:
+    """A contestant's work, done once to warm up; None where that fails."""
+    work = attempt(name, make, *sizes)
+    return work if work is None or not warm or attempt(name, lambda: (work(), True)) else None
+
+
 def measure_decode(all_: dict[str, Any], size: Size, batch: int) -> Cell:
     """Seconds a step, ratios to the first, shares of the bound."""
-    pairs = [(reading(one.step_bytes, size.steps), one.decode(batch, size.steps)) for one in all_.values()]
-    times = timed([work for pair in pairs for work in pair], size.rounds)
+    steps = size.steps
+    works = {name: ready(name, one.decode, batch, steps) for name, one in all_.items()}
+    pairs = {name: (reading(all_[name].step_bytes, steps), work) for name, work in works.items() if work is not None}
+    times = timed([work for pair in pairs.values() for work in pair], size.rounds)
     table: Cell = {}
-    for i, name in enumerate(all_):
+    for i, name in enumerate(pairs):
         table[name] = {
-            "seconds": statistics.median(row[2 * i + 1] for row in times) / size.steps,
+            "seconds": statistics.median(row[2 * i + 1] for row in times) / steps,
             "ratio": statistics.median(row[2 * i + 1] / row[1] for row in times),
             "share of bound": statistics.median(row[2 * i] / row[2 * i + 1] for row in times),
         }
@@ -241,11 +256,14 @@ def measure_prefill(all_: dict[str, Any], size: Size, config: GPTConfig, count: 
     rounds = 1 if long and size.large else max(1, size.rounds // 2) if long or size.large else size.rounds
     kinds = ("fp32", "bf16", "int8")
     bounds = [multiplying(kind) for kind in kinds]
-    works = [one.prefill(count) for one in all_.values()]
-    times = timed([*(work for work, _ in bounds), *works], rounds, warm=not (long and size.large))
-    table: Cell = {}
+    warm = not (long and size.large)
+    found = {name: ready(name, one.prefill, count, warm=warm) for name, one in all_.items()}
+    works = {name: work for name, work in found.items() if work is not None}
+    timed([work for work, _ in bounds], 1)
+    times = timed([*(work for work, _ in bounds), *works.values()], rounds)
     rates = [{kind: bounds[i][1] / row[i] for i, kind in enumerate(kinds)} for row in times]
-    for i, name in enumerate(all_, len(kinds)):
+    table: Cell = {}
+    for i, name in enumerate(works, len(kinds)):
         least = [least_seconds(name, config, count, rate) for rate in rates]
         table[name] = {
             "seconds": statistics.median(row[i] for row in times),
@@ -256,35 +274,37 @@ def measure_prefill(all_: dict[str, Any], size: Size, config: GPTConfig, count: 
 
 
 def run(asked: argparse.Namespace, results: Cell, save: Callable[[], None]) -> None:
-    """Measure every cell that the results lack."""
-    names = able(asked.compile)
+    """Measure every cell that the results lack, or that lacks a contestant."""
+    names = [name for name in able(asked.compile) if name in COMPILED or not asked.warm]
     for title in asked.sizes:
-        size, started = SIZES[title], time.perf_counter()
-        cells = results.setdefault("sizes", {}).setdefault(title, {})
-        todo = [("decode", n) for n in asked.batches] + [("prefill", n) for n in asked.prompts]
-        todo = [(kind, n) for kind, n in todo if str(n) not in cells.get(kind, {})]
-        if not todo:
-            continue
-        config = size.config()
-        wanted = [name for name in names if any(takes_part(name, size, *cell) for cell in todo)]
-        made = {name: CONTESTANTS[name][1](config) for name in wanted}
-        cells["bytes"] = {**cells.get("bytes", {}), **{name: one.bytes for name, one in made.items()}}
-        for kind, n in todo:
-            here = {name: one for name, one in made.items() if takes_part(name, size, kind, n)}
-            if asked.warm:
-                for name in COMPILED:
-                    if name in here:
-                        (here[name].decode(n, size.steps) if kind == "decode" else here[name].prefill(n))()
-                continue
-            cells.setdefault(kind, {})[str(n)] = (
-                measure_decode(here, size, n) if kind == "decode" else measure_prefill(here, size, config, n)
-            )
-            save()
-        del made
+        started = time.perf_counter()
+        run_size(asked, names, SIZES[title], results.setdefault("sizes", {}).setdefault(title, {}), save)
         gc.collect()
         print(f"{title}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
     if "picture" not in results and not asked.warm:
         results["picture"] = picture.measure(5)
+        save()
+
+
+def run_size(asked: argparse.Namespace, names: list[str], size: Size, cells: Cell, save: Callable[[], None]) -> None:
+    """The cells of one size."""
+    todo = []
+    for kind, n in [("decode", n) for n in asked.batches] + [("prefill", n) for n in asked.prompts]:
+        wanted = [name for name in names if takes_part(name, size, kind, n)]
+        if set(wanted) - set(cells.get(kind, {}).get(str(n), {}).get("engines", ())):
+            todo.append((kind, n, wanted))
+    config = size.config()
+    every = [name for name in names if any(name in wanted for _, _, wanted in todo)]
+    made = {name: attempt(name, CONTESTANTS[name][1], config) for name in every}
+    for kind, n, wanted in todo:
+        here = {name: made[name] for name in wanted if made[name] is not None}
+        if asked.warm:
+            for name, one in here.items():
+                ready(name, getattr(one, kind), *((n, size.steps) if kind == "decode" else (n,)))
+            continue
+        cells["bytes"] = {**cells.get("bytes", {}), **{name: one.bytes for name, one in here.items()}}
+        cell = measure_decode(here, size, n) if kind == "decode" else measure_prefill(here, size, config, n)
+        cells.setdefault(kind, {})[str(n)] = cell
         save()
 
 

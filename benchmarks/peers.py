@@ -156,7 +156,7 @@ class LlamaCpp:
 
     def decode(self, batch: int, steps: int) -> Work:
         """`steps` more ids in each of `batch` sequences."""
-        decode = self._context(4096 * batch, batch)
+        decode = self._context(512 * batch, batch)
         for row in range(batch):
             decode([1] * PROMPT, range(PROMPT), [row] * PROMPT, False)
         place = PROMPT

@@ -139,7 +139,7 @@ def measure(rounds: int, now: Callable[[], float] = time.perf_counter) -> dict[s
                 fresh[name].append(cold(name, file))
     ratio = statistics.median(t["all"] / n["all"] for n, t in zip(all_["native"], all_["torch"], strict=True))
     return {
-        "engine": str(models["native"]._model.engine.choice),
+        "engine": str(models["native"]._model.engine.choice).split(":")[0],
         "rounds": rounds,
         "threads": torch.get_num_threads(),
         "warm_ms": medians(all_),
