@@ -310,19 +310,22 @@ def run_size(asked: argparse.Namespace, names: list[str], size: Size, cells: Cel
 
 def memory_of(name: str, size: Size) -> dict[str, float]:
     """Megabytes that a contestant adds to this process: loaded, and at most in a prompt of 2,048 and a few steps."""
-    for package in CONTESTANTS[name][0]:
-        importlib.import_module(package)
-    config = size.config()
-    before = _status("VmRSS")
-    one = CONTESTANTS[name][1](config)
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    loaded = _status("VmRSS")
+    config, make = size.config(), CONTESTANTS[name][1]
+    make(Shape(depth=1, wide=64, vocabulary=64, codes=16)).prefill(8)()  # brings its code into memory
+    before = _resident()
+    one = make(config)
+    loaded = _resident()
     for _ in range(2):  # what the first turn builds once is no memory of the second
         Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
         one.prefill(2048)()
         one.decode(2, 8)()
     return {"loaded": (loaded - before) / 1e3, "most": (_status("VmHWM") - before) / 1e3}
+
+
+def _resident() -> float:
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # gives back what is free
+    return _status("VmRSS")
 
 
 def _status(name: str) -> float:
