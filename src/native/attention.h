@@ -3,14 +3,13 @@
 //
 // Keys, values, queries and probabilities are words of 32 bits: a float, or a pair of bfloat16 (J queries, E = 64, P = 16).
 
-constexpr int kTogether = 6;                      // queries whose sums fit into the registers,
-constexpr int kGroup = kLanes == 16 ? 4 : 2;      // by so many vectors
-constexpr long kBlock = 64;                       // positions
-constexpr long kBlockPages = kBlock / kPage;
+constexpr int kTogether = 6;                  // queries whose sums fit into the registers,
+constexpr int kGroup = kLanes == 16 ? 4 : 2;  // by so many vectors
+constexpr long kBlock = 64;                   // positions
 
 // What a query carries from block to block; its weighted sum of values stands in `out`.
 struct Running {
-  float top;             // the largest score so far
+  float top;  // the largest score so far
   alignas(64) float sum[kLanes];
 };
 
@@ -38,12 +37,12 @@ void keep(const float* key, const float* value, float* page, long at, bool pairs
 template <int J, bool Pairs>
 void attend_block(const float* const* queries, const float* const* pages, long offset, long start, const long* limits,
                   Running* running, float* const* out) {
-  constexpr long size = Pairs ? 2 : 1;                         // numbers in a word
+  constexpr long size = Pairs ? 2 : 1;  // numbers in a word
   alignas(64) float scores[J][kBlock];
   long longest = 0;
   for (int j = 0; j < J; j++) longest = limits[j] > longest ? limits[j] : longest;
   const long end = longest - start < kBlock ? longest - start : kBlock;
-  const long last = (longest - 1) / kPage;                     // no page stands behind it: read it again, and mask that
+  const long last = (longest - 1) / kPage;  // no page stands behind it: read it again, and mask that
   for (long first = 0; first < kBlock; first += kGroup * kLanes) {
     const float* keys[kGroup];
     for (int g = 0; g < kGroup; g++) {
@@ -126,15 +125,17 @@ void attend_by(const float* const* given, int count, const float* const* pages, 
                float* const* out) {
   Running running[kQueries];
   const float* queries[kQueries];
-  alignas(64) uint16_t rounded[Pairs ? kQueries : 1][kHead];
+  float rounded[Pairs ? kQueries : 1][kHead / 2];
   for (int j = 0; j < count; j++) {
     running[j].top = -__builtin_inff();
     for (float& s : running[j].sum) s = 0.0f;
     std::memset(out[j], 0, sizeof(float) * kHead);
     queries[j] = given[j];
     if constexpr (Pairs) {
-      round_pairs(given[j], kHead, rounded[j]);
-      queries[j] = reinterpret_cast<const float*>(rounded[j]);
+      uint16_t part[kHead];
+      round_pairs(given[j], kHead, part);
+      std::memcpy(rounded[j], part, sizeof part);
+      queries[j] = rounded[j];
     }
   }
   for (long start = 0; start < limits[count - 1]; start += kBlock)

@@ -170,7 +170,9 @@ static inline void round_pairs(const float* x, long n, uint16_t* out) {  // to n
 }
 #ifdef LEVEL_BF16
 static inline F dot_pairs(F sum, F x, F w) { return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w); }
-static inline void store_pairs(void* p, F a) { _mm256_storeu_si256(static_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(a)); }
+static inline void store_pairs(void* p, F a) {
+  _mm256_storeu_si256(static_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(a));
+}
 #else
 static inline F dot_pairs(F sum, F x, F w) {
   F x0, x1, w0, w1;
