@@ -77,6 +77,7 @@ class Compiled(Transformers):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__(config)
         self._quantize()
+        torch._dynamo.config.recompile_limit = 256  # counts all sizes together, and what exceeds it runs uncompiled
         self.run = torch.compile(self.model.forward, dynamic=False)
 
     def _quantize(self) -> None:
