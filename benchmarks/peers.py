@@ -20,15 +20,16 @@ Work = Callable[[], None]
 
 
 class Transformers:
-    """transformers' `generate`, float32, as it comes; or int8 by torchao, compiled, with a static cache."""
+    """transformers in float32: `generate` as it comes."""
 
-    def __init__(self, config: GPTConfig, quick: bool) -> None:
+    name = "transformers generate, fp32"
+    compiled = False
+
+    def __init__(self, config: GPTConfig) -> None:
         from transformers import Qwen3Config, Qwen3ForCausalLM
 
-        self.name = "torchao int8, compiled, static cache" if quick else "transformers generate, fp32"
-        self.quick = quick
         torch.manual_seed(0)
-        shape = Qwen3Config(
+        self.shape = Qwen3Config(
             vocab_size=config.vocabulary,
             hidden_size=config.width,
             intermediate_size=config.hidden,
@@ -39,39 +40,25 @@ class Transformers:
             max_position_embeddings=16384,
             tie_word_embeddings=True,
         )
-        self.model: Any = Qwen3ForCausalLM(shape).eval()
-        self.bytes = 4 * sum(p.numel() for p in self.model.parameters())
-        if quick:
-            from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+        self.model: Any = Qwen3ForCausalLM(self.shape).eval().requires_grad_(False)
+        self.step_bytes = self.bytes = 4 * sum(p.numel() for p in self.model.parameters())  # the head is the embedding
 
-            quantize_(self.model, Int8DynamicActivationInt8WeightConfig())
-            self.bytes //= 4
-        self.step_bytes = self.bytes  # the head is the embedding, so a step reads all there is
-
-    @torch.inference_mode()
     def decode(self, batch: int, steps: int) -> Work:
         """`steps` more ids after a prompt; the prompt's own reading is a small part of it."""
-        ids = torch.randint(0, self.model.config.vocab_size, (batch, PROMPT))
-        more: dict[str, Any] = {"cache_implementation": "static"} if self.quick else {}
+        ids = torch.randint(0, self.shape.vocab_size, (batch, PROMPT))
         mask = torch.ones_like(ids)
 
         @torch.inference_mode()
         def work() -> None:
             self.model.generate(
-                ids,
-                attention_mask=mask,
-                max_new_tokens=steps,
-                min_new_tokens=steps,
-                do_sample=False,
-                pad_token_id=0,
-                **more,
+                ids, attention_mask=mask, max_new_tokens=steps, min_new_tokens=steps, do_sample=False, pad_token_id=0
             )
 
         return work
 
     def prefill(self, count: int) -> Work:
         """Read a prompt of so many ids."""
-        ids = torch.randint(0, self.model.config.vocab_size, (1, count))
+        ids = torch.randint(0, self.shape.vocab_size, (1, count))
 
         @torch.inference_mode()
         def work() -> None:
@@ -80,15 +67,85 @@ class Transformers:
         return work
 
 
+class Compiled(Transformers):
+    """The same by `torch.compile`, with a static cache as long as is needed and a bare loop instead of `generate`,
+    which compiles nothing on a CPU."""
+
+    name = "transformers, compiled, static cache, fp32"
+    compiled = True
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__(config)
+        self._quantize()
+        torch._dynamo.config.recompile_limit = 256  # counts all sizes together, and what exceeds it runs uncompiled
+        self.run = torch.compile(self.model.forward, dynamic=False)
+
+    def _quantize(self) -> None:
+        pass
+
+    def decode(self, batch: int, steps: int) -> Work:
+        """`steps` ids, each the likeliest after the one before."""
+        cache = self._cache(batch, PROMPT + steps)
+        first = torch.randint(0, self.shape.vocab_size, (batch, 1))
+
+        @torch.no_grad()  # inference tensors make compiled code guard, and compile, anew
+        def work() -> None:
+            ids = first
+            for layer in cache.layers:
+                layer.cumulative_length.fill_(PROMPT)
+            for place in range(PROMPT, PROMPT + steps):
+                logits = self.run(
+                    ids, position_ids=torch.full((batch, 1), place), past_key_values=cache, logits_to_keep=1
+                ).logits
+                ids = logits[:, -1].argmax(-1, keepdim=True)
+
+        return work
+
+    def prefill(self, count: int) -> Work:
+        """Read a prompt of so many ids."""
+        ids = torch.randint(0, self.shape.vocab_size, (1, count))
+
+        @torch.no_grad()
+        def work() -> None:
+            self.run(ids, logits_to_keep=1, use_cache=False)
+
+        return work
+
+    def _cache(self, batch: int, room: int) -> Any:
+        from transformers import StaticCache
+
+        cache = StaticCache(config=self.shape, max_cache_len=room)
+        heads = self.shape.num_key_value_heads
+        cache.early_initialization(batch, heads, 64, torch.float32, torch.device("cpu"))
+        return cache
+
+
+class TorchAO(Compiled):
+    """torchao's int8 weights and, found at run time, int8 rows; compiled."""
+
+    name = "torchao int8, compiled, static cache"
+
+    def _quantize(self) -> None:
+        from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+        # Linear layers alone are quantised: the head gets weights of its own, and the embedding stays as it is.
+        self.model.lm_head.weight = torch.nn.Parameter(self.model.lm_head.weight.clone(), requires_grad=False)
+        quantize_(self.model, Int8DynamicActivationInt8WeightConfig())
+        embedding = self.model.get_input_embeddings().weight.numel()
+        self.step_bytes = self.bytes // 4
+        self.bytes = self.step_bytes + 4 * embedding
+
+
 class LlamaCpp:
     """llama.cpp with Q8_0 weights, through llama_cpp's own bindings, from a GGUF file of the same shapes."""
 
     name = "llama.cpp, Q8_0"
+    compiled = False
 
-    def __init__(self, config: GPTConfig, threads: int) -> None:
+    def __init__(self, config: GPTConfig) -> None:
         import llama_cpp
 
-        self.api, self.threads, self.vocabulary = llama_cpp, threads, config.vocabulary
+        self.api, self.threads, self.vocabulary = llama_cpp, torch.get_num_threads(), config.vocabulary
         self.api.llama_backend_init()
         self._quiet = self.api.llama_log_callback(lambda level, text, data: None)
         self.api.llama_log_set(self._quiet, ctypes.c_void_p(0))
@@ -100,7 +157,7 @@ class LlamaCpp:
 
     def decode(self, batch: int, steps: int) -> Work:
         """`steps` more ids in each of `batch` sequences."""
-        decode = self._context(4096 * batch, batch)
+        decode = self._context(512 * batch, batch)
         for row in range(batch):
             decode([1] * PROMPT, range(PROMPT), [row] * PROMPT, False)
         place = PROMPT

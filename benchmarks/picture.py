@@ -2,9 +2,9 @@
 
     python benchmarks/picture.py [--rounds 5] [--cpu] [--json out.json]
 
-Both run in turn (native, torch, native, ...), warm; the table shows the median of each part. Then a fresh process draws
-its first picture, cold. `--cpu` counts this process's processor time instead of the clock's: on a busy machine that is
-what can still be compared, with one thread (OMP_NUM_THREADS=1).
+Both run in turn (native, torch, native, ...), warm; the table shows the median of each part. Then fresh processes,
+three each, draw their first picture, cold. `--cpu` counts this process's processor time instead of the clock's: on a
+busy machine that is what can still be compared, with one thread (OMP_NUM_THREADS=1).
 """
 
 from __future__ import annotations
@@ -118,6 +118,44 @@ def cold(engine: str, file: Path) -> dict[str, float]:
     return {"start of Python": whole - sum(parts.values())} | parts | {"all": whole}
 
 
+def measure(rounds: int, now: Callable[[], float] = time.perf_counter) -> dict[str, Any]:
+    """Medians of both paths' parts, warm and cold, and torch's time by the native path's."""
+    models = {}
+    for name in ("native", "torch"):
+        os.environ["TRIPTYCH_ENGINE"] = name
+        models[name] = triptych.load("tabletop", device="cpu")
+    del os.environ["TRIPTYCH_ENGINE"]
+    all_: dict[str, list[dict[str, float]]] = {name: [] for name in models}
+    fresh: dict[str, list[dict[str, float]]] = {name: [] for name in models}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "picture.png"
+        for index in range(rounds + 1):
+            for name, model in models.items():
+                times = picture(model, file, now)
+                if index:  # the first warms up
+                    all_[name].append(times)
+        for _ in range(3):
+            for name in models:
+                fresh[name].append(cold(name, file))
+    ratio = statistics.median(t["all"] / n["all"] for n, t in zip(all_["native"], all_["torch"], strict=True))
+    return {
+        "engine": str(models["native"]._model.engine.choice).split(":")[0],
+        "rounds": rounds,
+        "threads": torch.get_num_threads(),
+        "warm_ms": medians(all_),
+        "cold_s": medians(fresh),
+        "ratio": ratio,
+    }
+
+
+def medians(rounds: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """The median of each part."""
+    return {
+        name: {part: statistics.median(times[part] for times in all_) for part in all_[0]}
+        for name, all_ in rounds.items()
+    }
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -125,38 +163,19 @@ def main() -> None:
     parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    now = time.process_time if asked.cpu else time.perf_counter
-    models = {}
-    for name in ("native", "torch"):
-        os.environ["TRIPTYCH_ENGINE"] = name
-        models[name] = triptych.load("tabletop", device="cpu")
-    choice = str(models["native"]._model.engine.choice)
-    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in models}
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "picture.png"
-        for index in range(asked.rounds + 1):
-            for name, model in models.items():
-                times = picture(model, file, now)
-                if index:  # the first warms up
-                    rounds[name].append(times)
-        fresh = {name: cold(name, file) for name in models}
-    warm = {
-        name: {part: statistics.median(times[part] for times in all_) for part in (*PARTS, "all")}
-        for name, all_ in rounds.items()
-    }
-    ratio = statistics.median(t["all"] / n["all"] for n, t in zip(rounds["native"], rounds["torch"], strict=True))
-    kind = "processor time" if asked.cpu else "time"
+    out = measure(asked.rounds, time.process_time if asked.cpu else time.perf_counter)
+    out["kind"] = "processor time" if asked.cpu else "time"
     for title, unit, rows in (
-        (f"{kind} of a warm picture, {torch.get_num_threads()} threads of torch; {choice}", "ms", warm),
-        ("a first picture in a fresh process", "s", fresh),
+        (f"{out['kind']} of a warm picture, {out['threads']} threads of torch; {out['engine']}", "ms", out["warm_ms"]),
+        ("a first picture in a fresh process", "s", out["cold_s"]),
     ):
         table = Table("part", f"native, {unit}", f"torch, {unit}", title=title)
         for part, value in rows["native"].items():
             table.add_row(part, f"{value:.2f}", f"{rows['torch'][part]:.2f}")
         Console().print(table)
-    print(f"torch / native, warm, median of {asked.rounds} pairs: {ratio:.1f}")
+    print(f"torch / native, warm, median of {asked.rounds} pairs: {out['ratio']:.1f}")
     if asked.json:
-        write_json(asked.json, {"engine": choice, "kind": kind, "warm_ms": warm, "cold_s": fresh, "ratio": ratio})
+        write_json(asked.json, out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
 namespace triptych {
 
 GPT::GPT(const Config& c, const Tensors& tensors, const float* turning, Precision precision, const Kernels& k)
-    : config(c), kernels(k), packer_(k, precision) {
+    : config(c), kernels(k), pairs(precision == Precision::int8), packer_(k, precision) {
   const float* words = tensors.get("text.weight", {c.vocabulary, c.width});
   embedding = packer_.copy(words, c.vocabulary * c.width);
   text = packer_.matrix(words, c.vocabulary, c.width);
@@ -52,7 +52,7 @@ Stack GPT::stack(const Tensors& tensors, const std::string& prefix, long layers,
 void Cache::reserve(long row, long length) {
   Row& r = at(row);
   while (static_cast<long>(r.kept.size()) * kPage < length) {
-    r.kept.emplace_back(static_cast<size_t>(layers_ * heads_ * 2 * kHalfPage));
+    r.kept.emplace_back(static_cast<size_t>(size()));
     r.pages.push_back(r.kept.back().data());
   }
 }
@@ -65,7 +65,7 @@ void Cache::clear(long rows) {
 size_t Cache::bytes() const {
   size_t pages = 0;
   for (const Row& row : rows_) pages += row.kept.size();
-  return pages * static_cast<size_t>(layers_ * heads_ * 2 * kHalfPage) * sizeof(float);
+  return pages * static_cast<size_t>(size()) * sizeof(float);
 }
 
 Session::Session(std::shared_ptr<const GPT> gpt, std::shared_ptr<Pool> pool, std::vector<Sampling> sampling, bool twins)
@@ -73,8 +73,8 @@ Session::Session(std::shared_ptr<const GPT> gpt, std::shared_ptr<Pool> pool, std
       runner_(gpt_->kernels, std::move(pool)),
       sampling_(std::move(sampling)),
       rows_(static_cast<long>(sampling_.size()) * (twins ? 2 : 1)),
-      cache_(gpt_->config.depth, gpt_->config.kv_heads, rows_),
-      head_cache_(gpt_->config.head_layers, gpt_->head.kv_heads, rows_),
+      cache_(gpt_->config.depth, gpt_->config.kv_heads, rows_, gpt_->pairs),
+      head_cache_(gpt_->config.head_layers, gpt_->head.kv_heads, rows_, gpt_->pairs),
       sampler_(gpt_->kernels) {
   for (const Sampling& s : sampling_) check_sampling(s);
   state_.need(static_cast<size_t>(rows_ * gpt_->config.width));
@@ -159,7 +159,7 @@ void Session::slot(const float* states, const int64_t* before, long step, long c
 
 void Session::code_logits(const float* states, const int64_t* codes, long count, long known, float* logits) {
   const long choices = gpt_->config.codes;
-  Cache cache(gpt_->config.head_layers, gpt_->head.kv_heads, count);
+  Cache cache(gpt_->config.head_layers, gpt_->head.kv_heads, count, gpt_->pairs);
   std::vector<int64_t> before(static_cast<size_t>(count));
   for (long step = 0; step <= known; step++) {
     for (long r = 0; r < count && step > 0; r++) before[static_cast<size_t>(r)] = codes[r * known + step - 1];

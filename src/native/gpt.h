@@ -41,6 +41,7 @@ class GPT {
 
   const Config config;
   const Kernels& kernels;
+  const bool pairs;  // whether keys and values are kept as bfloat16: with int8, whose rounding is the larger
   Stack trunk, head;
   Matrix text, visual, state, code_logits;
   const float *embedding, *visual_bias, *norm, *rates, *code, *place, *head_norm;
@@ -55,14 +56,17 @@ class GPT {
 // Keys and values, in pages of kPage positions that are added as rows grow.
 class Cache {
  public:
-  Cache(long layers, long heads, long rows) : layers_(layers), heads_(heads), rows_(static_cast<size_t>(rows)) {}
+  // As `pairs` keys and values are rounded to bfloat16, and take half the memory.
+  Cache(long layers, long heads, long rows, bool pairs)
+      : layers_(layers), heads_(heads), half_(pairs ? kHalfPage / 2 : kHalfPage), rows_(static_cast<size_t>(rows)) {}
 
   long length(long row) const { return at(row).length; }
   void reserve(long row, long length);  // room for so many positions
   void advance(long row, long count) { at(row).length += count; }  // fewer than none takes positions back
   void clear(long rows);                                           // so many rows that hold nothing; the room is kept
   const float* const* pages(long row) const { return at(row).pages.data(); }
-  static long offset(long layer, long heads, long head) { return (layer * heads + head) * 2 * kHalfPage; }
+  bool pairs() const { return half_ < kHalfPage; }
+  long offset(long layer, long head) const { return (layer * heads_ + head) * 2 * half_; }
   float* page(long row, long position) { return at(row).kept[static_cast<size_t>(position / kPage)].data(); }
   size_t bytes() const;
 
@@ -75,7 +79,9 @@ class Cache {
   const Row& at(long row) const { return rows_[static_cast<size_t>(row)]; }
   Row& at(long row) { return rows_[static_cast<size_t>(row)]; }
 
-  long layers_, heads_;
+  long size() const { return layers_ * heads_ * 2 * half_; }  // words of a page
+
+  long layers_, heads_, half_;
   std::vector<Row> rows_;
 };
 
@@ -102,7 +108,7 @@ class Runner {
 
   const Kernels& kernels_;
   std::shared_ptr<Pool> pool_;
-  Buffer<float> qkv_, query_, attended_, fed_, normed_, scales_, scores_;
+  Buffer<float> qkv_, query_, attended_, fed_, normed_, scales_;
   Buffer<int8_t> bytes_;
   std::vector<long> index_, first_;  // position in its row of each new position; the first of each group of queries
 };

@@ -14,7 +14,8 @@ namespace {
 #include "simd.h"
 
 constexpr int kPanel = 2 * kLanes;
-constexpr int kTile = kLanes == 16 ? 6 : kLanes == 8 ? 3 : 2;  // rows whose sums fit into the registers, two a vector
+constexpr int kTile = kLanes == 16 ? 6 : kLanes == 8 ? 3 : 2;  // rows whose sums fit into the registers, four vectors each,
+constexpr int kTileInt = 2 * kTile;                            // or two
 constexpr long kAhead = 1024;                                  // bytes that are fetched before they are needed
 
 inline void prefetch(const void* p) { __builtin_prefetch(static_cast<const char*>(p) + kAhead); }
@@ -91,7 +92,7 @@ void tile_float(const Matrix& m, const Rows& x, long row, long panel, float* y, 
       const char* at = w + odd * bytes;
       F one, two;
       if constexpr (Pairs) {
-        load_pairs(at, one, two);
+        halves(load(reinterpret_cast<const float*>(at)), one, two);
       } else {
         one = load(reinterpret_cast<const float*>(at));
         two = load(reinterpret_cast<const float*>(at) + kLanes);
@@ -109,68 +110,75 @@ void tile_float(const Matrix& m, const Rows& x, long row, long panel, float* y, 
            m.outputs, bias, then);
 }
 
-// T rows of bytes times one panel of bytes. Sums of integers are exact in any order.
+// T rows of bytes times one panel of bytes. Sums of integers are exact in any order; few rows sum even and odd inputs apart.
 template <int T, int V>
 void tile_int(const Matrix& m, const Rows& x, long row, long panel, float* y, long stride, const float* bias, Then then) {
-  constexpr long bytes = kPanel * 4;
+  constexpr long bytes = kPanel * 4, chains = T > kTile / 2 ? 1 : 2;
   const char* w = static_cast<const char*>(m.data) + panel * m.inputs * kPanel;
   const int8_t* in = x.bytes + row * x.stride;
   const int32_t* start = m.start + panel * kPanel;
-  I sums[T][2][2];
+  I sums[T][chains][2];
   for (auto& a : sums) {
+    a[chains - 1][0] = a[chains - 1][1] = all_int(0);
     a[0][0] = load_int(start), a[0][1] = load_int(start + kLanes);
-    a[1][0] = a[1][1] = all_int(0);
   }
-  const auto four = [&](int t, long k) {
-    int32_t value;
-    std::memcpy(&value, in + t * x.stride + k, 4);
-    return all_int(value);
-  };
   for (long k = 0; k < m.inputs; k += 8, w += 2 * bytes) {
     for (int odd = 0; odd < 2; odd++) {
       const char* at = w + odd * bytes;
       const I one = load_int(at), two = load_int(at + bytes / 2);
       for (long line = 0; line < bytes; line += 64) prefetch(at + line);
       for (int t = 0; t < T; t++) {
-        const I a = four(t, k + 4 * odd);
-        sums[t][odd][0] = dot(sums[t][odd][0], a, one);
-        if constexpr (V > 1) sums[t][odd][1] = dot(sums[t][odd][1], a, two);
+        int32_t four;
+        std::memcpy(&four, in + t * x.stride + k + 4 * odd, 4);
+        const I a = all_int(four);
+        I* sum = sums[t][odd % chains];
+        sum[0] = dot(sum[0], a, one);
+        if constexpr (V > 1) sum[1] = dot(sum[1], a, two);
       }
     }
   }
+  for (int t = 0; t < T && chains > 1; t++)
+    for (int v = 0; v < 2; v++) sums[t][0][v] = add_int(sums[t][0][v], sums[t][chains - 1][v]);
   const float* scale = m.scale + panel * kPanel;
   for (int t = 0; t < T; t++) {
     const F by = all(x.scale[row + t]);
-    finish(mul(to_float(add_int(sums[t][0][0], sums[t][1][0])), mul(load(scale), by)),
-           mul(to_float(add_int(sums[t][0][1], sums[t][1][1])), mul(load(scale + kLanes), by)), y + (row + t) * stride,
-           panel * kPanel, m.outputs, bias, then);
+    finish(mul(to_float(sums[t][0][0]), mul(load(scale), by)), mul(to_float(sums[t][0][1]), mul(load(scale + kLanes), by)),
+           y + (row + t) * stride, panel * kPanel, m.outputs, bias, then);
   }
 }
 
-template <int T, int V>
-void tile(const Matrix& m, const Rows& x, long row, long panel, float* y, long stride, const float* bias, Then then) {
-  if (m.precision == Precision::int8)
-    tile_int<T, V>(m, x, row, panel, y, stride, bias, then);
-  else if (m.precision == Precision::bf16)
-    tile_float<T, V, true>(m, x, row, panel, y, stride, bias, then);
-  else
-    tile_float<T, V, false>(m, x, row, panel, y, stride, bias, then);
-}
-
+// All rows times one panel, T at a time, and what is left over by smaller tiles.
 template <int T, int V>
 void tiles(const Matrix& m, const Rows& x, long row, long rows, long panel, float* y, long stride, const float* bias,
            Then then) {
-  for (; row + T <= rows; row += T) tile<T, V>(m, x, row, panel, y, stride, bias, then);
+  for (; row + T <= rows; row += T) {
+    if (m.precision == Precision::int8)
+      tile_int<T, V>(m, x, row, panel, y, stride, bias, then);
+    else if constexpr (T <= kTile) {
+      if (m.precision == Precision::bf16)
+        tile_float<T, V, true>(m, x, row, panel, y, stride, bias, then);
+      else
+        tile_float<T, V, false>(m, x, row, panel, y, stride, bias, then);
+    }
+  }
   if constexpr (T > 1) tiles<T - 1, V>(m, x, row, rows, panel, y, stride, bias, then);
+}
+
+template <int V>
+void all_tiles(const Matrix& m, const Rows& x, long rows, long panel, float* y, long stride, const float* bias, Then then) {
+  if (m.precision == Precision::int8)
+    tiles<kTileInt, V>(m, x, 0, rows, panel, y, stride, bias, then);
+  else
+    tiles<kTile, V>(m, x, 0, rows, panel, y, stride, bias, then);
 }
 
 void matmul(const Matrix& m, const Rows& x, long rows, long first, long last, float* y, long stride, const float* bias,
             Then then) {
   for (long panel = first; panel < last; panel++) {
     if (m.outputs - panel * kPanel > kLanes)
-      tiles<kTile, 2>(m, x, 0, rows, panel, y, stride, bias, then);
+      all_tiles<2>(m, x, rows, panel, y, stride, bias, then);
     else
-      tiles<kTile, 1>(m, x, 0, rows, panel, y, stride, bias, then);
+      all_tiles<1>(m, x, rows, panel, y, stride, bias, then);
   }
 }
 
@@ -215,65 +223,7 @@ void head(const float* x, const float* weight, const float* cos, const float* si
   }
 }
 
-template <int J>
-void attend_by(const float* const* queries, const float* const* pages, long offset, const long* limits, float* scores,
-               long room, float* const* out) {
-  long longest = 0;
-  for (int j = 0; j < J; j++) longest = limits[j] > longest ? limits[j] : longest;
-  const long blocks = (longest + kPage - 1) / kPage;
-  // Scores: 16 positions at a time, since a page keeps each number of the key for its positions side by side.
-  for (long b = 0; b < blocks; b++) {
-    const float* keys = pages[b] + offset;
-    for (long lane = 0; lane < kPage; lane += kLanes) {
-      F sums[J][2];
-      for (auto& s : sums) s[0] = s[1] = all(0.0f);
-      for (long e = 0; e < kHead; e += 2) {
-        const F one = load(keys + e * kPage + lane), two = load(keys + (e + 1) * kPage + lane);
-        for (int j = 0; j < J; j++) {
-          sums[j][0] = fma(all(queries[j][e]), one, sums[j][0]);
-          sums[j][1] = fma(all(queries[j][e + 1]), two, sums[j][1]);
-        }
-      }
-      for (int j = 0; j < J; j++) store(scores + j * room + b * kPage + lane, add(sums[j][0], sums[j][1]));
-    }
-  }
-  float inverse[J];
-  for (int j = 0; j < J; j++) {
-    float* row = scores + j * room;
-    for (long i = limits[j]; i < blocks * kPage; i++) row[i] = -__builtin_inff();
-    F sum = all(0.0f);
-    softly(row, blocks * kPage, row, sum);
-    inverse[j] = 1.0f / total(sum);
-  }
-  constexpr int group = kLanes == 16 ? 4 : kLanes == 8 ? 2 : 1;  // vectors of the values at once
-  for (long column = 0; column < kHead; column += group * kLanes) {
-    F sums[J][group];
-    for (auto& s : sums)
-      for (auto& v : s) v = all(0.0f);
-    for (long i = 0; i < longest; i++) {
-      const float* values = pages[i / kPage] + offset + kHalfPage + i % kPage * kHead + column;
-      F v[group];
-      for (int g = 0; g < group; g++) v[g] = load(values + g * kLanes);
-      for (int j = 0; j < J; j++) {
-        const F p = all(scores[j * room + i]);  // nothing behind the limit
-        for (int g = 0; g < group; g++) sums[j][g] = fma(p, v[g], sums[j][g]);
-      }
-    }
-    for (int j = 0; j < J; j++)
-      for (int g = 0; g < group; g++) store(out[j] + column + g * kLanes, mul(sums[j][g], all(inverse[j])));
-  }
-}
-
-void attend(const float* const* queries, int count, const float* const* pages, long offset, const long* limits,
-            float* scores, long room, float* const* out) {
-  switch (count) {
-    case 1: attend_by<1>(queries, pages, offset, limits, scores, room, out); break;
-    case 2: attend_by<2>(queries, pages, offset, limits, scores, room, out); break;
-    case 3: attend_by<3>(queries, pages, offset, limits, scores, room, out); break;
-    case 4: attend_by<4>(queries, pages, offset, limits, scores, room, out); break;
-    default: break;
-  }
-}
+#include "attention.h"
 
 float exponentials(const float* x, long n, float* out, float* sum) {
   F sums = all(0.0f);
@@ -331,6 +281,7 @@ extern const Kernels TABLE = {NAME,
                               LEVEL::norm,
                               LEVEL::quantize,
                               LEVEL::head,
+                              LEVEL::keep,
                               LEVEL::attend,
                               LEVEL::exponentials,
                               LEVEL::sum};

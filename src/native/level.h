@@ -10,8 +10,8 @@ namespace triptych {
 
 constexpr long kHead = 64;                      // E
 constexpr long kPage = 16;                      // P
-constexpr long kHalfPage = kHead * kPage;       // floats of the keys, or of the values, of one head in a page
-constexpr int kQueries = 4;                     // queries that share one read of keys and values
+constexpr long kHalfPage = kHead * kPage;       // keys, or values, of one head in a page
+constexpr int kQueries = 24;                    // queries that share one read of keys and values
 
 enum class Precision { fp32, bf16, int8 };
 
@@ -59,10 +59,13 @@ struct Kernels {
   void (*quantize)(const float* x, long n, int8_t* out, float* scale);
   // Norm one head, multiply it by `by`, turn its pairs (i, i + 32) by the angles where there are any.
   void (*head)(const float* x, const float* weight, const float* cos, const float* sin, float by, float* out);
-  // Softmax attention of up to kQueries queries over the positions [0, limits[j]) of one head. In each page the keys
-  // lie at `offset` as (E, P), the values behind them as (P, E). `scores` has room for kQueries times `room`.
+  // Write the key and the value (E each) of one head at place `at` of a page: keys as (E, P), values behind them as
+  // (P, E). As `pairs` they are rounded to bfloat16, two neighbours along E (keys) or P (values) in each 32-bit word.
+  void (*keep)(const float* key, const float* value, float* page, long at, bool pairs);
+  // Softmax attention of up to kQueries queries over the positions [0, limits[j]) of one head, whose keys and values lie
+  // at `offset` in each page. As `pairs` queries and probabilities are rounded to bfloat16, too; sums are float32.
   void (*attend)(const float* const* queries, int count, const float* const* pages, long offset, const long* limits,
-                 float* scores, long room, float* const* out);
+                 float* const* out, bool pairs);
   // exp(x - its largest), and their sum; n may be any number. Gives the largest.
   float (*exponentials)(const float* x, long n, float* out, float* sum);
   // The sum of the 32-bit integers in so many bytes, a multiple of 64: as fast as memory can be read.
@@ -74,6 +77,7 @@ extern const Kernels kPortable;
 extern const Kernels kAvx2;
 extern const Kernels kAvx512;
 extern const Kernels kVnni;
+extern const Kernels kBf16;
 #endif
 
 }  // namespace triptych

@@ -33,7 +33,9 @@ std::vector<const Kernels*> runnable_levels() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  if (avx512 && __builtin_cpu_supports("avx512vnni")) out.push_back(&kVnni);
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+  if (vnni && __builtin_cpu_supports("avx512bf16")) out.push_back(&kBf16);
+  if (vnni) out.push_back(&kVnni);
   if (avx512) out.push_back(&kAvx512);
   if (avx2) out.push_back(&kAvx2);
 #endif

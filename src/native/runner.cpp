@@ -71,14 +71,12 @@ void Runner::blocks(const Stack& stack, Cache& cache, const std::vector<long>& r
   // Where each position will stand in its row, and which neighbours share one read of the keys.
   index_.resize(rows.size());
   first_.clear();
-  long longest = 0;
   for (long m = 0; m < count; m++) {
     const size_t i = static_cast<size_t>(m);
     const bool goes_on = m > 0 && rows[i] == rows[i - 1];
     index_[i] = goes_on ? index_[i - 1] + 1 : cache.length(rows[i]);
     if (!goes_on || m - first_.back() >= std::max(1L, kQueries / group)) first_.push_back(m);
     cache.reserve(rows[i], index_[i] + 1);
-    longest = std::max(longest, index_[i] + 1);
   }
   first_.push_back(count);
   const long wide = (stack.heads + 2 * stack.kv_heads) * kHead;
@@ -86,7 +84,6 @@ void Runner::blocks(const Stack& stack, Cache& cache, const std::vector<long>& r
   query_.need(static_cast<size_t>(count * stack.heads * kHead));
   float* attended = attended_.need(static_cast<size_t>(count * stack.heads * kHead));
   float* fed = fed_.need(static_cast<size_t>(count * stack.hidden));
-  scores_.need(static_cast<size_t>(pool_->threads() * kQueries * padded(longest, kPage)));
   for (size_t layer = 0; layer < stack.blocks.size(); layer++) {
     const Block& block = stack.blocks[layer];
     linear(block.qkv, x, block.attention_norm, count, qkv);
@@ -115,20 +112,15 @@ void Runner::attention(const Stack& stack, long layer, Cache& cache, const std::
       const long position = index_[static_cast<size_t>(m)];
       float* page = cache.page(rows[static_cast<size_t>(m)], position);
       for (long h = 0; h < kv_heads; h++) {
-        float* keys = page + Cache::offset(layer, kv_heads, h) + position % kPage;
         kernels_.head(in + (heads + h) * kHead, block.key_norm, c, s, 1.0f, key);
-        for (long e = 0; e < kHead; e++) keys[e * kPage] = key[e];
-        float* values = page + Cache::offset(layer, kv_heads, h) + kHalfPage + position % kPage * kHead;
-        std::memcpy(values, in + (heads + kv_heads + h) * kHead, sizeof(float) * kHead);
+        kernels_.keep(key, in + (heads + kv_heads + h) * kHead, page + cache.offset(layer, h), position % kPage, cache.pairs());
       }
     }
   });
   const long groups = static_cast<long>(first_.size()) - 1;
-  const long room = static_cast<long>(scores_.size()) / (pool_->threads() * kQueries);
   long positions = 0;
   for (long g = 0; g < groups; g++) positions += index_[static_cast<size_t>(first_[static_cast<size_t>(g) + 1] - 1)] + 1;
-  spread(*pool_, groups * kv_heads, positions * kv_heads * kHead * 8, [&](int self, long first, long last) {
-    float* scores = scores_.data() + self * kQueries * room;
+  spread(*pool_, groups * kv_heads, positions * kv_heads * kHead * 8, [&](int, long first, long last) {
     for (long part = first; part < last; part++) {
       const long g = part / kv_heads, h = part % kv_heads;
       const float* queries[kQueries];
@@ -139,7 +131,7 @@ void Runner::attention(const Stack& stack, long layer, Cache& cache, const std::
       const long row = rows[static_cast<size_t>(from)];
       const auto attend = [&] {
         if (filled > 0)
-          kernels_.attend(queries, filled, cache.pages(row), Cache::offset(layer, kv_heads, h), limits, scores, room, out);
+          kernels_.attend(queries, filled, cache.pages(row), cache.offset(layer, h), limits, out, cache.pairs());
         filled = 0;
       };
       for (long m = from; m < to; m++)

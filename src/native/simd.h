@@ -24,8 +24,8 @@ static inline float largest(F a) { return _mm512_reduce_max_ps(a); }
 static inline F whole(F a) { return _mm512_roundscale_ps(a, 0); }
 static inline F times_power(F a, F n) { return _mm512_scalef_ps(a, n); }
 static inline F where_above(F x, F floor, F a) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, floor, _CMP_GT_OQ), a); }
-static inline void load_pairs(const void* p, F& low, F& high) {
-  const I v = _mm512_loadu_si512(p);
+static inline void halves(F a, F& low, F& high) {
+  const I v = _mm512_castps_si512(a);
   low = _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
   high = _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
 }
@@ -39,7 +39,11 @@ static inline void store_bytes(int8_t* p, F a, int plus) {
 }
 #ifdef LEVEL_VNNI
 constexpr bool kUnsigned = true;
-static inline I dot(I sum, I x, I w) { return _mm512_dpbusd_epi32(sum, x, w); }
+static inline I dot(I sum, I x, I w) {
+  // By hand: GCC 12 copies each sum to another register and back around the intrinsic, which costs half the speed.
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+  return sum;
+}
 #else
 constexpr bool kUnsigned = false;
 static inline I dot(I sum, I x, I w) {
@@ -82,8 +86,8 @@ static inline F times_power(F a, F n) {
   return _mm256_mul_ps(a, _mm256_castsi256_ps(bits));
 }
 static inline F where_above(F x, F floor, F a) { return _mm256_and_ps(_mm256_cmp_ps(x, floor, _CMP_GT_OQ), a); }
-static inline void load_pairs(const void* p, F& low, F& high) {
-  const I v = _mm256_loadu_si256(static_cast<const I*>(p));
+static inline void halves(F a, F& low, F& high) {
+  const I v = _mm256_castps_si256(a);
   low = _mm256_castsi256_ps(_mm256_slli_epi32(v, 16));
   high = _mm256_castsi256_ps(_mm256_and_si256(v, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
 }
@@ -134,9 +138,8 @@ static inline F whole(F a) {
 }
 static inline I to_int(F a) { return I{(int32_t)a[0], (int32_t)a[1], (int32_t)a[2], (int32_t)a[3]}; }
 static inline F times_power(F a, F n) { return a * reinterpret_cast<F>((to_int(n) + 127) << 23); }
-static inline void load_pairs(const void* p, F& low, F& high) {
-  I v;
-  std::memcpy(&v, p, sizeof v);
+static inline void halves(F a, F& low, F& high) {
+  const I v = reinterpret_cast<I>(a);
   low = reinterpret_cast<F>(v << 16);
   high = reinterpret_cast<F>(v & ~I{0xffff, 0xffff, 0xffff, 0xffff});
 }
@@ -155,4 +158,33 @@ static inline I dot(I sum, I x, I w) {
   return sum;
 }
 
+#endif
+
+// Words of two bfloat16 numbers, which `halves` turns into floats.
+static inline void round_pairs(const float* x, long n, uint16_t* out) {  // to nearest, ties to even
+  for (long i = 0; i < n; i++) {
+    uint32_t bits;
+    std::memcpy(&bits, x + i, sizeof bits);
+    out[i] = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  }
+}
+#ifdef LEVEL_BF16
+static inline F dot_pairs(F sum, F x, F w) { return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w); }
+static inline void store_pairs(void* p, F a) {
+  _mm256_storeu_si256(static_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(a));
+}
+#else
+static inline F dot_pairs(F sum, F x, F w) {
+  F x0, x1, w0, w1;
+  halves(x, x0, x1);
+  halves(w, w0, w1);
+  return fma(x1, w1, fma(x0, w0, sum));
+}
+static inline void store_pairs(void* p, F a) {
+  float from[kLanes];
+  uint16_t to[kLanes];
+  store(from, a);
+  round_pairs(from, kLanes, to);
+  std::memcpy(p, to, sizeof to);
+}
 #endif

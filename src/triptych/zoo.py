@@ -56,7 +56,7 @@ class ModelInfo(Settings):
     frames: int = 17
     """Frames of its clips."""
     precision: Literal["exact", "fp32", "bf16", "int8"] = "exact"
-    """Of the weights where the native engine runs; `benchmarks/precision.py` measures and stores it."""
+    """Of the weights where the native engine runs; measured when training ends (train.precision)."""
     bits: dict[str, float] = Field(default_factory=dict)
     """Bits per code or text token on validation data, by spelling: what "usual" means for this model."""
     made: dict[str, Any] = Field(default_factory=dict)

@@ -1,6 +1,7 @@
 """The native path equals torch: at each precision and level that this machine runs, for any batch, far along a row."""
 
 import threading
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from triptych.generate.grammar import DrawMap, Say
 from triptych.generate.native_path import Build, NativePath, extension
 from triptych.generate.sample import Sampling, choose
 from triptych.model.gpt import GPT
+from triptych.model.layers import Attention
 from triptych.sequence.layout import Builder
 from triptych.sequence.vocab import OFFSET
 
@@ -41,7 +43,7 @@ SHALLOW = trained_like(GPTConfig(depth=2, vocabulary=OFFSET + 77, codes=45, late
 
 
 class Int8Linear(torch.nn.Module):
-    """What int8 means: a scale for each output's weights, and one for each row."""
+    """What int8 means for a product: a scale for each output's weights, and one for each row."""
 
     def __init__(self, weight):
         super().__init__()
@@ -57,12 +59,36 @@ def quantized(x):
     return (x * (127 / top)).round(), top / 127
 
 
+def rounded_attention(query, key, value, attn_mask=None, is_causal=False):
+    """Softmax attention whose inputs and probabilities are bfloat16, for up to 64 positions: one block."""
+    query, key, value = (part.bfloat16().float() for part in (query, key, value))
+    scores = query @ key.transpose(-1, -2) / 8
+    if is_causal:
+        scores = scores.masked_fill(torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1), float("-inf"))
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, float("-inf"))
+    shares = (scores - scores.amax(-1, keepdim=True)).exp()
+    return shares.bfloat16().float() @ value / shares.sum(-1, keepdim=True)
+
+
+def with_rounded_attention(attention):
+    plain = attention.forward
+
+    def forward(*args):
+        with mock.patch.object(torch.nn.functional, "scaled_dot_product_attention", rounded_attention):
+            return plain(*args)
+
+    return forward
+
+
 def as_precision(model: GPT, precision: str) -> GPT:
     """A copy on torch whose matrices are those of a precision; embeddings and what reads latents stay exact."""
     out = GPT(model.config).eval().requires_grad_(False)
     out.load_state_dict(model.state_dict())
     stacks = [out.head, *out.blocks]
     for module in [m for stack in stacks for m in stack.modules()]:
+        if isinstance(module, Attention) and precision == "int8":
+            module.forward = with_rounded_attention(module)
         for name, part in list(module.named_children()):
             if isinstance(part, torch.nn.Linear) and precision == "bf16":
                 part.weight.copy_(part.weight.bfloat16().float())
@@ -166,6 +192,20 @@ def test_a_row_does_not_depend_on_its_neighbours_or_on_threads(level, precision)
         part = slice(row, row + 1)
         states = session(alone, 1).read(ids[part], values[part], positions[part], lengths[part], True)
         np.testing.assert_array_equal(states[0], whole[1][row])
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_row_does_not_depend_on_how_much_is_read_at_once(level, precision):
+    path = native(SHALLOW, precision, level)
+    ids, values, positions, _ = batch(SHALLOW, 2, 150)  # more than two blocks of attention
+    whole, parts = session(path, 2).read(ids, values, positions, np.full(2, 150), True), session(path, 2)
+    for first, last in ((0, 61), *((i, i + 1) for i in range(61, 68)), (68, 75), (75, 150)):
+        states = parts.read(*(a[:, first:last] for a in (ids, values, positions)), np.full(2, last - first), True)
+        np.testing.assert_array_equal(states, whole[:, first:last])
+    want = on_torch(as_precision(SHALLOW, precision), ids, values, positions).numpy()
+    errors = (np.square(whole - want).mean(-1) / np.square(want).mean(-1)) ** 0.5
+    assert np.median(errors) <= (0.01 if precision == "int8" else TOLERANCE)  # int8 rounds shares of another maximum
 
 
 @pytest.mark.parametrize("level", LEVELS)

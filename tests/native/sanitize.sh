@@ -16,6 +16,7 @@ for kind in address,undefined thread; do
     "${CXX:-c++}" "${base[@]}" -mavx2 -mfma -c src/native/level_avx2.cpp -o "$folder/avx2.o"
     "${CXX:-c++}" "${base[@]}" "${wide[@]}" -c src/native/level_avx512.cpp -o "$folder/avx512.o"
     "${CXX:-c++}" "${base[@]}" "${wide[@]}" -mavx512vnni -c src/native/level_vnni.cpp -o "$folder/vnni.o"
+    "${CXX:-c++}" "${base[@]}" "${wide[@]}" -mavx512vnni -mavx512bf16 -c src/native/level_bf16.cpp -o "$folder/bf16.o"
   fi
   for name in level_portable levels gpt images pool reading runner sample weights; do
     "${CXX:-c++}" "${base[@]}" -c "src/native/$name.cpp" -o "$folder/$name.o"

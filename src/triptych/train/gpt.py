@@ -22,6 +22,7 @@ from triptych.model.gpt import GPT
 from triptych.sequence.layout import Row
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special, size
+from triptych.train import precision
 from triptych.train.loop import autocast
 from triptych.train.summary import Learner, rest_of
 
@@ -269,9 +270,10 @@ class GPTJob:
         }
 
     def export(self, folder: Path, made: dict[str, Any]) -> None:
-        """Write the model folder; weights as bfloat16 halve its size."""
+        """Write the model folder; weights as bfloat16 halve its size. Then choose the native engine's precision."""
         bundle = self._bundle(made)
         zoo.save(folder, bundle.info, bundle.text, bundle.visual, self.gpt, dtype=torch.bfloat16)
+        precision.store(folder, precision.measure(self.gpt, self.held))
 
     def _bundle(self, made: dict[str, Any] | None = None) -> zoo.Bundle:
         info = self.parts.info.model_copy(
