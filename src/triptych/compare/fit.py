@@ -1,0 +1,145 @@
+"""Training and reading of one network, alike for all: by the process's CPU time, so that other work costs neither.
+
+B batch, F frames, Y rows, X columns, K labels.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.compare.data import Part
+from triptych.config import OptimConfig
+from triptych.errors import TriptychError
+from triptych.train import optim
+
+SHIFT = 0.08  # of the side, at most, that augmentation moves a medium
+EMA = 0.99
+
+
+def optimiser(lr: float) -> OptimConfig:
+    """AdamW with warm-up and a line down to zero, and averaged weights: the same for every network but the rate."""
+    return OptimConfig(optimizer="adamw", lr=lr, weight_decay=0.05, warmup=10, decay=0.9, ema=EMA)
+
+
+def subset(targets: np.ndarray, share: float, seed: int, *, several: bool) -> np.ndarray:
+    """Which media keep their labels: a share by lot, a larger share holding the smaller; one of each label at least.
+
+    Args: targets: (N, K). share: in (0, 1]. several: media have sets of labels; then there are two media at least.
+    """
+    order = np.random.default_rng([seed, 5]).permutation(len(targets))
+    wanted = max(2, round(share * len(targets)))
+    if several:
+        return np.sort(order[:wanted])
+    first = [order[targets[order, label].argmax()] for label in range(targets.shape[1]) if targets[:, label].any()]
+    chosen = list(dict.fromkeys([*first, *order.tolist()]))
+    return np.sort(chosen[: max(wanted, len(first))])
+
+
+def augmented(pixels: np.ndarray, dice: np.random.Generator, *, flip: bool) -> np.ndarray:
+    """One medium uint8 (F, Y, X, 3), moved a little with its edges repeated, and mirrored half of the time."""
+    side = pixels.shape[1]
+    reach = max(1, round(SHIFT * side))
+    rows, columns = (np.clip(np.arange(side) + dice.integers(-reach, reach + 1), 0, side - 1) for _ in range(2))
+    if flip and dice.random() < 0.5:
+        columns = columns[::-1]
+    return pixels[:, rows[:, None], columns]
+
+
+def to_pixels(arrays: np.ndarray) -> Tensor:
+    """uint8 (B, F, Y, X, 3) -> float (B, F, 3, Y, X) in [0, 1]."""
+    return torch.from_numpy(np.array(arrays)).permute(0, 1, 4, 2, 3).float().div_(255)
+
+
+def loss_of(logits: Tensor, targets: Tensor, *, several: bool, each: bool = False) -> Tensor:
+    """Cross-entropy of the label, or of each label apart where there are several; (B,) if `each`, else the mean."""
+    if several:
+        losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)
+    else:
+        losses = F.cross_entropy(logits, targets, reduction="none")
+    return losses if each else losses.mean()
+
+
+def right(logits: Tensor, targets: Tensor, *, several: bool) -> Tensor:
+    """(B,) bool: the true label has the largest logit; of several, exactly the true ones have positive logits."""
+    if several:
+        return ((logits > 0) == (targets > 0.5)).all(1)
+    return logits.argmax(1) == targets.argmax(1)
+
+
+def train(
+    network: nn.Module,
+    part: Part,
+    rows: np.ndarray,
+    *,
+    several: bool,
+    lr: float,
+    seconds: float,
+    batch: int,
+    seed: int,
+    flip: bool,
+    steps: int | None = None,
+    tell: Callable[[float], None] = lambda share: None,
+) -> dict[str, float]:
+    """Train for so many seconds of the process's CPU time; the network ends with its averaged weights, in eval mode.
+
+    Args:
+        part, rows: the media, and which of them have labels. several: see `right`. lr: peak of AdamW.
+        steps: end sooner, after so many. flip: mirror half of the media. tell: called with the share done.
+
+    Returns: steps, media seen, seconds of CPU, the last loss.
+    Raises: TriptychError where the loss is not finite.
+    """
+    config = optimiser(lr)
+    optimizers, average = optim.build(network, config), optim.Average(network, config.ema)
+    stream = _batches(part, rows, min(batch, len(rows)), seed, flip)
+    torch.manual_seed(seed)
+    network.train()
+    began, step, seen, recent = time.process_time(), 0, 0, math.nan
+    while (spent := time.process_time() - began) < seconds and (steps is None or step < steps):
+        done = max(spent / seconds, step / steps if steps else 0.0)
+        tell(done)
+        pixels, targets = next(stream)
+        loss = loss_of(network(pixels), targets, several=several)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+        recent = float(loss.detach())
+        if not math.isfinite(recent):
+            raise TriptychError(f"the loss is {recent} at step {step} with lr {lr}: give fewer --rates or lower ones")
+        share = optim.rate(done, step, config)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * share
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        average.update(network, step)
+        step += 1
+        seen += len(pixels)
+    network.load_state_dict(average.weights)
+    network.eval()
+    return {"steps": step, "seen": seen, "seconds": round(time.process_time() - began, 1), "loss": round(recent, 4)}
+
+
+def _batches(part: Part, rows: np.ndarray, batch: int, seed: int, flip: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    dice = np.random.default_rng([seed, 6])
+    order: list[int] = []
+    while True:
+        while len(order) < batch:
+            order += dice.permutation(rows).tolist()
+        some, order = order[:batch], order[batch:]
+        arrays = np.stack([augmented(part.pixels[i], dice, flip=flip) for i in some])
+        yield to_pixels(arrays), torch.from_numpy(part.targets[some])
+
+
+@torch.inference_mode()
+def logits_of(network: nn.Module, part: Part, batch: int = 16) -> np.ndarray:
+    """Logits float32 (N, K) of all media of a part."""
+    network.eval()
+    chunks = [network(to_pixels(part.pixels[i : i + batch])).numpy() for i in range(0, len(part), batch)]
+    return np.concatenate(chunks)
