@@ -15,12 +15,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.compare.data import Part
+from triptych.compare.networks import GPTClassifier
 from triptych.config import OptimConfig
 from triptych.errors import TriptychError
 from triptych.train import optim
 
 SHIFT = 0.08  # of the side, at most, that augmentation moves a medium
 EMA = 0.99
+PROBE = 0.25  # of the time, at most, that fitting the last layer takes
+RIDGE = 0.3  # strength of its ridge, as a share of the media
+SCALE = 5.0  # from regression onto zeros and ones to logits
 
 
 def optimiser(lr: float) -> OptimConfig:
@@ -73,6 +77,39 @@ def right(logits: Tensor, targets: Tensor, *, several: bool) -> Tensor:
     return logits.argmax(1) == targets.argmax(1)
 
 
+def probe(
+    network: GPTClassifier, part: Part, rows: np.ndarray, *, several: bool, seconds: float, batch: int, seed: int
+) -> int:
+    """Fit the last layer of a pre-trained network in closed form, by ridge regression of the targets on its features.
+
+    Fine-tuning from there moves the features less than from a blank layer (Kumar et al., arXiv 2202.10054).
+
+    Args: seconds: of CPU time for features; as many of `rows` are read, by lot, as fit in.
+    Returns: how many media were read.
+    """
+    order = np.random.default_rng([seed, 8]).permutation(rows)
+    network.eval()
+    features: list[Tensor] = []
+    began, read = time.process_time(), 0
+    with torch.inference_mode():
+        while read < len(order) and (read < batch or time.process_time() - began < seconds):
+            some = np.sort(order[read : read + 8])
+            features.append(network.features(to_pixels(part.pixels[some])).double())
+            order[read : read + 8] = some
+            read += len(some)
+        x = torch.cat(features)
+        y = torch.from_numpy(part.targets[order[:read]]).double()
+        mean, spread, share = x.mean(0), x.std(0) + 1e-3, y.mean(0)
+        z = (x - mean) / spread
+        square = z.T @ z + max(1.0, RIDGE * read) * torch.eye(z.shape[1], dtype=z.dtype)
+        weight = torch.linalg.solve(square, z.T @ (y - share)) / spread[:, None]
+        bias = share - mean @ weight - (0.5 if several else 0.0)
+    with torch.no_grad():
+        network.head.weight.copy_(SCALE * weight.T)
+        network.head.bias.copy_(SCALE * bias)
+    return read
+
+
 def train(
     network: nn.Module,
     part: Part,
@@ -85,6 +122,8 @@ def train(
     seed: int,
     flip: bool,
     steps: int | None = None,
+    probed: bool = False,
+    bf16: bool = False,
     tell: Callable[[float], None] = lambda share: None,
 ) -> dict[str, float]:
     """Train for so many seconds of the process's CPU time; the network ends with its averaged weights, in eval mode.
@@ -92,6 +131,7 @@ def train(
     Args:
         part, rows: the media, and which of them have labels. several: see `right`. lr: peak of AdamW.
         steps: end sooner, after so many. flip: mirror half of the media. tell: called with the share done.
+        probed: begin with `probe`, within the same time. bf16: compute forward and backward passes in bfloat16.
 
     Returns: steps, media seen, seconds of CPU, the last loss.
     Raises: TriptychError where the loss is not finite.
@@ -100,18 +140,24 @@ def train(
     optimizers, average = optim.build(network, config), optim.Average(network, config.ema)
     stream = _batches(part, rows, min(batch, len(rows)), seed, flip)
     torch.manual_seed(seed)
-    network.train()
     began, step, seen, recent = time.process_time(), 0, 0, math.nan
+    if probed:
+        assert isinstance(network, GPTClassifier)
+        seen = probe(network, part, rows, several=several, seconds=PROBE * seconds, batch=batch, seed=seed)
+        average = optim.Average(network, config.ema)
+    network.train()
     while (spent := time.process_time() - began) < seconds and (steps is None or step < steps):
         done = max(spent / seconds, step / steps if steps else 0.0)
         tell(done)
         pixels, targets = next(stream)
-        loss = loss_of(network(pixels), targets, several=several)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            logits = network(pixels)
+        loss = loss_of(logits.float(), targets, several=several)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), config.clip)
         recent = float(loss.detach())
         if not math.isfinite(recent):
-            raise TriptychError(f"the loss is {recent} at step {step} with lr {lr}: give fewer --rates or lower ones")
+            raise TriptychError(f"the loss is {recent} at step {step} with lr {lr}: give lower gpt_rates or cnn_rates")
         share = optim.rate(done, step, config)
         for optimizer in optimizers:
             for group in optimizer.param_groups:

@@ -82,13 +82,17 @@ class GPTClassifier(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels (B, F, 3, Y, X) in [0, 1] -> logits (B, K)."""
+        return self.head(self.features(pixels))
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, F, 3, Y, X) in [0, 1] -> what the last layer reads (B, 2 D)."""
         latents = self.visual.encode(resized(pixels, self.side) * 2 - 1)
         g = self.group
         parts = latents.unflatten(3, (-1, g)).unflatten(2, (-1, g)).transpose(3, 4)  # B T y/g x/g g g d
         values = latents.new_zeros(len(latents), self.ids.shape[1], g * g * latents.shape[-1])
         values[:, self.where] = parts.flatten(4).flatten(1, 3)
         states = self.gpt(self.ids, values, self.is_visual, self.positions)
-        return self.head(torch.cat([states[:, self.where].mean(1), states[:, -1]], 1))
+        return torch.cat([states[:, self.where].mean(1), states[:, -1]], 1)
 
 
 def _template(bundle: Bundle, side: int, maps: int):  # type: ignore[no-untyped-def]

@@ -31,7 +31,7 @@ def render_markdown(results: Results, names: Sequence[str] = ()) -> str:
             _accuracy(sets),
         ),
         _table(
-            "Speed: CPU milliseconds a medium, pixels to logits, one thread, in turns; ratio above 1: the GPT is faster",
+            "Speed: CPU milliseconds a medium, pixels to logits, in turns; a ratio above 1 means the GPT is faster",
             ("data", "batch", "GPT", "CNN", "ratio"),
             _speed(sets),
         ),
@@ -134,9 +134,9 @@ def _sources(sets: Results) -> Iterator[str]:
         weights = facts["model"]["weights"].get("gpt.safetensors", "")[:12]
         yield (
             f"{name}: {data['train']:,} media to train on, {data['validation']:,} for validation, {data['tested']:,} "
-            f"to test on, of {data['frames']} frame{'s' if data['frames'] > 1 else ''} of {data['side']}x{data['side']} "
-            f"pixels, {data['labels']} labels; seed {settings['seed']}; {facts['model']['name']} {weights}, triptych "
-            f"{made.get('triptych', '')}, torch {made.get('torch', '')}, {made.get('date', '')[:10]}."
+            f"to test on, {data['frames']} frame{'s' if data['frames'] > 1 else ''} of {data['side']}x{data['side']} "
+            f"pixels each, {data['labels']} labels; seed {settings['seed']}; {facts['model']['name']} {weights}, "
+            f"triptych {made.get('triptych', '')}, torch {made.get('torch', '')}, {made.get('date', '')[:10]}."
         )
 
 

@@ -128,18 +128,18 @@ class Comparison:
                 )
 
     def _sides(self, network: str) -> list[Choice]:
-        """The two inputs that are tried: the whole side and about half of it; a small CNN halves it by its stride."""
+        """The two inputs that are tried: whole and half; a CNN of small pictures halves them by its stride."""
         native = self.shape.side
+        if network == "cnn" and native < SMALL:
+            return [{"side": native, "stride": 1}, {"side": native, "stride": 2}]
         if network == "cnn":
-            if native < SMALL:
-                return [{"side": native, "stride": 1}, {"side": native, "stride": 2}]
             return [{"side": native, "stride": 2}, {"side": native // 2, "stride": 2}]
         info = self.bundle.info
         unit = info.visual.stride * self.bundle.need_gpt().config.group
-        # A GPT of a single position could not look anywhere: small pictures are enlarged to 3x3 or 2x2 positions.
-        wanted = ((native, 3), (native // 2, 2))
-        sides = [min(info.size, max(least * unit, -(-side // unit) * unit)) for side, least in wanted]
-        return [{"side": side} for side in dict.fromkeys(sides)]
+        # Pre-training saw things at the model's own size. Of a single position a GPT could not make anything: small
+        # pictures are enlarged to 3x3 or 2x2 positions.
+        wanted = (3 * unit, 2 * unit) if native < SMALL else (info.size, -(-info.size // 2 // unit) * unit)
+        return [{"side": side} for side in dict.fromkeys(min(info.size, side) for side in wanted)]
 
     def _build(self, network: str, choice: Choice) -> nn.Module:
         torch.manual_seed(self.config.seed)
@@ -163,6 +163,8 @@ class Comparison:
                 seed=self.config.seed,
                 flip=self.config.flip,
                 steps=self.config.steps,
+                probed=network == "gpt",
+                bf16=self.config.precision == "bf16",
                 tell=tell,
             )
         return built, facts
@@ -177,7 +179,7 @@ class Comparison:
         """Short trainings on all labels, judged on validation; the test is not looked at."""
         rows, trials = np.arange(len(self.data.train)), []
         for sides in self._sides(network):
-            for rate in self.config.rates:
+            for rate in self.config.gpt_rates if network == "gpt" else self.config.cnn_rates:
                 choice = {**sides, "lr": rate}
                 seconds = self.config.trial * self.config.seconds(1.0)
                 built, facts = self._train(network, choice, rows, seconds, "tuning")
@@ -193,7 +195,8 @@ class Comparison:
         return {"accuracy": round(float(hits.float().mean()), 6), "loss": round(float(loss), 4)}
 
     def _choice(self, network: str) -> Choice:
-        return dict(self.mine[f"tuning {'gpt' if network == 'fresh' else network}"]["chosen"])
+        chosen = dict(self.mine[f"tuning {'gpt' if network == 'fresh' else network}"]["chosen"])
+        return {**chosen, "lr": self.config.fresh_rate} if network == "fresh" else chosen
 
     def _cell(self, network: str, share: float) -> dict[str, Any]:
         choice, seed, several = self._choice(network), self.config.seed, self.data.several

@@ -22,9 +22,15 @@ class CompareConfig(Settings):
     """CPU minutes of training on all labels; a tenth gets a half of it, less than that a quarter."""
     steps: int | None = Field(None, ge=1)
     """Most steps of a training; without it, the clock alone decides."""
-    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
-    """Learning rates that are tried on validation, for each network at two sizes of its input."""
-    trial: float = Field(0.15, gt=0, le=1)
+    gpt_rates: tuple[float, ...] = (1e-4, 5e-4)
+    """Learning rates that are tried on validation for the pre-trained GPT, at two sizes of its input."""
+    cnn_rates: tuple[float, ...] = (1e-3, 4e-3)
+    """The same for the CNN."""
+    fresh_rate: float = 1e-3
+    """Learning rate of the GPT from nothing, which reads the size that was chosen for the pre-trained one."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of training, for all; bf16 is faster on CPUs with AVX512_BF16 or AMX. All else is measured in fp32."""
+    trial: float = Field(0.2, gt=0, le=1)
     """What a trial takes, as a share of `minutes`."""
     batch: int = Field(32, ge=2)
     """Media a step."""
@@ -34,13 +40,13 @@ class CompareConfig(Settings):
     """Media of the test that are read, by lot; of validation at most a third of it."""
     attacked: int = Field(48, ge=0)
     """Test media that are attacked; 0 leaves robustness out."""
-    epsilons: tuple[float, ...] = (0.5, 1.0, 4.0)
+    epsilons: tuple[float, ...] = (1.0, 4.0)
     """Largest change of a pixel by an attack, in 255ths."""
     attack_steps: int = Field(10, ge=1)
     """Steps of PGD."""
     restarts: int = Field(2, ge=1)
     """Starts of PGD: the first from the pixels, the others random."""
-    queries: int = Field(100, ge=0)
+    queries: int = Field(50, ge=0)
     """Queries of the Square attack; 0 leaves it out."""
     rounds: int = Field(9, ge=5)
     """Rounds of the timing, of which the median counts."""
