@@ -54,6 +54,7 @@ def compare(
     """
     from triptych import zoo
     from triptych.compare.data import FASHION, fashion, kind_of, read_folder
+    from triptych.compare.networks import resnet
     from triptych.compare.page import render_markdown
     from triptych.compare.run import Comparison
     from triptych.compare.settings import CompareConfig
@@ -61,6 +62,8 @@ def compare(
     from triptych.data.settings import PrepareConfig
 
     config = load_settings(CompareConfig, None, [f"minutes={minutes}", f"seed={seed}", *overrides])
+    if "cnn" in config.networks:
+        resnet()  # what is missing is told before anything is decoded
     bundle = zoo.load(model)
     folder = Path(data)
     title = name or folder.resolve().name

@@ -140,7 +140,8 @@ def read_folder(
         done += len(known)
         targets = np.array([[float(label in known[i][1]) for label in labels] for i in kept], np.float32)
         parts.append(Part(pixels, targets.reshape(len(kept), len(labels)), [known[i][0].file for i in kept]))
-    return _checked(str(folder), labels, several, tuple(parts), {"target": target})
+    facts = {"target": target, "left_out": total - sum(map(len, parts))}  # unreadable, or of labels not trained on
+    return _checked(str(folder), labels, several, tuple(parts), facts)
 
 
 def _checked(name: str, labels: list[str], several: bool, parts: tuple[Part, ...], facts: dict[str, Any]) -> Labelled:

@@ -123,7 +123,7 @@ class CNNClassifier(nn.Module):
 
     def __init__(self, shape: Shape, side: int, width: int, stride: int = 2) -> None:
         super().__init__()
-        ResNet = _resnet()
+        ResNet = resnet()
         self.side, self.clip = side, shape.frames > 1
         small = side < SMALL
         kernel, flat = 3 if small else 7, 1 if self.clip else 2
@@ -151,7 +151,8 @@ class CNNClassifier(nn.Module):
         return self.net(x[:, 0].contiguous(memory_format=torch.channels_last))
 
 
-def _resnet() -> type[nn.Module]:
+def resnet() -> type[nn.Module]:
+    """MONAI's class; MissingExtra where it is not installed."""
     try:
         from monai.networks.nets.resnet import ResNet
     except ImportError as error:
