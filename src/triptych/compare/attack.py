@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -124,21 +125,14 @@ def attacked(
     for epsilon in sorted(epsilons):
         made: dict[str, Tensor] = {}
         for name, network in networks.items():
-            found = _in_chunks(
-                lambda x, t, n=network, e=epsilon: pgd(n, x, t, e, several=several, steps=steps), pixels, targets
-            )
+            climb = partial(pgd, network, epsilon=epsilon, several=several, steps=steps)
+            found = _in_chunks(climb, pixels, targets)
             made[name] = found
             stands[name]["pgd"] &= _right(network, found, targets, several)
             for restart in range(1, restarts):
                 left = stands[name]["pgd"].nonzero()[:, 0]
                 if len(left):
-                    found = _in_chunks(
-                        lambda x, t, n=network, e=epsilon, r=restart: pgd(
-                            n, x, t, e, several=several, steps=steps, seed=seed + r, by_margin=True
-                        ),
-                        pixels[left],
-                        targets[left],
-                    )
+                    found = _in_chunks(partial(climb, seed=seed + restart, by_margin=True), pixels[left], targets[left])
                     stands[name]["pgd"][left] &= _right(network, found, targets[left], several)
             tell(done := done + 1, total)
         for name, network in networks.items():
@@ -147,11 +141,8 @@ def attacked(
                     stands[name]["transfer"] &= _right(network, found, targets, several)
             left = (stands[name]["pgd"] & stands[name]["transfer"] & stands[name]["square"]).nonzero()[:, 0]
             if len(left) and queries:
-                found = _in_chunks(
-                    lambda x, t, n=network, e=epsilon: square(n, x, t, e, several=several, queries=queries, seed=seed),
-                    pixels[left],
-                    targets[left],
-                )
+                guess = partial(square, network, epsilon=epsilon, several=several, queries=queries, seed=seed)
+                found = _in_chunks(guess, pixels[left], targets[left])
                 stands[name]["square"][left] &= _right(network, found, targets[left], several)
             worst = stands[name]["pgd"] & stands[name]["transfer"] & stands[name]["square"]
             facts = {"none": clean[name], "pgd": stands[name]["pgd"], "transfer": stands[name]["transfer"]}

@@ -141,10 +141,12 @@ def read_folder(
         targets = np.array([[float(label in known[i][1]) for label in labels] for i in kept], np.float32)
         parts.append(Part(pixels, targets.reshape(len(kept), len(labels)), [known[i][0].file for i in kept]))
     facts = {"target": target, "left_out": total - sum(map(len, parts))}  # unreadable, or of labels not trained on
-    return _checked(str(folder), labels, several, tuple(parts), facts)
+    return _checked(str(folder), labels, several, (parts[0], parts[1], parts[2]), facts)
 
 
-def _checked(name: str, labels: list[str], several: bool, parts: tuple[Part, ...], facts: dict[str, Any]) -> Labelled:
+def _checked(
+    name: str, labels: list[str], several: bool, parts: tuple[Part, Part, Part], facts: dict[str, Any]
+) -> Labelled:
     train, validation, test = parts
     if len(labels) < 2:
         raise DataError(f"{name}: all media have the same label ({', '.join(labels) or 'none'}); there must be two")
@@ -153,7 +155,7 @@ def _checked(name: str, labels: list[str], several: bool, parts: tuple[Part, ...
             raise DataError(f"{name}: no labelled media are left for {what}; give more, or a folder by --test")
     frames, side = train.pixels.shape[1:3]
     counts = {"train": len(train), "validation": len(validation), "test": len(test), "labels": len(labels)}
-    return Labelled(labels, several, *parts, {**facts, **counts, "frames": frames, "side": side})
+    return Labelled(labels, several, train, validation, test, {**facts, **counts, "frames": frames, "side": side})
 
 
 def _group(record: Record) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class Comparison:
         self.test = _some(data.test, config.tested, config.seed)
         self.validation = _some(data.validation, max(1, config.tested // 3), config.seed)
         self.path = out / "compare.json"
-        self.results = read(self.path) if self.path.exists() else {"format": FORMAT, "sets": {}}
+        self.results: dict[str, Any] = read(self.path) if self.path.exists() else {"format": FORMAT, "sets": {}}
         self.mine = self.results["sets"].setdefault(name, {})
         self.width = 0
         self.networks = [n for n in config.networks if n != "fresh" or "gpt" in config.networks]
@@ -86,11 +87,11 @@ class Comparison:
         self._part("baseline", self._baseline)
         for network in self.networks:
             if network != "fresh":
-                self._part(f"tuning {network}", lambda n=network: self._tune(n))
+                self._part(f"tuning {network}", partial(self._tune, network))
         for share in self.config.shares:
             for network in self.networks:
                 if network != "fresh" or share == 1:
-                    self._part(f"cell {network} {share:g}", lambda n=network, s=share: self._cell(n, s))
+                    self._part(f"cell {network} {share:g}", partial(self._cell, network, share))
         rivals = [network for network in self.networks if network != "fresh"]
         if len(rivals) == 2:
             self._part("speed", self._speed)
@@ -257,7 +258,7 @@ class Comparison:
         }
         return out
 
-    def _robustness(self, rivals: list[str]) -> dict[str, Any]:
+    def _robustness(self, rivals: Sequence[str]) -> dict[str, Any]:
         part, config = _some(self.test, self.config.attacked, self.config.seed + 1), self.config
         with self._bar("attacks") as tell:
             found = attacked(
