@@ -296,3 +296,16 @@ def test_a_probe_alone_tells_plain_colours_apart(pictures, tiny_model, tmp_path)
     assert hits.mean() > 0.8
     after = network.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_batch_norms_fit_the_averaged_weights(pictures, tmp_path):
+    data = read_folder(pictures, tmp_path, PrepareConfig(size=64))
+    network = CNNClassifier(Shape(*data.shape, len(data.labels)), 64, 8)
+    settings = {"several": False, "lr": 1e-2, "seconds": 60, "batch": 16, "seed": 0, "flip": True, "steps": 4}
+    fit.train(network, data.train, np.arange(len(data.train)), **settings)
+    norm = next(module for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+    seen = []
+    handle = norm.register_forward_pre_hook(lambda module, given: seen.append(given[0].mean((0, 2, 3))))
+    fit.logits_of(network, data.train, batch=len(data.train))
+    handle.remove()
+    torch.testing.assert_close(norm.running_mean, seen[0], atol=0.1, rtol=0.1)

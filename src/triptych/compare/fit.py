@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from triptych.compare.data import Part
 from triptych.compare.networks import GPTClassifier
@@ -22,6 +23,7 @@ from triptych.train import optim
 
 SHIFT = 0.08  # of the side, at most, that augmentation moves a medium
 EMA = 0.99
+SETTLE = 8  # batches
 PROBE = 0.25  # of the time, at most, that fitting the last layer takes
 RIDGE = 0.3  # strength of its ridge, as a share of the media
 SCALE = 5.0  # from regression onto zeros and ones to logits
@@ -168,8 +170,23 @@ def train(
         step += 1
         seen += len(pixels)
     network.load_state_dict(average.weights)
+    _settle(network, stream)
     network.eval()
     return {"steps": step, "seen": seen, "seconds": round(time.process_time() - began, 1), "loss": round(recent, 4)}
+
+
+@torch.no_grad()
+def _settle(network: nn.Module, stream: Iterator[tuple[Tensor, Tensor]]) -> None:
+    """Take the statistics of batch norms anew: those of training are of other weights than the averaged ones."""
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    if not norms:
+        return
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # all batches count alike
+    network.train()
+    for _ in range(SETTLE):
+        network(next(stream)[0])
 
 
 def _batches(part: Part, rows: np.ndarray, batch: int, seed: int, flip: bool) -> Iterator[tuple[Tensor, Tensor]]:
