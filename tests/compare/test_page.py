@@ -27,7 +27,7 @@ def cell(accuracy, labelled):
 @pytest.fixture
 def results():
     facts = {
-        "settings": {"seed": 0},
+        "settings": {"seed": 0, "minutes": 2.0},
         "data": {"train": 100, "validation": 10, "tested": 50, "frames": 1, "side": 28, "labels": 3},
         "model": {"name": "tiny", "weights": {}},
         "baseline": {"accuracy": 0.25},

@@ -132,11 +132,12 @@ def _sources(sets: Results) -> Iterator[str]:
     for name, facts in sets.items():
         data, settings, made = facts["data"], facts["settings"], facts.get("finished", {})
         weights = facts["model"]["weights"].get("gpt.safetensors", "")[:12]
+        frames = f"{data['frames']} frame{'s' if data['frames'] > 1 else ''}"
         yield (
             f"{name}: {data['train']:,} media to train on, {data['validation']:,} for validation, {data['tested']:,} "
-            f"to test on, {data['frames']} frame{'s' if data['frames'] > 1 else ''} of {data['side']}x{data['side']} "
-            f"pixels each, {data['labels']} labels; seed {settings['seed']}; {facts['model']['name']} {weights}, "
-            f"triptych {made.get('triptych', '')}, torch {made.get('torch', '')}, {made.get('date', '')[:10]}."
+            f"to test on, {frames} of {data['side']}x{data['side']} pixels each, {data['labels']} labels; "
+            f"{settings['minutes']:g} CPU minutes on all labels, seed {settings['seed']}; {facts['model']['name']} "
+            f"{weights}, triptych {made.get('triptych')}, torch {made.get('torch')}, {made.get('date', '')[:10]}."
         )
 
 
