@@ -309,3 +309,21 @@ def test_batch_norms_fit_the_averaged_weights(pictures, tmp_path):
     fit.logits_of(network, data.train, batch=len(data.train))
     handle.remove()
     torch.testing.assert_close(norm.running_mean, seen[0], atol=0.1, rtol=0.1)
+
+
+def test_a_training_that_diverges_begins_anew_with_the_next_best(pictures, tiny_model, tmp_path, monkeypatch):
+    real = fit.train
+
+    def fails_at_first(network, part, rows, **settings):
+        if settings["lr"] == 2e-3 and settings["seconds"] > 1:
+            raise fit.Diverged("nan")
+        return real(network, part, rows, **settings)
+
+    monkeypatch.setattr(fit, "train", fails_at_first)
+    monkeypatch.setattr("triptych.compare.run._ranked", lambda trials: [{"side": 64, "lr": r} for r in (2e-3, 1e-3)])
+    arguments = ["compare", str(pictures), "networks=[gpt]", "gpt_rates=[1e-3,2e-3]", "trial=0.001", "shares=[1]"]
+    arguments += ["steps=2", "attacked=0", "--size", "64", "--out", str(tmp_path), "--model", str(tiny_model)]
+    assert main(arguments) == 0
+    cell = results(tmp_path)["colours"]["cell gpt 1"]
+    assert cell["recipe"]["lr"] == 1e-3
+    assert [choice["lr"] for choice in cell["diverged"]] == [2e-3]

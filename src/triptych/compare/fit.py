@@ -29,6 +29,10 @@ RIDGE = 0.3  # strength of its ridge, as a share of the media
 SCALE = 5.0  # from regression onto zeros and ones to logits
 
 
+class Diverged(TriptychError):
+    """A training whose loss is not finite any more."""
+
+
 def optimiser(lr: float) -> OptimConfig:
     """AdamW with warm-up and a line down to zero, and averaged weights: the same for every network but the rate."""
     return OptimConfig(optimizer="adamw", lr=lr, weight_decay=0.05, warmup=10, decay=0.9, ema=EMA)
@@ -136,7 +140,7 @@ def train(
         probed: begin with `probe`, within the same time. bf16: compute forward and backward passes in bfloat16.
 
     Returns: steps, media seen, seconds of CPU, the last loss.
-    Raises: TriptychError where the loss is not finite.
+    Raises: Diverged where the loss is not finite.
     """
     config = optimiser(lr)
     optimizers, average = optim.build(network, config), optim.Average(network, config.ema)
@@ -159,7 +163,7 @@ def train(
         nn.utils.clip_grad_norm_(network.parameters(), config.clip)
         recent = float(loss.detach())
         if not math.isfinite(recent):
-            raise TriptychError(f"the loss is {recent} at step {step} with lr {lr}: give lower gpt_rates or cnn_rates")
+            raise Diverged(f"the loss is {recent} at step {step} with lr {lr}: give lower gpt_rates or cnn_rates")
         share = optim.rate(done, step, config)
         for optimizer in optimizers:
             for group in optimizer.param_groups:

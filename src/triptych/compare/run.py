@@ -183,11 +183,15 @@ class Comparison:
             for rate in self.config.gpt_rates if network == "gpt" else self.config.cnn_rates:
                 choice = {**sides, "lr": rate}
                 seconds = self.config.trial * self.config.seconds(1.0)
-                built, facts = self._train(network, choice, rows, seconds, "tuning")
-                trials.append({**choice, **self._scores(built, self.validation), "seen": facts["seen"]})
-        best = min(trials, key=lambda trial: trial["loss"])  # early accuracies of few media are mostly noise
-        chosen = {name: best[name] for name in ("side", "stride", "lr") if name in best}
-        return {"trials": trials, "chosen": chosen, "validation": len(self.validation)}
+                try:
+                    built, facts = self._train(network, choice, rows, seconds, "tuning")
+                    trials.append({**choice, **self._scores(built, self.validation), "seen": facts["seen"]})
+                except fit.Diverged:
+                    trials.append({**choice, "diverged": True})
+        ranked = _ranked(trials)
+        if not ranked:
+            raise fit.Diverged(f"{network}: the loss was not finite at any of its rates; give lower ones")
+        return {"trials": trials, "chosen": ranked[0], "validation": len(self.validation)}
 
     def _scores(self, network: nn.Module, part: Part) -> dict[str, float]:
         logits, targets = torch.from_numpy(fit.logits_of(network, part)), torch.from_numpy(part.targets)
@@ -202,7 +206,19 @@ class Comparison:
     def _cell(self, network: str, share: float) -> dict[str, Any]:
         choice, seed, several = self._choice(network), self.config.seed, self.data.several
         rows = fit.subset(self.data.train.targets, share, seed, several=several)
-        built, facts = self._train(network, choice, rows, self.config.seconds(share), f"{share:.0%} of the labels:")
+        seconds, diverged = self.config.seconds(share), []
+        while True:
+            try:
+                built, facts = self._train(network, choice, rows, seconds, f"{share:.0%} of the labels:")
+                break
+            except fit.Diverged:  # what bore a short trial need not bear a long training: the next best trial's turn
+                diverged.append(choice)
+                left = [
+                    c for c in _ranked(self.mine.get(f"tuning {network}", {}).get("trials", [])) if c not in diverged
+                ]
+                if not left:
+                    raise
+                choice = left[0]
         logits, targets = torch.from_numpy(fit.logits_of(built, self.test)), torch.from_numpy(self.test.targets)
         hits = fit.right(logits, targets, several=several).float().numpy()
         out = {
@@ -213,6 +229,7 @@ class Comparison:
             "labelled": len(rows),
             "training": facts,
             "recipe": choice,
+            **({"diverged": diverged} if diverged else {}),
             "seed": seed,
         }
         if several:
@@ -230,7 +247,7 @@ class Comparison:
         path = self._weights(network)
         if not path.is_file() or sha256(path) != self.mine[f"cell {network} 1"]["weights"]:
             raise DataError(f"{path}: missing or changed since it was trained: choose another --out to train anew")
-        built = self._build(network, self._choice(network))
+        built = self._build(network, self.mine[f"cell {network} 1"]["recipe"])
         built.load_state_dict(load_file(path))
         return built.eval()
 
@@ -320,6 +337,12 @@ def mean_ap(logits: np.ndarray, targets: np.ndarray) -> float:
             ordered = truth[np.argsort(-scores, kind="stable")]
             found.append(float((np.cumsum(ordered) / np.arange(1, len(ordered) + 1))[ordered > 0].mean()))
     return float(np.mean(found))
+
+
+def _ranked(trials: list[dict[str, Any]]) -> list[Choice]:
+    """What was tried, best first: by loss, since early accuracies of few media are mostly noise."""
+    finite = sorted((trial for trial in trials if "loss" in trial), key=lambda trial: trial["loss"])
+    return [{name: trial[name] for name in ("side", "stride", "lr") if name in trial} for trial in finite]
 
 
 def _some(part: Part, most: int, seed: int) -> Part:
