@@ -9,22 +9,13 @@ The names of the folders are the labels; nothing else is written.
 from __future__ import annotations
 
 import argparse
-import gzip
+import sys
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-SOURCE = Path("/usr/share/datasets/fashion-mnist")
-CLASSES = ["t-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """An IDX file of bytes -> its array."""
-    data = gzip.decompress(path.read_bytes())
-    dimensions = data[3]
-    shape = np.frombuffer(data, ">u4", dimensions, 4)
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+from triptych.data.idx import FASHION, FASHION_CLASSES, fashion_mnist
+from triptych.errors import DataError
 
 
 def main() -> None:
@@ -33,15 +24,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--pictures", type=int, default=6000)
     parser.add_argument("--test", action="store_true", help="take the test pictures")
-    parser.add_argument("--source", type=Path, default=SOURCE)
+    parser.add_argument("--source", type=Path, default=FASHION)
     options = parser.parse_args()
-    name = "t10k" if options.test else "train"
-    if not options.source.is_dir():
-        parser.error(f"{options.source} is missing: apt-get install dataset-fashion-mnist, or give --source")
-    pictures = read_idx(options.source / f"{name}-images-idx3-ubyte.gz")
-    labels = read_idx(options.source / f"{name}-labels-idx1-ubyte.gz")
+    try:
+        pictures, labels = fashion_mnist("t10k" if options.test else "train", options.source)
+    except DataError as error:
+        sys.exit(f"error: {error}")
     for index, (picture, label) in enumerate(zip(pictures[: options.pictures], labels, strict=False)):
-        folder = options.out / CLASSES[label]
+        folder = options.out / FASHION_CLASSES[label]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(folder / f"{index:05d}.png")
     print(f"{min(options.pictures, len(pictures))} pictures in {options.out}")

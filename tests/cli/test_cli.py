@@ -22,7 +22,7 @@ DRAWING = ("draw", "complete", "inpaint", "outpaint", "vary", "edit", "film", "l
 COMMANDS = (
     *DRAWING,
     *("caption", "ask", "watch", "surprise", "locate", "classify", "predict", "features", "index", "search"),
-    *("demo", "info", "evaluate", "prepare", "train", "world tabletop"),
+    *("demo", "info", "evaluate", "compare", "prepare", "train", "world tabletop"),
 )
 
 

@@ -11,7 +11,7 @@ import triptych
 from triptych.cli import app
 from triptych.media import video
 
-NAMES = ("use.md", "draw.md", "video.md")
+NAMES = ("use.md", "draw.md", "video.md", "compare.md")
 PAGES = [(Path(__file__).parents[2] / "docs" / name).read_text("utf-8") for name in NAMES]
 LINES = [line for page in PAGES for line in re.findall(r"^    (?:.* \| )?(triptych .*)$", page, re.M)]
 BLOCKS = [block for page in PAGES for block in re.findall(r"```python\n(.*?)```", page, re.S)]
@@ -43,6 +43,6 @@ def test_the_python_runs(block, tiny_model, tmp_path, monkeypatch, capsys):
 
 def test_every_command_is_on_the_page():
     shown = {line.split()[1] for line in LINES}
-    assert {"draw", "caption", "ask", "watch", "demo", "info", "evaluate"} <= shown
+    assert {"draw", "caption", "ask", "watch", "demo", "info", "evaluate", "compare"} <= shown
     assert {"complete", "inpaint", "outpaint", "vary", "edit", "film", "likelihood"} <= shown
     assert {"surprise", "locate", "classify", "predict", "features", "index", "search"} <= shown

@@ -9,10 +9,10 @@ import sys
 from cyclopts import App, CycloptsError
 
 from triptych import __version__
-from triptych.cli import clips, drawing, find, make, models, use
+from triptych.cli import clips, compare, drawing, find, make, models, use
 from triptych.errors import TriptychError
 
-RESUMABLE = ("world", "prepare", "train")
+RESUMABLE = ("world", "prepare", "train", "compare")
 
 app = App(
     name="triptych",
@@ -27,6 +27,7 @@ clips.register(app)
 find.register(app)
 make.register(app)
 models.register(app)
+compare.register(app)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -95,11 +95,19 @@ def insert_results(text: str, results: Results | Path | str, only: Sequence[str]
 
     Errors: ValueError if the page lacks the marks, or the run such a measure.
     """
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page holds no {BEGIN} and {END} for the results to stand between")
-    return f"{head}{BEGIN}\n{render_markdown(results, only)}\n{END}{tail}"
+    return between(text, BEGIN, END, render_markdown(results, only))
+
+
+def between(text: str, begin: str, end: str, body: str) -> str:
+    """A page's text with what stands between two marks replaced.
+
+    Errors: ValueError if the page lacks the marks.
+    """
+    head, found, rest = text.partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"the page holds no {begin} and {end} for the results to stand between")
+    return f"{head}{begin}\n{body}\n{end}{tail}"
 
 
 def _rows(results: Results) -> list[tuple[str, ...]]:

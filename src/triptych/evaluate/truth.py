@@ -27,13 +27,20 @@ def metadata_files(folder: Path) -> list[str]:
 def read_truths(folder: Path) -> dict[str, dict[str, Any]]:
     """File, relative to `folder`, -> its `truth`, of those that have one; lines that can't be read are passed over."""
     truths: dict[str, dict[str, Any]] = {}
+    for file, row in read_rows(folder):
+        truth = row.get("truth")
+        if isinstance(truth, dict) and truth:
+            truths.setdefault(file, truth)
+    return truths
+
+
+def read_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each line of every metadata.jsonl with the file that it names, relative to `folder`."""
     for source in metadata_files(folder):
         for row in _rows(folder / source):
-            name, truth = row.get("file_name"), row.get("truth")
-            if isinstance(name, str) and isinstance(truth, dict) and truth:
-                file = posixpath.normpath(posixpath.join(posixpath.dirname(source), name.replace("\\", "/")))
-                truths.setdefault(file, truth)
-    return truths
+            name = row.get("file_name")
+            if isinstance(name, str):
+                yield posixpath.normpath(posixpath.join(posixpath.dirname(source), name.replace("\\", "/"))), row
 
 
 def metadata_hash(folder: Path) -> str | None:

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The table of docs/compare.md, from nothing; a second call goes on where the first one stopped.
+#   bash recipes/compare.sh [WORK] [MINUTES]
+# Needs the extras [compare] and [world], and Debian's dataset-fashion-mnist. MINUTES are of one training on all labels;
+# all of it takes about 30 times as long on one core, beside half an hour of rendering. bf16 suits CPUs with
+# AVX512_BF16; elsewhere set PRECISION=fp32.
+set -euo pipefail
+WORK=${1:-work}
+MINUTES=${2:-0.6}
+export OMP_NUM_THREADS=1  # CPU time of one thread is what both networks are given
+
+triptych world tabletop "$WORK/compare/pictures" --images 16000 --clips 0 --seed 11 --level 0
+triptych world tabletop "$WORK/compare/clips" --images 0 --clips 1250 --seed 12 --level 0
+triptych world tabletop "$WORK/test" --images 640 --clips 160 --edits 200 --seed 0 --level 0 --split test
+
+compare() {
+  triptych compare "$@" --minutes "$MINUTES" --out "$WORK/compared" "precision=${PRECISION:-bf16}" \
+    tested=400 attack_steps=8 queries=30 trial=0.25
+}
+compare "$WORK/compare/pictures" --test "$WORK/test" --name pictures --media pictures --limit 8000 \
+  --target truth.objects.shape+truth.objects.color attacked=32
+compare fashion-mnist --name fashion-mnist attacked=32
+compare "$WORK/compare/clips" --test "$WORK/test" --name clips --media clips --target truth.story attacked=12
+
+cp "$WORK/compared/compare.json" docs/compare.json
+python -m triptych.compare.page docs/compare.json docs/compare.md

@@ -1,0 +1,1 @@
+"""GPT against CNN: both trained and measured alike on one set of labelled media."""
