@@ -5,8 +5,8 @@
 
 For each way and batch: passes of the network, seconds as a ratio to `exact` (interleaved rounds, the median), and how
 many pictures have the very codes of `exact` (rounding may differ where several positions go through at once). With
---data, a folder as `triptych world tabletop --split test` writes it: what `triptych evaluate` finds in each way's
-drawings.
+--data, a folder as `triptych world tabletop --split test` writes it: what `triptych evaluate` finds in drawings by each
+way that draws others than `exact`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,20 @@ from run import ROUNDS, TEXT, timed
 
 import triptych
 from triptych.api import Triptych
+from triptych.evaluate.report import number
 from triptych.files import write_json, write_text
-from triptych.tasks.settings import WINDOWS
+from triptych.tasks.settings import Drawing
 
+WAYS: dict[str, Drawing] = {
+    "exact": {"decode": "exact"},
+    "speculative": {"decode": "speculative"},
+    **{f"parallel, {n} passes": {"decode": "parallel", "passes": n} for n in (8, 16, 32)},
+}
+SHOWN = {
+    "draw: objects": "objects right",
+    "draw: scenes": "scenes right",
+    "draw: MobileNetV2 Fréchet distance": "MobileNetV2 Fréchet distance",
+}
 PAGE = Path(__file__).parents[1] / "docs" / "draw.md"
 BEGIN, END = "<!-- decode:begin -->", "<!-- decode:end -->"
 
@@ -49,7 +60,7 @@ def passes(model: Triptych, way: str, count: int) -> tuple[int, list[np.ndarray]
 
     path.open = open_  # type: ignore[method-assign]
     try:
-        pictures = [picture.pixels for picture in model.draw(TEXT, n=count, decode=way)]
+        pictures = [picture.pixels for picture in model.draw(TEXT, n=count, **WAYS[way])]
     finally:
         del path.open
     return len(seen), pictures
@@ -59,18 +70,21 @@ def ratio(model: Triptych, way: str, count: int) -> float:
     """Seconds of a way by those of `exact`, the median of interleaved rounds."""
     pairs = []
     for _ in range(ROUNDS):
-        one = timed(lambda: model.draw(TEXT, n=count, decode=way))
-        pairs.append(one / timed(lambda: model.draw(TEXT, n=count, decode="exact")))
+        one = timed(lambda: model.draw(TEXT, n=count, **WAYS[way]))
+        pairs.append(one / timed(lambda: model.draw(TEXT, n=count, **WAYS["exact"])))
     return statistics.median(pairs)
 
 
-def scores(model: Triptych, way: str, data: Path, limit: int) -> dict[str, float]:
-    """What the pictures of a way are worth, by the measures of drawing."""
-    from triptych.evaluate.bench import Bench
-    from triptych.evaluate.picture_measures import draw
+def scores(model: Triptych, data: Path, limit: int) -> dict[str, Any]:
+    """What the pictures of each way are worth, by the measures of drawing; `speculative` draws those of `exact`."""
+    from triptych.evaluate.suite import evaluate
 
-    bench = Bench(model, data, limit=limit, settings={"decode": way})
-    return {name: score.value for name, score in draw(bench).items()}
+    out = {}
+    for way, how in WAYS.items():
+        if way != "speculative":
+            run = evaluate(model, data, only="draw", limit=limit, progress=False, **how)
+            out[way] = {name: run["measures"][name] for name in SHOWN}
+    return {"limit": limit, "ways": out}
 
 
 def render(results: dict[str, Any]) -> str:
@@ -84,7 +98,23 @@ def render(results: dict[str, Any]) -> str:
     for row in results["ways"]:
         same = f"{row['same']}/{row['pictures']}"
         lines.append(f"| {row['decode']} | {row['pictures']} | {row['passes']} | {row['time / exact']:.2f} | {same} |")
+    if "scores" in results:
+        limit = results["scores"]["limit"]
+        lines += [
+            "",
+            f"What {limit} drawings of held-out texts are worth, each way by itself ([counted so](evaluation.md)):",
+            "",
+            f"| decode | {' | '.join(SHOWN.values())} |",
+            "|---|" + "---:|" * len(SHOWN),
+        ]
+        for way, measures in results["scores"]["ways"].items():
+            lines.append(f"| {way} | {' | '.join(_cell(measures[name]) for name in SHOWN)} |")
     return "\n".join([*lines, ""])
+
+
+def _cell(score: dict[str, Any]) -> str:
+    low_high = f" ({'–'.join(map(number, score['ci95']))})" if score["ci95"] else ""
+    return f"{number(score['value'])}{low_high}"
 
 
 def measure(model: Triptych) -> dict[str, Any]:
@@ -92,7 +122,7 @@ def measure(model: Triptych) -> dict[str, Any]:
     ways = []
     for count in (1, 4, 16):
         _, truth = passes(model, "exact", count)
-        for way in WINDOWS:
+        for way in WAYS:
             steps, pictures = passes(model, way, count)
             same = sum(bool((a == b).all()) for a, b in zip(pictures, truth, strict=True))
             facts = {"decode": way, "pictures": count, "passes": steps, "same": same}
@@ -117,13 +147,11 @@ def main() -> None:
         return
     model = triptych.load(given.model)
     results = measure(model)
+    if given.data is not None:
+        results["scores"] = scores(model, given.data, given.limit)
     print(render(results))
     if given.json:
         write_json(given.json, results)
-    if given.data is not None:
-        for way in WINDOWS:
-            for name, value in scores(model, way, given.data, given.limit).items():
-                print(f"{way:<12} {name}: {value:.3f}")
 
 
 if __name__ == "__main__":
