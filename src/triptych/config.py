@@ -40,6 +40,9 @@ class VisualTokenizerConfig(Settings):
         return math.prod(self.levels)
 
 
+SPELLING = 2  # 1, which older models learned, counted the rows and columns of a map on from its time
+
+
 class GPTConfig(Settings):
     """The Transformer. `depth` is the one dial: width, heads and feed-forward sizes follow from it."""
 
@@ -57,6 +60,8 @@ class GPTConfig(Settings):
     """Different visual codes; set from the visual tokenizer."""
     latent: int = Field(4, ge=1)
     """Dimensions of a visual latent; set from the visual tokenizer."""
+    spelling: int = SPELLING
+    """Version of the spelling (see `sequence`) in which it learned; set by the program."""
 
     @property
     def width(self) -> int:

@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from triptych.config import GPTConfig, Settings, VisualTokenizerConfig
+from triptych.config import SPELLING, GPTConfig, Settings, VisualTokenizerConfig
 from triptych.errors import ModelError
 from triptych.files import sha256, write_atomically, write_json
 from triptych.model.gpt import GPT
@@ -116,6 +116,13 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
         raise ModelError(f"{path / 'model.json'}: not a model of format {FORMAT}: {reason}") from error
     if info.format != FORMAT:
         raise ModelError(f"{path}: format {info.format}, this version reads {FORMAT}: install a newer triptych")
+    if info.gpt is not None:
+        learned = info.gpt.spelling if "spelling" in info.gpt.model_fields_set else 1
+        if learned != SPELLING:
+            raise ModelError(
+                f"{path}: its GPT learned spelling {learned} of sequences, this version of triptych reads and writes "
+                f"spelling {SPELLING}: train it anew, or from these weights on with the version that made it"
+            )
     visual = VisualTokenizer(info.visual)
     _read_weights(visual, path / "visual.safetensors")
     gpt = None

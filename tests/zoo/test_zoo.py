@@ -1,5 +1,6 @@
 """A model folder comes back as it was saved; a damaged or missing one is told by name."""
 
+import json
 import shutil
 
 import pytest
@@ -92,3 +93,15 @@ def test_the_visual_tokenizer_keeps_its_bytes_in_an_export(folder, tmp_path):
         tmp_path / "two", bundle.info, bundle.text, bundle.visual.half().float(), bundle.gpt, dtype=torch.bfloat16
     )
     assert (one / "visual.safetensors").read_bytes() == (two / "visual.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("learned", [None, 1, 99])
+def test_a_model_of_another_spelling_is_refused(folder, learned):
+    info = json.loads((folder / "model.json").read_text())
+    info["gpt"].pop("spelling")
+    if learned is not None:
+        info["gpt"]["spelling"] = learned
+    (folder / "model.json").write_text(json.dumps(info))
+    zoo.seal(folder)
+    with pytest.raises(ModelError, match=f"learned spelling {learned or 1} of sequences"):
+        zoo.load(folder)
