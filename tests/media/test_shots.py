@@ -221,6 +221,8 @@ def test_a_pipe_is_read_as_it_comes(tmp_path, monkeypatch, suffix: str, options:
 def test_what_a_pipe_cannot_give_is_told(tmp_path) -> None:
     late = save(tmp_path / "late.mp4", numbered(60)).read_bytes()  # its index stands at the end
     code = "from triptych.media import shots; list(shots.segments('-'))"
-    for data in (b"", b"hello", late[: len(late) // 2]):
+    noise = np.random.default_rng(0).integers(0, 255, (60, 120, 160, 3), dtype=np.uint8)
+    large = save(tmp_path / "large.mp4", noise).read_bytes()  # too far to its index to go back
+    for data in (b"", b"hello", late[: len(late) // 2], large):
         done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=False)
         assert b"standard input: holds no clip that can be read as it comes" in done.stderr

@@ -30,6 +30,7 @@ CODECS = (
 )
 LONGEST_STILL = 600.0  # seconds one frame may last; timestamps that jump further are damaged
 LIVE = "-"  # the name of a clip that comes in on standard input
+STDIN = "standard input"  # how messages call it
 
 _CONVERT = "convert it to MP4 with H.264, e.g. ffmpeg -i IN OUT.mp4"
 _NO_STREAM = (
@@ -97,6 +98,13 @@ def opened(path: Path | str, limits: Limits) -> Iterator[Source]:
         yield source
     finally:
         source.close()
+
+
+def no_frame(path: Path | str) -> MediaError:
+    """What to raise where a clip was opened and not one of its frames can be decoded."""
+    if is_live(path) or path == STDIN:
+        return MediaError(STDIN, *_NO_STREAM)
+    return MediaError(path, "no frame can be decoded", "copy or convert the clip again")
 
 
 def is_live(path: Path | str) -> bool:
@@ -186,7 +194,7 @@ class StreamSource:
 
     def __init__(self, path: Path | str, limits: Limits) -> None:
         self.live = is_live(path)
-        self.path, self.limits = "standard input" if self.live else path, limits
+        self.path, self.limits = STDIN if self.live else path, limits
         self.file = _container(path, limits)
         try:
             self._choose(self.file)
@@ -232,7 +240,7 @@ class StreamSource:
         for shown in self.frames(0.0):
             width, height = shown.size
             return (height, width) if shown.turns % 2 else (width, height)
-        raise MediaError(self.path, "no frame can be decoded", "copy or convert the clip again")
+        raise no_frame(self.path)
 
     def measure(self) -> float:
         """Seconds up to the end of the last frame, by the packets, none of them decoded."""

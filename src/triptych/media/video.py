@@ -153,7 +153,7 @@ def shown_at(
                 index += 1
             shown = following
         if shown is None:
-            raise MediaError(path, "no frame can be decoded", "copy or convert the clip again")
+            raise container.no_frame(path)
         end = shown.time + max(shown.duration, 1 / fps)
         while start + index / between / fps < end - late:
             yield (
