@@ -9,10 +9,11 @@ import torch
 from tests.generate.oracle import naive
 from triptych.config import GPTConfig
 from triptych.generate.engine import UNKNOWN, Engine
-from triptych.generate.grammar import DrawMap, Say, Write
+from triptych.generate.grammar import DrawMap, Say, Write, unwound
 from triptych.generate.sample import Sampling, choose
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Builder, Map
+from triptych.sequence.pack import collate
 from triptych.sequence.vocab import OFFSET, Special
 from triptych.tokenizers.quantize import FSQ
 
@@ -234,3 +235,43 @@ def test_the_tail_is_cut(top_k, top_p, kept):
 def test_an_out_of_range_setting_is_named():
     with pytest.raises(ValueError, match=r"top_p=0"):
         Sampling(top_p=0)
+
+
+def test_a_text_opens_as_asked_where_that_is_likely(engine) -> None:
+    """Equal to asking for the likelihood first and then writing the opening, or not, which reads every prompt twice."""
+    model = tiny(1)
+    rows = [build(Builder(1, 2)).finish() for build in prompts(4)[0]]
+    greedy = [Sampling(temperature=0)] * len(rows)
+    runner = Engine(model, GRID, engine=engine)
+    opening = OFFSET + 3
+    likely = []
+    for row in rows:
+        batch = collate([row])
+        with torch.no_grad():
+            states = model(batch["ids"], batch["values"], batch["is_visual"], batch["positions"])
+        likely.append(float(model.text_logits(states[0, -1]).float().log_softmax(-1)[opening].detach()))
+    least = sum(sorted(likely)[1:3]) / 2  # likely enough for half of the rows
+    told = runner.generate(rows, [Say(6, opening, least)], greedy)
+    written = runner.generate(rows, [Write((opening,)), Say(5)], greedy)
+    free = runner.generate(rows, [Say(6)], greedy)
+    for nats, got, with_it, without in zip(likely, told, written, free, strict=True):
+        expected = [opening, *with_it.texts[0]] if nats >= least else without.texts[0]
+        assert got.texts[0] == expected
+
+
+def test_a_text_that_turns_in_a_circle_stops(engine) -> None:
+    """Greedy text of random weights soon repeats itself: it is the text without the rule, cut where it does."""
+    model = tiny(1)
+    rows = [build(Builder(1, 2)).finish() for build in prompts(4)[0]]
+    greedy = [Sampling(temperature=0)] * len(rows)
+    runner = Engine(model, GRID, engine=engine)
+    free = [output.texts[0] for output in runner.generate(rows, [Say(60)], greedy)]
+    stopped = 0
+    for opening in {id_ for text in free for id_ in text}:
+        told = runner.generate(rows, [Say(60, opening, 1.0, rounds=2)], greedy)  # no probability is that large
+        for got, text in zip(told, free, strict=True):
+            cut = (unwound(text[:length], opening, 2) for length in range(len(text) + 1))
+            expected = next((once for once in cut if once is not None), text)
+            assert got.texts[0] == expected
+            stopped += len(expected) < len(text)
+    assert stopped

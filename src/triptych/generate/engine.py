@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.generate.grammar import DrawMap, Say, Step, Write, legal
+from triptych.generate.grammar import DrawMap, Say, Step, Write, legal, unwound
 from triptych.generate.paths import choose, open_path
 from triptych.generate.sample import UNKNOWN, Sampler, Sampling
 from triptych.model.gpt import GPT
@@ -183,11 +183,21 @@ class _Run:
         open_ = [True] * self.count
         first, later = (legal(count, self.config.vocabulary).to(self.engine.device) for count in (0, 1))
         for index in range(step.limit):
-            ids = self.session.choose_text(self.state[: self.count], later if index else first)
+            states = self.state[: self.count]
+            ids = self.session.choose_text(states, later if index else first)
+            if not index and step.opening is not None:
+                likely = self.engine.model.text_logits(states).float().log_softmax(-1)[:, step.opening] >= step.least
+                ids = torch.where(likely, step.opening, ids)
             for row, choice in enumerate(ids.tolist()):
                 open_[row] = open_[row] and choice != Special.END
-                if open_[row]:
-                    said[row].append(choice)
+                if not open_[row]:
+                    continue
+                said[row].append(choice)
+                if step.opening is None or not step.rounds:
+                    continue
+                once = unwound(said[row], step.opening, step.rounds)
+                if once is not None:
+                    said[row], open_[row] = once, False
             self._tick(1)
             if not any(open_) or index == step.limit - 1:
                 break

@@ -30,6 +30,7 @@ CODECS = (
 )
 LONGEST_STILL = 600.0  # seconds one frame may last; timestamps that jump further are damaged
 LIVE = "-"  # the name of a clip that comes in on standard input
+STDIN = "standard input"  # how messages call it
 
 _CONVERT = "convert it to MP4 with H.264, e.g. ffmpeg -i IN OUT.mp4"
 _NO_STREAM = (
@@ -37,6 +38,7 @@ _NO_STREAM = (
     "send another format, e.g. ffmpeg -i IN -f mpegts - | triptych watch -",
 )
 _UNSPECIFIED = 2
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 class Shown(Protocol):
@@ -46,8 +48,8 @@ class Shown(Protocol):
     duration: float
     size: tuple[int, int]
 
-    def rgb(self, width: int, height: int) -> np.ndarray:
-        """The frame scaled to `width` x `height`, then turned upright: uint8 (Y, X, 3)."""
+    def rgb(self, width: int, height: int, *, rough: bool = False) -> np.ndarray:
+        """The frame scaled to `width` x `height`, then turned upright: uint8 (Y, X, 3); quickly where rough will do."""
         ...
 
 
@@ -96,6 +98,13 @@ def opened(path: Path | str, limits: Limits) -> Iterator[Source]:
         yield source
     finally:
         source.close()
+
+
+def no_frame(path: Path | str) -> MediaError:
+    """What to raise where a clip was opened and not one of its frames can be decoded."""
+    if is_live(path) or path == STDIN:
+        return MediaError(STDIN, *_NO_STREAM)
+    return MediaError(path, "no frame can be decoded", "copy or convert the clip again")
 
 
 def is_live(path: Path | str) -> bool:
@@ -155,14 +164,14 @@ class StreamFrame:
         self.turns = round(frame.rotation / 90) % 4  # quarter turns against the clock
         self.size = (max(1, round(frame.width * source.aspect)), frame.height)
 
-    def rgb(self, width: int, height: int) -> np.ndarray:
-        """The frame scaled to `width` x `height`, then turned upright: uint8 (Y, X, 3)."""
-        frame = self._frame
+    def rgb(self, width: int, height: int, *, rough: bool = False) -> np.ndarray:
+        """See `Shown.rgb`."""
+        frame, source = self._frame, self._source
         matrix: int | None = None
         if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
             matrix = Colorspace.ITU709 if frame.height > 576 else Colorspace.ITU601  # as players guess
         try:
-            scaled = self._source.scaler.reformat(
+            scaled = (source.rough_scaler if rough else source.scaler).reformat(
                 frame,
                 width,
                 height,
@@ -170,11 +179,11 @@ class StreamFrame:
                 src_colorspace=matrix,
                 src_color_range=frame.color_range,
                 dst_color_range=ColorRange.JPEG,
-                interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
+                interpolation=Interpolation.AREA if rough else EXACT,
                 threads=1,
             )
         except (av.FFmpegError, ValueError):
-            raise MediaError(self._source.path, "a frame has an unknown pixel format", _CONVERT) from None
+            raise MediaError(source.path, "a frame has an unknown pixel format", _CONVERT) from None
         return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), self.turns))
 
 
@@ -185,7 +194,7 @@ class StreamSource:
 
     def __init__(self, path: Path | str, limits: Limits) -> None:
         self.live = is_live(path)
-        self.path, self.limits = "standard input" if self.live else path, limits
+        self.path, self.limits = STDIN if self.live else path, limits
         self.file = _container(path, limits)
         try:
             self._choose(self.file)
@@ -222,7 +231,7 @@ class StreamSource:
         self.duration = max(0.0, seconds)
         aspect = float(stream.sample_aspect_ratio or 1)
         self.aspect = aspect if 0.25 <= aspect <= 4 else 1.0
-        self.scaler = VideoReformatter()
+        self.scaler, self.rough_scaler = VideoReformatter(), VideoReformatter()  # each keeps tables for one size
         self._origin = stream.start_time
         self._fresh = True
 
@@ -231,7 +240,7 @@ class StreamSource:
         for shown in self.frames(0.0):
             width, height = shown.size
             return (height, width) if shown.turns % 2 else (width, height)
-        raise MediaError(self.path, "no frame can be decoded", "copy or convert the clip again")
+        raise no_frame(self.path)
 
     def measure(self) -> float:
         """Seconds up to the end of the last frame, by the packets, none of them decoded."""
@@ -334,11 +343,11 @@ class AnimatedFrame:
         self._picture = picture
         self.size = picture.size
 
-    def rgb(self, width: int, height: int) -> np.ndarray:
-        """The frame scaled to `width` x `height`: uint8 (Y, X, 3)."""
+    def rgb(self, width: int, height: int, *, rough: bool = False) -> np.ndarray:
+        """See `Shown.rgb`."""
         picture = self._picture
         if (width, height) != picture.size:
-            picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+            picture = picture.resize((width, height), Image.Resampling.BOX if rough else Image.Resampling.BICUBIC)
         return np.asarray(picture)
 
 

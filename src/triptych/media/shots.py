@@ -1,30 +1,20 @@
-"""Shots of a clip, found by colour, and segments inside them: any length, in the memory of one segment.
-
-A cut is a jump of the colour histogram that stands out from its neighbours and doesn't go back at once, as a flash
-does. A slow change (a fade or a dissolve) is many small steps that together come to as much and then end.
-Source: the twin comparison of Zhang, Kankanhalli, Smoliar, "Automatic partitioning of full-motion video", 1993.
-"""
+"""Shots of a clip, and segments inside them: any length, in the memory of one segment and a second of samples."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from triptych.errors import MediaError
-from triptych.media import video
+from triptych.media import boundaries, container, video
 from triptych.media.limits import LOCAL, Limits
 
 BINS = 8  # of each colour
 BLOCKS = 2  # on each side of a frame: two shots of like colours in other places still differ
-CUT = 0.35  # share of the pixels that change their colour in a cut, at least
-STANDS_OUT = 2.5  # times as large as the jumps around it
-STEP, CALM = 0.06, 0.03  # a slow change goes on above the one and has ended below the other
-SLOW = 0.55  # share of the pixels that a slow change moves in all
-SHORTEST = 0.5  # seconds between two cuts, at least
 
 
 @dataclass(frozen=True)
@@ -58,57 +48,6 @@ def histogram(pixels: np.ndarray) -> np.ndarray:
     return table / np.maximum(table.sum(1, keepdims=True), 1)
 
 
-def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Share of the pixels that would have to change their colour, 0 to 1."""
-    return float(np.abs(one - other).sum(1).mean() / 2)
-
-
-def cuts(histograms: Iterable[np.ndarray], fps: float) -> Iterator[bool]:
-    """For each sample, whether a shot begins with it; told one sample late, since a flash is known by what follows.
-
-    Args:
-        histograms: of the samples, in order.
-        fps: samples a second.
-    """
-    recent: deque[np.ndarray] = deque(maxlen=3)  # the sample before, the one to be decided, the one after
-    jumps: deque[float] = deque(maxlen=max(2, round(fps / 2)))
-    least = max(1, round(SHORTEST * fps))
-    since, calm = 0, None  # samples in this shot; the last histogram before a slow change
-    for table in histograms:
-        recent.append(table)
-        if len(recent) == 1:
-            yield False  # the clip's beginning is no cut
-            continue
-        if len(recent) == 2:
-            continue
-        before, here, after = recent
-        since += 1
-        cut, calm = _decide(before, here, after, jumps, calm)
-        cut = cut and since >= least
-        if cut:
-            since, calm = 0, None
-            jumps.clear()
-        else:
-            jumps.append(distance(before, here))
-        yield cut
-    if len(recent) == 2 or len(recent) == 3:
-        yield False  # the last sample has no successor to confirm a cut
-
-
-def _decide(
-    before: np.ndarray, here: np.ndarray, after: np.ndarray, jumps: deque[float], calm: np.ndarray | None
-) -> tuple[bool, np.ndarray | None]:
-    jump, onward = distance(before, here), distance(here, after)
-    around = max([*jumps, onward]) if jumps else onward
-    if jump >= CUT and jump >= STANDS_OUT * around and distance(before, after) >= CUT:
-        return True, None
-    if jump >= STEP:
-        return False, before if calm is None else calm
-    if calm is not None and jump < CALM:
-        return distance(calm, here) >= SLOW, None
-    return False, calm
-
-
 def segments(
     path: Path | str,
     *,
@@ -132,27 +71,15 @@ def segments(
     if frames < 2:
         raise ValueError(f"a segment has at least 2 frames, not {frames}")
     kept: list[tuple[np.ndarray, np.ndarray]] = []  # pixels and histogram of the samples of this segment
-    waiting: deque[tuple[float, np.ndarray, bool]] = deque()
-    tables: deque[np.ndarray] = deque()
-
-    def told() -> Iterator[np.ndarray]:
-        for sample in video.samples(path, fps, start, size, limits):
-            table = histogram(sample[1])
-            waiting.append(sample)
-            tables.append(table)
-            yield table
-
-    shot, first, time, own = 0, start, start, 0  # own: samples that no segment before held
-    for cut in cuts(told(), fps):
-        time, pixels, within = waiting.popleft()
-        table = tables.popleft()
+    shot, first, own = 0, start, 0  # own: samples that no segment before held
+    for time, pixels, within, begins in _marked(path, fps, start, size, limits):
         if not within and kept:
             break  # the last frame again, to fill its interval
-        if cut and own:
+        if begins and own:
             yield _segment(shot, first, time, kept, fps)
-        if cut:
+        if begins:
             shot, first, kept, own = shot + 1, time, [], 0
-        kept.append((pixels, table))
+        kept.append((pixels, histogram(pixels)))
         own += 1
         if len(kept) == frames:
             yield _segment(shot, first, time, kept, fps)
@@ -161,6 +88,43 @@ def segments(
         yield _segment(shot, first, first + len(kept) / fps, kept, fps)
     elif not kept:
         raise MediaError(path, f"is over before {start:g} s", "start earlier")
+
+
+def glance(shown: container.Shown) -> np.ndarray:
+    """A frame as `boundaries.Boundaries` looks at it; one that is turned by a quarter may lie on its side."""
+    pixels = shown.rgb(*boundaries.SIZE, rough=True)
+    return pixels if pixels.shape[1] == boundaries.SIZE[0] else pixels.swapaxes(0, 1)
+
+
+def _marked(
+    path: Path | str, fps: float, start: float, size: int, limits: Limits
+) -> Iterator[tuple[float, np.ndarray, bool, bool]]:
+    """As `video.samples`, each with whether a shot begins with it; `boundaries.DELAY` seconds late."""
+    between = max(1, round(boundaries.RATE / fps))
+    finder = boundaries.Boundaries()
+    waiting: deque[tuple[float, np.ndarray, bool]] = deque()
+    told: deque[float] = deque()
+
+    def settled() -> Iterator[tuple[float, np.ndarray, bool, bool]]:
+        while waiting and waiting[0][0] <= finder.settled:
+            time, pixels, within = waiting.popleft()
+            begins = bool(told) and told[0] <= time
+            if begins:
+                told.popleft()
+            yield time, pixels, within, begins
+
+    seen: container.Shown | None = None
+    scaled: tuple[container.Shown | None, np.ndarray] = (None, np.empty(0))
+    for index, (time, shown, within) in enumerate(video.shown_at(path, fps, start, limits, between)):
+        if shown is not seen:
+            seen = shown
+            told.extend(sorted(finder.see(time, glance(shown))))
+            yield from settled()
+        if index % between == 0:
+            scaled = scaled if scaled[0] is shown else (shown, video.pixels_of(shown, size))
+            waiting.append((time, scaled[1], within))
+    told.extend(finder.end())
+    yield from settled()
 
 
 def _segment(shot: int, start: float, end: float, kept: list[tuple[np.ndarray, np.ndarray]], fps: float) -> Segment:

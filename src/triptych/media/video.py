@@ -122,6 +122,23 @@ def samples(
         size: as in `read`.
         limits: what is refused.
     """
+    last: container.Shown | None = None
+    pixels = np.empty(0)
+    for time, shown, within in shown_at(path, fps, start, limits):
+        if shown is not last:
+            last, pixels = shown, pixels_of(shown, size)
+        yield time, pixels, within
+
+
+def shown_at(
+    path: Path | str, fps: float, start: float = 0.0, limits: Limits = LOCAL, between: int = 1
+) -> Iterator[tuple[float, container.Shown, bool]]:
+    """As `samples`, with frames that aren't scaled yet; good until the next is asked for.
+
+    Args:
+        path, fps, start, limits: as in `samples`.
+        between: so many times as many samples: every such is one of the grid start + i / fps.
+    """
     if not (0 < fps <= 1000):
         raise ValueError(f"fps must be above 0 and at most 1000, not {fps}")
     if not 0 <= start < math.inf:
@@ -130,20 +147,20 @@ def samples(
     with container.opened(path, limits) as source:
         late = min(source.tolerance, 0.1 / fps)  # files round times: a frame this late still counts as in time
         shown: container.Shown | None = None
-        pixels: np.ndarray | None = None
         for following in source.frames(start):
-            while shown is not None and start + index / fps < following.time - late:
-                pixels = _pixels(shown, size) if pixels is None else pixels
-                yield start + index / fps, pixels, True
+            while shown is not None and start + index / between / fps < following.time - late:
+                yield start + index / between / fps, shown, True
                 index += 1
-            shown, pixels = following, None
+            shown = following
         if shown is None:
-            raise MediaError(path, "no frame can be decoded", "copy or convert the clip again")
+            raise container.no_frame(path)
         end = shown.time + max(shown.duration, 1 / fps)
-        while start + index / fps < end - late:
-            within = start + index / fps < shown.time + shown.duration - late
-            pixels = _pixels(shown, size) if pixels is None else pixels
-            yield start + index / fps, pixels, within
+        while start + index / between / fps < end - late:
+            yield (
+                start + index / between / fps,
+                shown,
+                start + index / between / fps < shown.time + shown.duration - late,
+            )
             index += 1
 
 
@@ -207,8 +224,8 @@ def write(path: Path | str, frames: np.ndarray, fps: float = 8.0) -> None:
         raise MediaError(path, f"can't be written: {error.strerror or error}") from None
 
 
-def _pixels(shown: container.Shown, size: int | None) -> np.ndarray:
-    """A frame as uint8 (Y, X, 3), upright, scaled by swscale where that makes it smaller."""
+def pixels_of(shown: container.Shown, size: int | None) -> np.ndarray:
+    """A frame as uint8 (Y, X, 3), upright; `size` as in `read`. swscale scales where that makes it smaller."""
     if size is None:
         return shown.rgb(*shown.size)
     width, height = shown.size

@@ -140,11 +140,11 @@ class Model:
         """Codes (rows, columns) of pictures -> uint8 (Y, X, 3) of each."""
         return [clip[0] for clip in self.project([codes[None] for codes in maps])]
 
-    def say(self, prompts: Sequence[Row], *, limit: int = SAY_LIMIT) -> list[str]:
+    def say(self, prompts: Sequence[Row], how: Say = Say(SAY_LIMIT)) -> list[str]:
         """The likeliest text after each prompt, id by id."""
         texts = []
         for chunk in chunks(prompts):
-            outputs = self.engine.generate(chunk, [Say(limit)], [Sampling(temperature=0)] * len(chunk))
+            outputs = self.engine.generate(chunk, [how], [Sampling(temperature=0)] * len(chunk))
             texts += [self.decode(output.texts[0]) for output in outputs]
         return texts
 

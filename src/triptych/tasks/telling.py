@@ -7,15 +7,14 @@ import re
 from collections.abc import Sequence
 
 from triptych.clip_results import Moment
-from triptych.generate.grammar import Say, Step, Write
-from triptych.generate.sample import Sampling
+from triptych.generate.grammar import Say
 from triptych.sequence import spell
-from triptych.sequence.layout import Row
 from triptych.tasks.common import SAY_LIMIT, Medium, Model
 
 STAMP = re.compile(r"\[\s*(\d+(?:\.\d+)?)\s*(?:s|秒)\s*\]")
 _OPENING = "["  # how a description with times begins
 _LOG_KNOWN = math.log(0.01)  # a model that learned such descriptions gives their beginning at least this
+_ROUNDS = 4  # times that an event is told on end before nothing new is awaited
 _SAME = 0.3  # seconds within which the same words in two segments mean the same event
 _BREAK = "\0"
 
@@ -29,20 +28,9 @@ def describe(model: Model, media: Sequence[Medium], language: str) -> list[str]:
         language: tag of the language.
     """
     tag = model.encode(language)
+    (start,) = model.encode(_OPENING)
     prompts = [spell.caption_prompt(model.show(model.begin(), medium), tag).finish() for medium in media]
-    start = model.encode(_OPENING)
-    known = [nats >= _LOG_KNOWN for nats in model.likelihood(prompts, [start] * len(prompts))]
-    timed = iter(_timed(model, [prompt for prompt, k in zip(prompts, known, strict=True) if k], start))
-    free = iter(model.say([prompt for prompt, k in zip(prompts, known, strict=True) if not k]))
-    return [next(timed) if k else next(free) for k in known]
-
-
-def _timed(model: Model, prompts: Sequence[Row], start: list[int]) -> list[str]:
-    if not prompts:
-        return []
-    plan: list[Step] = [Write(tuple(start)), Say(SAY_LIMIT)]
-    outputs = model.engine.generate(prompts, plan, [Sampling(temperature=0)] * len(prompts))
-    return [model.decode([*start, *output.texts[0]]) for output in outputs]
+    return model.say(prompts, Say(SAY_LIMIT, start, _LOG_KNOWN, _ROUNDS))
 
 
 def events_of(text: str, start: float = 0.0, end: float = float("inf")) -> tuple[Moment, ...]:
