@@ -25,13 +25,16 @@ def test_the_table_is_rendered_from_the_measurement(script) -> None:
 
 
 def test_time_is_a_line_and_memory_is_level() -> None:
-    for row in json.loads(MEASURED.read_text(encoding="utf-8"))["rows"]:
-        if row["length"] < 600:
-            continue
+    """Memory in every row of ten minutes or more; time in the hour, since other work on the machine bends short ones."""
+    rows = [row for row in json.loads(MEASURED.read_text(encoding="utf-8"))["rows"] if row["length"] >= 600]
+    assert max(row["length"] for row in rows) >= 3600
+    for row in rows:
         later = [point for point in row["points"] if point[0] >= row["length"] / 4]
+        assert len(later) > 10
         for time, cpu, peak in later:
-            assert cpu == pytest.approx(row["cpu"] * time / row["length"], rel=0.2)
             assert peak >= 0.95 * row["peak"]
+            if row["length"] >= 3600:
+                assert cpu == pytest.approx(row["cpu"] * time / row["length"], rel=0.1)
 
 
 def test_a_film_of_minutes_repeats_the_first(script, tmp_path, monkeypatch) -> None:
