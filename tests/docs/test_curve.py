@@ -25,7 +25,7 @@ def test_the_table_is_rendered_from_the_measurement(script) -> None:
 
 
 def test_time_is_a_line_and_memory_is_level() -> None:
-    """Memory in every row of ten minutes or more; time in the hour, since other work on the machine bends short ones."""
+    """Memory in each row of ten minutes or more; time in the hour, since other work on the machine bends the rest."""
     rows = [row for row in json.loads(MEASURED.read_text(encoding="utf-8"))["rows"] if row["length"] >= 600]
     assert max(row["length"] for row in rows) >= 3600
     for row in rows:
