@@ -1,11 +1,12 @@
 """Memory and time of reading clips against their length: `python benchmarks/video.py --seconds 60,600`.
 
 Each length is one clip of moving squares with a cut every ten seconds, 640x360 at 24 frames a second, read by a fresh
-process from the file and, with `--pipe`, from standard input as a live source is; peak memory is that of the process so
+process from the file or, as a live source is, from standard input; peak memory is that of the process so
 far, told as it goes. Absolute times are those of this machine and this moment; what counts is that time is a line
 through the origin and memory is level. The curve of an hour in docs/video.md, its JSON, its picture and its table:
 
-    python benchmarks/video.py --seconds 60,600,3600 --pipe --threads 1 --docs docs/video.md
+    python benchmarks/video.py --seconds 60,240,600,3600 --threads 1 --docs docs/video.md
+    python benchmarks/video.py --seconds 60,240,600 --sources pipe --threads 1 --docs docs/video.md
 """
 
 from __future__ import annotations
@@ -156,24 +157,28 @@ def main() -> None:
     parser.add_argument("--seconds", default="15,60,240", help="lengths of the clips")
     parser.add_argument("--verb", choices=("watch", "surprise"), default="surprise")
     parser.add_argument("--model", default="tabletop")
-    parser.add_argument("--pipe", action="store_true", help="read each clip from standard input, too")
+    parser.add_argument("--sources", default="file", help="file, pipe (standard input, as a live source), or both")
     parser.add_argument("--threads", type=int, default=0, help="0 as torch chooses")
     parser.add_argument("--out", type=Path, help="PNG for the curves")
     parser.add_argument("--docs", type=Path, help="page for the table; JSON and PNG stand beside it as *-curve")
     given = parser.parse_args()
     told: dict[str, Any] = {"verb": given.verb, "model": given.model, "threads": given.threads, "rows": []}
+    kept = given.docs and given.docs.with_name(f"{given.docs.stem}-curve.json")
+    if kept and kept.is_file():  # the other rows of the same measurement stay
+        before = json.loads(kept.read_text(encoding="utf-8"))
+        told = before if {**before, "rows": []} == told else told
     with tempfile.TemporaryDirectory() as folder:
         lengths = sorted((int(part) for part in given.seconds.split(",")), reverse=True)  # first what may fail
-        for source, length in itertools.product(("file", "pipe") if given.pipe else ("file",), lengths):
+        for source, length in itertools.product(given.sources.split(","), lengths):
             path = Path(folder) / f"{length}.mp4"
             if not path.is_file():
                 film(path, length)
-            told["rows"].append(measure(given.verb, given.model, path, source, length, given.threads))
-            told["rows"].sort(key=lambda row: (row["length"], row["source"]))
-            if given.docs:  # what is measured is kept, whatever becomes of the rest
-                beside = given.docs.with_name(f"{given.docs.stem}-curve.json")
-                beside.write_text(json.dumps(told, separators=(",", ":")) + "\n", encoding="utf-8")
-                curves(beside.with_suffix(".png"), told["rows"])
+            row = measure(given.verb, given.model, path, source, length, given.threads)
+            others = [one for one in told["rows"] if (one["source"], one["length"]) != (source, length)]
+            told["rows"] = sorted([*others, row], key=lambda row: (row["length"], row["source"]))
+            if kept:  # what is measured is kept, whatever becomes of the rest
+                kept.write_text(json.dumps(told, separators=(",", ":")) + "\n", encoding="utf-8")
+                curves(kept.with_suffix(".png"), told["rows"])
                 insert(given.docs, told)
     table = Table(title=f"{given.verb}, {given.model}, {WIDTH}x{HEIGHT} at {FPS}")
     for column in HEADS:
