@@ -31,15 +31,15 @@ class DrawSettings:
     """
 
     guidance: float = _setting(
-        3.0, "1 is none; more follows the text more closely (arXiv 2207.12598).", "a number from 0"
+        5.0, "1 is none; more follows the text more closely (arXiv 2207.12598).", "a number from 0"
     )
     ramp: float = _setting(
         0.25, "Share of the picture over which guidance grows from 1; 0 holds it level.", "a number from 0 to 1"
     )
-    temperature: float = _setting(1.0, "Below 1 is safer, above 1 bolder; 0 takes the likeliest.", "a number from 0")
+    temperature: float = _setting(0.9, "Below 1 is safer, above 1 bolder; 0 takes the likeliest.", "a number from 0")
     top_k: int = _setting(0, "Draw only from the k likeliest codes; 0 takes all.", "a whole number from 0")
     top_p: float = _setting(
-        1.0, "Draw only from the likeliest codes that together reach p; 1 takes all.", "a number above 0, at most 1"
+        0.9, "Draw only from the likeliest codes that together reach p; 1 takes all.", "a number above 0, at most 1"
     )
     negative: str = _setting("", "A text to keep away from: guidance leads from it to the text.", "a text")
     best_of: int = _setting(
