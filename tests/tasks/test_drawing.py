@@ -233,7 +233,7 @@ def test_the_fit_of_a_filling_is_that_of_what_is_given(model, noise):
     inner = model._model
     codes = model.codes(noise)
     codes[0, 0] = UNKNOWN
-    request = Request("a", 1, DrawSettings(guidance=1.0), codes=codes)
+    request = Request("a", 1, DrawSettings(guidance=1.0, temperature=1.0, top_p=1.0), codes=codes)
     candidate = next(canvas._candidates(inner, 0, request))
     canvas._draw(inner, [candidate], (slice(0, 4), slice(0, 4)), 0, 1, None, None)
     map_ = inner.look([model._model.paint([candidate.canvas])[0][None]])[0][0]
