@@ -2,7 +2,8 @@
 # The table of docs/compare.md, from nothing; a second call goes on where the first one stopped.
 #   bash recipes/compare.sh [WORK] [MINUTES]
 # Needs the extras [compare] and [world], and Debian's dataset-fashion-mnist. MINUTES are of one training on all labels;
-# all of it takes about 30 times as long on one core, beside half an hour of rendering. bf16 suits CPUs with
+# all of it takes about 30 times as long on one core by the sum of its parts, beside rendering; the table of docs/compare.md
+# was made by these commands one by one. bf16 suits CPUs with
 # AVX512_BF16; elsewhere set PRECISION=fp32.
 set -euo pipefail
 WORK=${1:-work}

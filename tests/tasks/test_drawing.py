@@ -307,10 +307,22 @@ def test_in_any_order_a_seed_draws_the_same_alone_and_among_others(any_order):
 def test_in_any_order_what_is_given_stays_and_goes_first(any_order, noise):
     seen = []
     passes = {"decode": "parallel", "passes": 9}
-    filled = any_order.inpaint(noise, box=(32, 32, 64, 64), text="a ball", seed=1, partial=_collect(seen), **passes)[0]
+    filled = any_order.inpaint(noise, box=(0, 32, 64, 64), text="a ball", seed=1, partial=_collect(seen), **passes)[0]
     np.testing.assert_array_equal(filled.pixels[:16], noise[:16])
     assert filled.settings["passes"] == 9
+    assert seen
     assert all(0 < share < 1 for _, _, share in seen)
+
+
+def test_in_any_order_a_canvas_does_not_hang_on_its_neighbours_canvas(any_order, noise):
+    inner, settings = any_order._model, DrawSettings(decode="parallel", passes=3)
+    codes = canvas.encode(inner, noise)
+    much, little = codes.copy(), codes.copy()
+    much[2:, 2:], little[:, 1:] = UNKNOWN, UNKNOWN
+    requests = [Request("a ball", 7, settings, codes=given) for given in (much, little)]
+    together = dict(canvas.paint(inner, requests))
+    for number, request in enumerate(requests):
+        np.testing.assert_array_equal(dict(canvas.paint(inner, [request]))[0], together[number])
 
 
 def _collect(seen):

@@ -9,11 +9,7 @@ from typing import Any, TypedDict
 
 from triptych.errors import ConfigError
 
-WINDOWS = {
-    "exact": 1,
-    "speculative": 7,
-    "parallel": 1,
-}  # positions that go through the network at once, in raster order
+WINDOWS = {"exact": 1, "speculative": 7, "parallel": 1}  # positions at once, in raster order
 LARGEST = 4096  # pixels of a side
 
 

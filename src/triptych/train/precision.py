@@ -24,6 +24,7 @@ from triptych.generate.native_path import Build, NativePath
 from triptych.generate.paths import choose
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Row
+from triptych.sequence.vocab import Special
 
 LIMIT = 0.005
 """Share by which bits may grow."""
@@ -100,7 +101,7 @@ def nats(path: NativePath, row: Row) -> np.ndarray:
     """Sums over what a row's weights mark: nats of text, of codes, and how much of each counts. (4,)"""
     module, ones = path.module, np.ones(1, np.float32)
     session = module.Session(path.gpt, path.pool, ones, np.zeros(1, np.int64), ones, False)
-    visual = row.values.any(1) | row.codes.any(1)
+    visual = row.ids == Special.VISUAL
     ids = np.where(visual, -1, row.ids)
     length = np.array([len(row)], np.int64)
     states = session.read(ids[None], row.values[None], row.positions[None], length, True)[0]
