@@ -52,8 +52,8 @@ Stack GPT::stack(const Tensors& tensors, const std::string& prefix, long layers,
 void Cache::reserve(long row, long length) {
   Row& r = at(row);
   while (static_cast<long>(r.kept.size()) * kPage < length) {
-    r.kept.emplace_back(static_cast<size_t>(size()));
-    r.pages.push_back(r.kept.back().data());
+    r.kept.push_back(reinterpret_cast<float*>(arena_.take(sizeof(float) * static_cast<size_t>(size()))));
+    r.pages.push_back(r.kept.back());
   }
 }
 

@@ -67,13 +67,13 @@ class Cache {
   const float* const* pages(long row) const { return at(row).pages.data(); }
   bool pairs() const { return half_ < kHalfPage; }
   long offset(long layer, long head) const { return (layer * heads_ + head) * 2 * half_; }
-  float* page(long row, long position) { return at(row).kept[static_cast<size_t>(position / kPage)].data(); }
+  float* page(long row, long position) { return at(row).kept[static_cast<size_t>(position / kPage)]; }
   size_t bytes() const;
 
  private:
   struct Row {
     long length = 0;
-    std::vector<Buffer<float>> kept;
+    std::vector<float*> kept;
     std::vector<const float*> pages;
   };
   const Row& at(long row) const { return rows_[static_cast<size_t>(row)]; }
@@ -83,6 +83,7 @@ class Cache {
 
   long layers_, heads_, half_;
   std::vector<Row> rows_;
+  Arena arena_;
 };
 
 // Runs stacks: buffers for the steps between one matrix and the next.

@@ -24,7 +24,7 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  int threads() const { return static_cast<int>(helpers_.size()) + 1; }
+  int threads() const { return static_cast<int>(shares_.size()); }
 
   // Call f(self, first, last) until [0, count) is done, `grain` parts at a time. Where the pool is busy with another caller,
   // or after a fork has left the helpers behind, the caller does all of it.
