@@ -60,6 +60,9 @@ class GPTConfig(Settings):
     """Different visual codes; set from the visual tokenizer."""
     latent: int = Field(4, ge=1)
     """Dimensions of a visual latent; set from the visual tokenizer."""
+    beside: bool = True
+    """Each position of a map also holds what stood there, and at the next place, in the map before (see
+    `sequence.layout`)."""
     spelling: int = SPELLING
     """Version of the spelling (see `sequence`) in which it learned; set by the program."""
 
@@ -87,6 +90,11 @@ class GPTConfig(Settings):
     def slots(self) -> int:
         """G, codes a position."""
         return self.group * self.group
+
+    @property
+    def inputs(self) -> int:
+        """Values of one position that the network reads."""
+        return self.slots * self.latent * (3 if self.beside else 1)
 
     @property
     def head_width(self) -> int:
