@@ -178,4 +178,5 @@ def test_a_scattered_map_knows_its_place_but_not_the_next():
     row = Builder(2, 2).map(before, target=False).scattered(map_, order).finish()
     there = grouped(before.latents, 2).reshape(4, -1)
     np.testing.assert_array_equal(row.values[5::2, 8:16], there[order])
-    assert not row.values[4:, 16:].any() and not row.values[4::2].any()
+    assert not row.values[4:, 16:].any()  # which place is next is not known yet
+    assert not row.values[4::2].any()  # an id PLACE stands there
