@@ -12,7 +12,7 @@ GPT::GPT(const Config& c, const Tensors& tensors, const float* turning, Precisio
   const float* words = tensors.get("text.weight", {c.vocabulary, c.width});
   embedding = packer_.copy(words, c.vocabulary * c.width);
   text = packer_.matrix(words, c.vocabulary, c.width);
-  const long values = c.slots * c.latent;
+  const long values = c.inputs;
   visual = packer_.exact(tensors.get("visual.weight", {c.width, values}), c.width, values);
   visual_bias = packer_.copy(tensors.get("visual.bias", {c.width}), c.width, visual.panels * k.panel);
   trunk = stack(tensors, "blocks.", c.depth, c.width, c.heads, c.kv_heads, c.hidden);
@@ -85,7 +85,7 @@ void Session::read(const int64_t* ids, const float* values, const int64_t* posit
   // Long prompts go through in parts, so that the buffers stay small.
   constexpr long part = 512;
   const GPT& gpt = *gpt_;
-  const long width = gpt.config.width, wide = gpt.config.slots * gpt.config.latent, half = kHead / 2;
+  const long width = gpt.config.width, wide = gpt.config.inputs, half = kHead / 2;
   std::vector<long> at, rows;  // place in (R, S), and row, of each position
   for (long row = 0; row < rows_; row++)
     for (long i = 0; i < lengths[row]; i++) at.push_back(row * count + i);

@@ -1,7 +1,7 @@
 // The GPT of triptych/model/gpt.py: its packed weights, and a session that reads rows and predicts what follows.
 //
 // R rows, B of them drawn (their unconditional twins, where there are any, stand behind them), M new positions of all
-// rows one after another, D width, V text ids, C visual codes, G codes a position, d latent dimensions.
+// rows one after another, D width, V text ids, C visual codes, G codes a position.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -18,7 +18,7 @@
 namespace triptych {
 
 struct Config {
-  long depth, width, heads, kv_heads, hidden, vocabulary, codes, latent, slots, head_layers, head_width, head_hidden;
+  long depth, width, heads, kv_heads, hidden, vocabulary, codes, inputs, slots, head_layers, head_width, head_hidden;
 };
 
 struct Block {

@@ -95,7 +95,7 @@ Config config_of(const nb::dict& given) {
   constexpr long large = 1 << 20;
   Config c{get("depth", 1, 1024),        get("width", 64, large, 64),     get("heads", 1, 4096),
            get("kv_heads", 1, 4096),     get("hidden", 64, large, 64),    get("vocabulary", 1, large * 16),
-           get("codes", 1, large * 16),  get("latent", 1, 4096),          get("slots", 1, 64),
+           get("codes", 1, large * 16),  get("inputs", 1, 4096),          get("slots", 1, 64),
            get("head_layers", 1, 1024),  get("head_width", 64, large, 64), get("head_hidden", 64, large, 64)};
   if (c.heads % c.kv_heads != 0) refuse("config: heads must be a multiple of kv_heads");
   return c;
@@ -137,11 +137,11 @@ nb::object read_rows(Session& s, const Array& ids, const Array& values, const Ar
   const long rows = s.rows(), count = ids.ndim() == 2 ? static_cast<long>(ids.shape(1)) : 0;
   if (count < 1) refuse("ids hold at least one position for each row");
   const int64_t* i = checked<int64_t>(ids, "ids", {rows, count});
-  const float* v = checked<float>(values, "values", {rows, count, c.slots * c.latent});
+  const float* v = checked<float>(values, "values", {rows, count, c.inputs});
   const int64_t* p = checked<int64_t>(positions, "positions", {rows, count, 3});
   const int64_t* n = checked<int64_t>(lengths, "lengths", {rows});
   within(i, rows * count, -1, c.vocabulary, "ids");
-  finite(v, rows * count * c.slots * c.latent, "values");
+  finite(v, rows * count * c.inputs, "values");
   within(p, rows * count * 3, 0, int64_t{1} << 24, "positions");
   within(n, rows, 1, count + 1, "lengths");
   if (!all_states) {
@@ -310,7 +310,7 @@ std::vector<std::string> levels() {
 
 NB_MODULE(_triptych_native, m) {
   using namespace triptych;
-  m.attr("INTERFACE") = 2;  // native_path.py asks for this number; raise it when the calls below change
+  m.attr("INTERFACE") = 3;  // native_path.py asks for this number; raise it when the calls below change
   m.doc() = "The GPT on a CPU: packed weights, one call a step. See triptych/generate/native_path.py.";
   m.def("levels", &levels, "Names of the levels that this machine can run, fastest first.");
   m.def("allowed_threads", &allowed_threads, "Threads that this process may keep busy: affinity, within its cgroup.");

@@ -60,6 +60,9 @@ class GPTConfig(Settings):
     """Different visual codes; set from the visual tokenizer."""
     latent: int = Field(4, ge=1)
     """Dimensions of a visual latent; set from the visual tokenizer."""
+    beside: bool = True
+    """Each position of a map also holds what stood there, and at the next place, in the map before (see
+    `sequence.layout`)."""
     spelling: int = SPELLING
     """Version of the spelling (see `sequence`) in which it learned; set by the program."""
 
@@ -87,6 +90,11 @@ class GPTConfig(Settings):
     def slots(self) -> int:
         """G, codes a position."""
         return self.group * self.group
+
+    @property
+    def inputs(self) -> int:
+        """Values of one position that the network reads."""
+        return self.slots * self.latent * (3 if self.beside else 1)
 
     @property
     def head_width(self) -> int:
@@ -177,6 +185,8 @@ class RunConfig(Settings):
     """Media whose vectors the head learns from (kind: retrieval); clips first, since they are fewer."""
     perceptual: float = Field(0.5, ge=0)
     """Weight of the perceptual loss (kind: tokenizer); 0 needs no feature network."""
+    steady: float = Field(0.1, ge=0)
+    """Weight of codes that hold still when something else in the picture changes (kind: tokenizer); 0 leaves it out."""
     crop: int = Field(0, ge=0, multiple_of=16)
     """Side of the square that training cuts out of each medium; 0 takes it whole (kind: tokenizer)."""
     perceptual_crop: int = Field(128, ge=32)

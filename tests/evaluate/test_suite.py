@@ -87,6 +87,11 @@ class Cheat(Nothing):
     def reconstruct(self, pixels: np.ndarray) -> np.ndarray:
         return pixels.copy()
 
+    def codes(self, pixels: np.ndarray) -> np.ndarray:
+        """A number for the content of each cell, whatever is around it."""
+        cells = pixels.astype(np.int64).sum(2)
+        return cells.reshape(len(cells) // 16, 16, -1, 16).sum((1, 3))
+
     def locate(self, path: Path, text: str, *, count: int) -> list[Any]:
         times = [(e["start"], e["end"]) for e in self.rows[path]["events"] if text in e["text"].values()]
         return [SimpleNamespace(start=times[0][0], end=times[0][1])]
@@ -150,6 +155,7 @@ def test_a_model_that_cheats_is_perfect(perfect: dict[str, Any]) -> None:
     assert values["tokenizer: PSNR"] == 100
     assert values["tokenizer: SSIM"] == pytest.approx(1)
     assert values["tokenizer: attributes kept"] == 1
+    assert values["tokenizer: codes that an edit leaves"] == 1
     assert values["view: position error of objects"] == 0
     made = (
         "asked change made",
@@ -165,6 +171,16 @@ def test_a_model_that_cheats_is_perfect(perfect: dict[str, Any]) -> None:
     assert values["predict: error of pixels, 1 s ahead"] == 0
     assert values["surprise: AUROC of impossible events"] == 1
     assert values["language: bits a byte, en"] == 0
+
+
+def test_codes_that_look_at_the_whole_picture_are_not_left_by_an_edit(folder: Path) -> None:
+    class Nervous(Cheat):
+        def codes(self, pixels: np.ndarray) -> np.ndarray:
+            return super().codes(pixels) + int(pixels.sum())
+
+    judge: Any = small.Judge(folder, SIZE)
+    results = suite.evaluate(Nervous(folder.parent, folder), folder, only="tokenizer", detector=judge, progress=False)
+    assert results["measures"]["tokenizer: codes that an edit leaves"]["value"] < 0.1
 
 
 def test_what_stands_beside_a_score_is_worse_than_perfect(perfect: dict[str, Any]) -> None:

@@ -30,13 +30,24 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
             repeat(builder)
         return builder.text(said)
 
-    def last(builder, extra=()):
+    def last(builder, extra=(), shape=(0, 0), scattered=False):
+        """The last state; `extra` holds codes at places of a map of this shape that is under way, behind the row."""
         row = builder.finish()
+        width = config.slots * config.latent
+        same = row.shown is not None and (row.shown.rows, row.shown.columns) == shape
+        before = np.concatenate([row.shown.values, np.zeros((1, width), np.float32)]) if same else None
         batch = collate([row])
         ids, values, positions = batch["ids"], batch["values"], batch["positions"]
         for codes, place in extra:
             ids = torch.cat([ids, torch.tensor([[Special.PLACE if codes is None else Special.VISUAL]])], 1)
-            value = torch.zeros(values.shape[2]) if codes is None else grid[codes].flatten()
+            value = torch.zeros(values.shape[2])
+            if codes is not None:
+                value[:width] = grid[codes].flatten()
+                if before is not None:
+                    at = place[1] * shape[1] + place[2]
+                    value[width : 2 * width] = torch.from_numpy(before[at])
+                    if not scattered:
+                        value[2 * width :] = torch.from_numpy(before[at + 1])
             values = torch.cat([values, value[None, None]], 1)
             positions = torch.cat([positions, torch.tensor(place)[None, None]], 1)
         return model(ids, values, ids == Special.VISUAL, positions)[:, -1]
@@ -67,8 +78,11 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
                 y, x = divmod(place, step.columns)
                 if step.passes:
                     extra.append((None, y, x))
-                hidden = last(state(build), [(c, (start, a, b)) for c, a, b in extra])
-                other = last(state(build_twin), [(c, (twin_start, a, b)) for c, a, b in extra]) if build_twin else None
+                way = (step.rows, step.columns), bool(step.passes)
+                hidden = last(state(build), [(c, (start, a, b)) for c, a, b in extra], *way)
+                other = None
+                if build_twin:
+                    other = last(state(build_twin), [(c, (twin_start, a, b)) for c, a, b in extra], *way)
                 for slot in range(slots):
                     before = torch.from_numpy(found[place : place + 1, :slot])
                     logits = model.code_logits(hidden, before)[:, -1].float()

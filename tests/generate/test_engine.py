@@ -161,14 +161,14 @@ def test_guesses_save_passes_and_change_nothing(engine):
 
 
 def test_several_positions_a_step_draw_the_same_distribution(engine):
-    """Chi-square over the 81 outcomes of four codes of three kinds, against their exact
-    probabilities by enumeration: under its 99.9% point, at fixed seeds."""
+    """Chi-square over the 81 outcomes of four codes of three kinds, against their exact probabilities by enumeration:
+    under its 99.9% point, at fixed seeds; outcomes expected less than five times count as one."""
     fsq = FSQ((3,))
     torch.manual_seed(1)
     model = GPT(GPTConfig(depth=1, group=1, vocabulary=OFFSET + 4, codes=3, latent=1)).eval()
     for parameter in model.parameters():
         if parameter.ndim == 2:
-            torch.nn.init.normal_(parameter, std=0.3)
+            torch.nn.init.normal_(parameter, std=0.2)
     engine = Engine(model, fsq.to_latents(torch.arange(3)), engine=engine)
     prompt = Builder(1, 1).text([Special.BEGIN, Special.DRAW, Special.IMAGE]).finish()
     every = [np.array(outcome).reshape(2, 2) for outcome in itertools.product(range(3), repeat=4)]
@@ -179,7 +179,13 @@ def test_several_positions_a_step_draw_the_same_distribution(engine):
     drawn = engine.generate([prompt] * count, [DrawMap(2, 2)], [Sampling(seed=s) for s in range(count)], window=4)
     index = [int(output.maps[0].ravel() @ [27, 9, 3, 1]) for output in drawn]
     counts = np.bincount(index, minlength=81)
-    assert ((counts - expected * count) ** 2 / (expected * count)).sum() < 124.8  # 80 degrees of freedom
+    rare = expected * count < 5
+    wanted = np.append(expected[~rare], expected[rare].sum()) * count
+    found = np.append(counts[~rare], counts[rare].sum())
+    assert len(found) > 20  # enough of them for the comparison to mean something
+    free = 2 / (9 * (len(found) - 1))
+    point = (len(found) - 1) * (1 - free + 3.09 * free**0.5) ** 3  # Wilson and Hilferty's approximation
+    assert ((found - wanted) ** 2 / wanted).sum() < point
 
 
 def test_lines_are_told_as_they_come(engine):

@@ -21,7 +21,7 @@ def tiny(group=2, depth=2):
 def inputs(rows, count, slots, seed=0):
     g = torch.Generator().manual_seed(seed)
     ids = torch.randint(0, 40, (rows, count), generator=g)
-    values = torch.randn(rows, count, slots * 2, generator=g)
+    values = torch.randn(rows, count, slots * 6, generator=g)
     positions = torch.randint(0, 30, (rows, count, 3), generator=g)
     return ids, values, torch.rand(rows, count, generator=g) < 0.5, positions
 

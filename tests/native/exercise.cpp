@@ -39,7 +39,7 @@ Config small() { return {2, 128, 2, 1, 192, 61, 45, 3, 4, 2, 64, 192}; }
 std::shared_ptr<GPT> make(const Config& c, Precision precision, const Kernels& kernels) {
   Random r;
   r.add("text.weight", {c.vocabulary, c.width});
-  r.add("visual.weight", {c.width, c.slots * c.latent});
+  r.add("visual.weight", {c.width, c.inputs});
   r.add("visual.bias", {c.width});
   r.add("norm.weight", {c.width});
   r.add("head.state.weight", {c.head_width, c.width});
@@ -71,7 +71,7 @@ constexpr long kWidth = 70;  // positions whose codes are chosen at once: more t
 std::vector<int64_t> generate(const std::shared_ptr<GPT>& gpt, const std::shared_ptr<Pool>& pool, long rows, long length) {
   const Config& c = gpt->config;
   Session session(gpt, pool, std::vector<Sampling>(static_cast<size_t>(rows), Sampling{1.0f, 9, 0.9f}), true);
-  const long all = session.rows(), wide = c.slots * c.latent;
+  const long all = session.rows(), wide = c.inputs;
   std::vector<int64_t> ids(static_cast<size_t>(all * length)), positions(static_cast<size_t>(all * length * 3)),
       lengths(static_cast<size_t>(all)), out, codes(static_cast<size_t>(rows * kWidth * c.slots));
   std::vector<float> values(static_cast<size_t>(all * length * wide), 0.25f), uniform(codes.size(), 0.4f), guidance(codes.size(), 3.0f);

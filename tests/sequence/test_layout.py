@@ -60,13 +60,13 @@ def test_positions_of_a_mixed_sequence():
 def test_a_condition_enters_as_latents_and_a_target_as_grid_values():
     one, two = a_map(0), a_map(1)
     row = Builder(2, 2).text([A]).map(one, target=False).map(two, target=True).finish()
-    np.testing.assert_array_equal(row.values, [np.zeros(8), one.latents.flatten(), two.grid.flatten()])
+    np.testing.assert_array_equal(row.values[:, :8], [np.zeros(8), one.latents.flatten(), two.grid.flatten()])
     np.testing.assert_array_equal(row.codes, [np.zeros(4), one.codes.flatten(), two.codes.flatten()])
 
 
 def test_nothing_is_a_row_too():
     row = Builder(2, 2).finish()
-    assert (len(row), row.values.shape, row.codes.shape, row.positions.shape) == (0, (0, 8), (0, 4), (0, 3))
+    assert (len(row), row.values.shape, row.codes.shape, row.positions.shape) == (0, (0, 24), (0, 4), (0, 3))
 
 
 M = [VISUAL]  # a map of one group
@@ -132,7 +132,7 @@ def test_collate_pads_on_the_right():
     rows = [Builder(1, 2).text([A, B, C], 1.0).finish(), Builder(1, 2).map(a_map(), target=True).text([A]).finish()]
     batch = collate(rows, multiple=4)
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
-        "ids": (2, 8), "values": (2, 8, 2), "positions": (2, 8, 3), "codes": (2, 8, 1),
+        "ids": (2, 8), "values": (2, 8, 6), "positions": (2, 8, 3), "codes": (2, 8, 1),
         "weights": (2, 8), "is_visual": (2, 8)
     }  # fmt: skip
     assert batch["ids"].tolist() == [[A, B, C, 0, 0, 0, 0, 0], [VISUAL] * 4 + [A, 0, 0, 0]]
@@ -150,7 +150,33 @@ def test_a_map_in_any_order_tells_each_place_before_its_codes():
     assert row.ids.tolist() == [A, *[Special.PLACE, VISUAL] * 6, B]
     assert row.weights.tolist() == [0, *[0, 1] * 6, 0]
     assert row.codes[2::2, 0][:6].tolist() == map_.codes.ravel()[order].tolist()
-    np.testing.assert_array_equal(row.values[2:13:2], map_.grid.reshape(6, -1)[order])
+    np.testing.assert_array_equal(row.values[2:13:2, :2], map_.grid.reshape(6, -1)[order])
     assert not row.values[1::2].any()
     with pytest.raises(ValueError, match="an order of 6 places"):
         Builder(1, 2).scattered(map_, [0, 1, 2, 3, 4, 4])
+
+
+def test_beside_each_place_stands_what_the_map_before_had_there_and_at_the_next():
+    one, two = a_map(0, 4, 4), a_map(1, 4, 4)
+    row = Builder(2, 2).map(one, target=False).text([A]).map(two, target=True).finish()
+    before = grouped(one.latents, 2).reshape(4, -1)
+    assert not row.values[:4, 8:].any()  # nothing was there before the first
+    np.testing.assert_array_equal(row.values[5:, 8:16], before)
+    np.testing.assert_array_equal(row.values[5:8, 16:], before[1:])
+    assert not row.values[8, 16:].any()
+    np.testing.assert_array_equal(row.shown.values, grouped(two.grid, 2).reshape(4, -1))
+
+
+def test_a_map_of_another_size_has_nothing_beside_it():
+    row = Builder(2, 2).map(a_map(0, 2, 2), target=False).map(a_map(1, 4, 4), target=True).finish()
+    assert not row.values[:, 8:].any()
+
+
+def test_a_scattered_map_knows_its_place_but_not_the_next():
+    before, map_ = a_map(0, 4, 4), a_map(1, 4, 4)
+    order = [2, 0, 3, 1]
+    row = Builder(2, 2).map(before, target=False).scattered(map_, order).finish()
+    there = grouped(before.latents, 2).reshape(4, -1)
+    np.testing.assert_array_equal(row.values[5::2, 8:16], there[order])
+    assert not row.values[4:, 16:].any()  # which place is next is not known yet
+    assert not row.values[4::2].any()  # an id PLACE stands there

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import triptych
-from triptych.generate.engine import UNKNOWN
+from triptych.generate.engine import UNKNOWN, Output
 from triptych.media import image
 from triptych.tasks import canvas
 from triptych.tasks.canvas import Candidate, Request, tiles
@@ -125,6 +125,25 @@ def test_an_edit_is_guided_from_its_picture(model, noise, monkeypatch):
     assert len(nothing) == 3
     with pytest.raises(triptych.ConfigError, match="takes an instruction"):
         model.edit(noise, "")
+
+
+def test_an_edit_keeps_the_pixels_of_codes_that_come_again(model, noise, monkeypatch):
+    inner = model._model
+    before = inner.look([inner.frames(noise)])[0][0].codes
+    after = before.copy()
+    after[0, 0] = (after[0, 0] + 1) % len(inner.grid)
+
+    def again(self, prompts, plan, sampling, **given):
+        return [Output(maps=[after], nats=[np.zeros(after.shape)]) for _ in prompts]
+
+    monkeypatch.setattr(type(inner.engine), "generate", again)
+    stride, original = inner.bundle.info.visual.stride, inner.frames(noise)[0]
+    pixels = model.edit(noise, "make the ball green")[0].pixels
+    changed = (pixels != original).any(2)
+    assert changed[:stride, :stride].any()  # the new code
+    assert changed[stride : 2 * stride, :stride].any()  # one next to it, where its shadow may lie
+    assert not changed[2 * stride :].any()
+    assert not changed[:, 2 * stride :].any()
 
 
 def test_tiles_cover_a_map_and_overlap():

@@ -89,8 +89,12 @@ class GPTClassifier(nn.Module):
         latents = self.visual.encode(resized(pixels, self.side) * 2 - 1)
         g = self.group
         parts = latents.unflatten(3, (-1, g)).unflatten(2, (-1, g)).transpose(3, 4)  # B T y/g x/g g g d
-        values = latents.new_zeros(len(latents), self.ids.shape[1], g * g * latents.shape[-1])
-        values[:, self.where] = parts.flatten(4).flatten(1, 3)
+        own = parts.flatten(4).flatten(2, 3)  # B T N k, and beside them what `sequence.layout` lays there
+        same = torch.cat([torch.zeros_like(own[:, :1]), own[:, :-1]], 1)
+        following = torch.cat([same[:, :, 1:], torch.zeros_like(same[:, :, :1])], 2)
+        seen = torch.cat([own, same, following], 3).flatten(1, 2)
+        values = latents.new_zeros(len(latents), self.ids.shape[1], seen.shape[2])
+        values[:, self.where] = seen
         states = self.gpt(self.ids, values, self.is_visual, self.positions)
         return torch.cat([states[:, self.where].mean(1), states[:, -1]], 1)
 

@@ -19,6 +19,7 @@ from triptych.evaluate.metrics import Object
 from triptych.train.features import perceptual_loss
 from triptych.worlds.tabletop.scene import WITHHELD
 
+ALONE = 8  # levels by which compression changes a pixel that nothing happened to
 REACH = 24.0  # pixels within which an object before and after is the same one
 FRECHET = "MobileNetV2 Fréchet distance"
 
@@ -47,6 +48,7 @@ def tokenizer(bench: Bench) -> Scores:
     _optional(lambda: _looks_kept(bench, originals, kept, others, out))
     _optional(lambda: _frechet_kept(bench, originals, kept, others, out))
     _optional(lambda: _clips_kept(bench, out))
+    _optional(lambda: _codes_held(bench, out))
     return out
 
 
@@ -56,6 +58,23 @@ def _optional(measure: Callable[[], None]) -> None:
         measure()
     except Skip:
         return
+
+
+def _codes_held(bench: Bench, out: Scores) -> None:
+    """Of the cells whose pixels an edit leaves alone, those that keep their code: what the GPT can copy."""
+    read = getattr(bench.reader, "codes", None)
+    pairs = [pair for pair in bench.choose(bench.edits, max(1, bench.limit // 2)) if bench.readable(pair) == pair]
+    if read is None or not pairs:
+        raise Skip("no edits, or no codes to compare")
+    held = []
+    for pair in pairs:
+        before, after = (bench.pixels(item) for item in pair)
+        one, two = read(before), read(after)
+        change = np.abs(before.astype(np.int64) - after).max(2)
+        cells = change.reshape(len(one), -1, one.shape[1], change.shape[1] // one.shape[1]).max((1, 3))
+        held.append((int(((one == two) & (cells <= ALONE)).sum()), int((cells <= ALONE).sum())))
+    note = f"pixels of a cell that change by {ALONE} levels at most, of pictures before and after an edit"
+    out["codes that an edit leaves"] = bench.score(held, metrics.ratio, note=note)
 
 
 def _looks_kept(

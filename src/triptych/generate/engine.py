@@ -24,7 +24,7 @@ knows all of them. The order is a row's own, by its seed. Codes of one pass don'
 as places the distribution is the network's own for that order, with fewer it is not. More places come with each pass
 (the cosine schedule of MaskGIT, arXiv 2202.04200), since what is there decides more and more of the rest.
 
-B rows, R rows with twins (B or 2B), W positions a pass, N positions of a map, G codes a position, C visual codes,
+B rows, R rows with twins (B or 2B), W positions a pass, N places of a map, G codes a place, C visual codes,
 d latent dimensions, D width.
 """
 
@@ -42,7 +42,7 @@ from triptych.generate.line import Line, schedule
 from triptych.generate.paths import choose, open_path
 from triptych.generate.sample import UNKNOWN, Sampler, Sampling
 from triptych.model.gpt import GPT
-from triptych.sequence.layout import Row, grouped, map_positions, ungrouped
+from triptych.sequence.layout import SEEN, Row, Shown, grouped, map_positions, ungrouped
 from triptych.sequence.vocab import Special
 
 
@@ -173,6 +173,7 @@ class _Run:
         places = sum(step.rows * step.columns for step in maps if step.passes)  # each has an id PLACE beside its codes
         self.session, self.state = engine.path.open(rows, sampler, self.total + longest + places)  # state (R, D)
         self.next = torch.tensor([row.next_position for row in rows], device=engine.device)
+        self.shown = [row.shown for row in rows]
 
     def write(self, step: Write) -> None:
         ids = torch.tensor(step.ids, device=self.engine.device).expand(len(self.next), -1)
@@ -208,7 +209,11 @@ class _Run:
 
     def draw(self, step: DrawMap, known: Tensor, last: bool) -> None:
         """Draw one map; `known` (B, N, G) holds the codes that are given."""
+        self.before = self._before(step)
+        self.places = torch.from_numpy(map_positions(0, step.rows, step.columns)).to(known.device)
         codes, nats = (self._scatter if step.passes else self._raster)(step, known, last)
+        values = self.engine.grid[codes].flatten(2).repeat(self.branches, 1, 1).cpu().numpy()
+        self.shown = [Shown(step.rows, step.columns, row) for row in values]
         self.next = self.next + max(step.rows, step.columns)
         for output, drawn, likely in zip(self.outputs, self._maps(step, codes), self._maps(step, nats), strict=True):
             output.maps.append(drawn)
@@ -217,13 +222,12 @@ class _Run:
     def _raster(self, step: DrawMap, known: Tensor, last: bool) -> tuple[Tensor, Tensor]:
         """Codes and their log-probabilities (B, N, G) of a map, row by row."""
         count, columns, before = step.rows * step.columns, step.columns, self.done
-        places = torch.from_numpy(map_positions(0, step.rows, columns)).to(self.engine.device)
         line = Line(known, self.sampler.take(count * known.shape[2]), self.window)
         copies = -(-self.engine.path.least // len(self.state))
         self._draw(line, self.state[:, None].expand(-1, copies, -1), line.at[:, None].expand(-1, copies))
         while line.low < count - 1:
-            fed = line.at[:, None] + torch.arange(line.width(), device=places.device)  # (B, W)
-            states = self._look(line.read(fed), places[fed.clamp_max(count - 1)])
+            fed = line.at[:, None] + torch.arange(line.width(), device=known.device)  # (B, W)
+            states = self._look(line.read(fed), fed.clamp_max(count - 1))
             right = line.read(fed + 1)
             self._draw(line, states, fed + 1)
             self.session.advance(line.advance(right, fed))
@@ -237,14 +241,13 @@ class _Run:
         self._tick(before + count - self.done)
         if not last:
             end = line.at[:, None]
-            self.state = self._look(line.read(end), places[end])[:, -1]
+            self.state = self._look(line.read(end), end)[:, -1]
             self.session.advance(1)
         return line.codes[:, :count], line.nats[:, :count]
 
     def _scatter(self, step: DrawMap, known: Tensor, last: bool) -> tuple[Tensor, Tensor]:
         """Codes and their log-probabilities (B, N, G) of a map, in any order; a code that was given has 0."""
         rows, count, slots = known.shape
-        places = torch.from_numpy(map_positions(0, step.rows, step.columns)).to(known.device)
         numbers = self.sampler.take(count)
         keys = self.sampler.numbers((numbers + torch.arange(count, device=known.device)).expand(rows, -1))
         whole = (known != UNKNOWN).all(2)
@@ -257,7 +260,7 @@ class _Run:
         def read(ahead: Tensor) -> Tensor:
             both = torch.cat([fed, ahead], 1)
             marks = torch.cat([asks, torch.ones(ahead.shape[1], dtype=torch.bool, device=known.device)])
-            states = self._look(line.read(both), places[both], marks)
+            states = self._look(line.read(both), both, marks)
             self.session.advance(both.shape[1])
             return states[:, fed.shape[1] :] if ahead.shape[1] else states[:, -1:]
 
@@ -289,24 +292,39 @@ class _Run:
         first, progress = line.first + inside * self.config.slots, inside / line.count
         line.write(ahead, *self.session.choose_codes(states, first, line.known_at(inside), progress))
 
+    def _before(self, step: DrawMap) -> Tensor:
+        """(R, N + 1, G*d) values of the map before one that is to be drawn, zero at its end; all zero where it has
+        another size, or where there is none."""
+        count, width = step.rows * step.columns, self.config.slots * self.config.latent
+        out = np.zeros((len(self.shown), count + 1, width), np.float32)
+        for row, shown in zip(out, self.shown, strict=True):
+            if shown is not None and (shown.rows, shown.columns) == (step.rows, step.columns):
+                row[:count] = shown.values
+        return torch.from_numpy(out).to(self.engine.device)
+
     def _look(self, codes: Tensor, places: Tensor, asks: Tensor | None = None) -> Tensor:
-        """States (R, W, D) of codes (B, W, G) at places (B, W, 3) of the map; the session is left to be advanced.
+        """States (R, W, D) of codes (B, W, G) at places (B, W) of the map; the session is left to be advanced.
 
         Where `asks` (W,) is true, not the codes are read but an id that asks for them.
         """
-        both = codes.repeat(self.branches, 1, 1)
-        values, ids = self.engine.grid[both].flatten(2), torch.full_like(both[..., 0], Special.VISUAL)
+        both, where = codes.repeat(self.branches, 1, 1), places.repeat(self.branches, 1)
+        ids = torch.full_like(where, Special.VISUAL)
+        same, following = (
+            self.before.gather(1, at[..., None].expand(-1, -1, self.before.shape[2])) for at in (where, where + 1)
+        )
+        values = torch.cat([self.engine.grid[both].flatten(2), same, following], 2)
         if asks is not None:
             ids[:, asks] = Special.PLACE
             values[:, asks] = 0.0
-        positions = places.repeat(self.branches, 1, 1)
+            values[..., -same.shape[2] :] = 0.0  # which place is next is not known yet
+        positions = self.places[where]
         positions[..., 0] += self.next[:, None]  # a map's time; its rows and columns are its own
         return self.session.read(ids, values, positions)
 
     def _feed_text(self, ids: Tensor) -> None:
         steps = torch.arange(ids.shape[1], device=ids.device)
         place = (self.next[:, None] + steps)[..., None].expand(-1, -1, 3)
-        width = self.config.slots * self.config.latent
+        width = SEEN * self.config.slots * self.config.latent
         self.state = self.session.read(ids, torch.zeros(*ids.shape, width, device=ids.device), place)[:, -1]
         self.session.advance(ids.shape[1])
         self.next = self.next + ids.shape[1]

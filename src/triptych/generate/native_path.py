@@ -21,8 +21,8 @@ from triptych.sequence.layout import Row
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
 
-INTERFACE = 2  # of the extension module that this file calls
-DERIVED = ("width", "heads", "kv_heads", "hidden", "slots", "head_width", "head_hidden")
+INTERFACE = 3  # of the extension module that this file calls
+DERIVED = ("width", "heads", "kv_heads", "hidden", "slots", "head_width", "head_hidden", "inputs")
 
 
 @lru_cache
@@ -73,8 +73,12 @@ class NativePath:
         batch = collate(rows)
         ids, values, positions = (batch[name].numpy() for name in ("ids", "values", "positions"))
         lengths = np.array([len(row) for row in rows], np.int64)
-        session.inner.read(_marked(ids), values, positions, lengths)
+        session.inner.read(_marked(ids), self.seen(values), positions, lengths)
         return session, torch.from_numpy(session.inner.states())
+
+    def seen(self, values: np.ndarray) -> np.ndarray:
+        """Of the values (R, S, k) of positions those that the network reads."""
+        return np.ascontiguousarray(values[..., : self.config.inputs])
 
 
 def rates() -> np.ndarray:
@@ -100,12 +104,18 @@ class NativeSession:
         self.inner = path.module.Session(path.gpt, path.pool, temperature, top_k, top_p, self.branches > 1)
         self._each = np.ones(rows, np.int64)
         self._slots = torch.arange(path.config.slots)
+        self._seen = path.seen
         self._read = 0
 
     def read(self, ids: Tensor, values: Tensor, positions: Tensor) -> Tensor:
         """See `paths.Session`."""
         self._read = ids.shape[1]
-        parts = _marked(ids.numpy()), values.numpy(), positions.contiguous().numpy(), self._each * self._read
+        parts = (
+            _marked(ids.numpy()),
+            self._seen(values.numpy()),
+            positions.contiguous().numpy(),
+            self._each * self._read,
+        )
         return torch.from_numpy(self.inner.read(*parts, True))
 
     def advance(self, counts: Tensor | int) -> None:

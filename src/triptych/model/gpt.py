@@ -46,7 +46,7 @@ class GPT(nn.Module):
         self.config = config
         width = config.width
         self.text = nn.Embedding(config.vocabulary, width)
-        self.visual = nn.Linear(config.slots * config.latent, width)
+        self.visual = nn.Linear(config.inputs, width)
         self.blocks = nn.ModuleList(
             Block(width, config.heads, config.kv_heads, config.hidden, config.dropout) for _ in range(config.depth)
         )
@@ -68,7 +68,8 @@ class GPT(nn.Module):
 
         Args:
             ids: (B, S) int64 in [0, V).
-            values: (B, S, G*d) latents where `is_visual`, ignored elsewhere.
+            values: (B, S, k) latents where `is_visual`, ignored elsewhere, as `sequence.layout` lays them; of the k
+                values of a position the first `config.inputs` are read.
             is_visual: (B, S) bool.
             positions: (B, S, 3) time, row, column.
             cache: earlier positions of the same rows; the caller advances it.
@@ -102,7 +103,8 @@ class GPT(nn.Module):
         cache: Cache | None = None,
     ) -> Tensor:
         """The residual stream (B, S, D) after the first `count` blocks."""
-        x = torch.where(is_visual[..., None], self.visual(values), self.text(ids))
+        seen = self.visual(values[..., : self.config.inputs])
+        x = torch.where(is_visual[..., None], seen, self.text(ids))
         turn = rotary(positions)
         for layer, block in enumerate(self.blocks[:count]):
             x = block(x, turn, cache, layer)

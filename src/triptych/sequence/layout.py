@@ -1,6 +1,9 @@
 """One sequence as arrays: ids, visual values, codes, positions and weights, built piece by piece.
 
 S positions; G codes a position (1 or 4); d latent dimensions; y, x rows and columns of codes.
+Beside what stands at a place of a map come what stood there, and at the next place, in the map before, as a codec's
+block comes with its co-located one: what stays as it was need not be searched for, and what moved shows by the
+difference. Both are zero in the first map, in one of another size, and where no place is next.
 Positions are three-dimensional (time, row, column). Text walks all three together; the codes of one map share
 their time, and what follows continues after the larger side. Rows and columns of every map are counted from 0, so that
 the same place of two pictures differs in time alone: what stays where it was is copied from the same distance, whatever
@@ -32,11 +35,23 @@ class Map:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """The last map of a sequence, to whose places those of the next map are laid: rows, columns of groups, and values
+    (rows * columns, G*d) row by row."""
+
+    rows: int
+    columns: int
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
 class Row:
     """A finished sequence.
 
-    ids (S,) int64; values (S, G*d) float32, zero where text stands; codes (S, G) int64, zero where text stands;
-    positions (S, 3) int64; weights (S,) float32: how much predicting this very position counts in training.
+    ids (S,) int64; values (S, SEEN*G*d) float32, zero where text stands: of each position its own, those of the same
+    place in the map before, those of the next place there; codes (S, G) int64, zero where text stands;
+    positions (S, 3) int64; weights (S,) float32: how much predicting this very position counts in training;
+    shown: the last map, or None.
     """
 
     ids: np.ndarray
@@ -45,6 +60,7 @@ class Row:
     positions: np.ndarray
     weights: np.ndarray
     next_position: int = 0
+    shown: Shown | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -76,6 +92,19 @@ def map_positions(start: int, rows: int, columns: int) -> np.ndarray:
     return np.stack([np.full(rows * columns, start), y, x], 1)
 
 
+SEEN = 3  # places whose values a position holds: its own, the same and the next one of the map before
+
+
+def beside(values: np.ndarray, before: np.ndarray | None) -> np.ndarray:
+    """(N, k) values of a map and those of the map before it, if that has the same size -> (N, SEEN*k).
+
+    >>> beside(np.array([[1], [2]]), np.array([[3], [4]])).tolist()
+    [[1, 3, 4], [2, 4, 0]]
+    """
+    same = np.zeros_like(values) if before is None else before
+    return np.concatenate([values, same, np.concatenate([same[1:], np.zeros_like(same[:1])])], 1)
+
+
 @dataclass
 class Builder:
     """Collects the parts of a sequence; `finish` gives the arrays."""
@@ -87,6 +116,7 @@ class Builder:
     _weights: list[float] = field(default_factory=list)
     _positions: list[np.ndarray] = field(default_factory=list)
     _visual: list[tuple[int, np.ndarray, np.ndarray]] = field(default_factory=list)
+    _shown: Shown | None = None
 
     def text(self, ids: Sequence[int], weight: float = 0.0) -> Builder:
         """Add sequence ids, each one position further."""
@@ -103,7 +133,9 @@ class Builder:
         values = grouped(map_.grid if target else map_.latents, self.group)
         codes = grouped(map_.codes, self.group)
         rows, columns = map_.codes.shape[0] // self.group, map_.codes.shape[1] // self.group
-        self._visual.append((len(self._ids), values.reshape(len(values), -1), codes))
+        values = values.reshape(len(values), -1)
+        self._visual.append((len(self._ids), beside(values, self._before(rows, columns)), codes))
+        self._shown = Shown(rows, columns, values)
         self._ids += [int(Special.VISUAL)] * len(codes)
         self._weights += [float(target)] * len(codes)
         self._positions.append(map_positions(self.position, rows, columns))
@@ -124,18 +156,25 @@ class Builder:
         if sorted(order) != list(range(rows * columns)):
             raise ValueError(f"an order of {rows * columns} places names each of them once")
         values = values.reshape(len(values), -1)
+        seen = beside(values, self._before(rows, columns))
+        seen[:, 2 * values.shape[1] :] = 0  # which place is next is not known yet
+        self._shown = Shown(rows, columns, values)
         for place in order:
-            self._visual.append((len(self._ids) + 1, values[place : place + 1], codes[place : place + 1]))
+            self._visual.append((len(self._ids) + 1, seen[place : place + 1], codes[place : place + 1]))
             self._ids += [int(Special.PLACE), int(Special.VISUAL)]
             self._weights += [0.0, 1.0]
         self._positions.append(map_positions(self.position, rows, columns)[np.repeat(order, 2)])
         self.position += max(rows, columns)
         return self
 
+    def _before(self, rows: int, columns: int) -> np.ndarray | None:
+        shown = self._shown
+        return shown.values if shown is not None and (shown.rows, shown.columns) == (rows, columns) else None
+
     def finish(self) -> Row:
         """The arrays of all parts so far."""
         count, slots = len(self._ids), self.group * self.group
-        values = np.zeros((count, slots * self.latent), np.float32)
+        values = np.zeros((count, SEEN * slots * self.latent), np.float32)
         codes = np.zeros((count, slots), np.int64)
         for start, part_values, part_codes in self._visual:
             values[start : start + len(part_codes)] = part_values
@@ -148,4 +187,5 @@ class Builder:
             positions,
             np.array(self._weights, np.float32),
             self.position,
+            self._shown,
         )

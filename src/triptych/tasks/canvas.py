@@ -49,6 +49,7 @@ class Request:
         codes: (Y, X) what is given, UNKNOWN where it is to be drawn; None draws all, at the size of the settings.
         guided_from_views: guidance leads away from the views without the text, instead of from nothing.
         original, kept: pixels uint8 and bool (rows, columns) that say which of them stay as they are; None for none.
+        before: (Y, X) codes of the original: where they are drawn again, its pixels stay.
     """
 
     text: str
@@ -59,6 +60,7 @@ class Request:
     guided_from_views: bool = False
     original: np.ndarray | None = None
     kept: np.ndarray | None = None
+    before: np.ndarray | None = None
 
 
 @dataclass
@@ -120,7 +122,10 @@ def paint(
         whole = [n for n, found in drawn.items() if len(found) == requests[n].settings.best_of]
         chosen = [_best(model, drawn.pop(n)) for n in whole]
         for candidate in chosen:
-            yield candidate.number, _merged(model.paint([candidate.canvas])[0], candidate.request)
+            request = candidate.request
+            if request.before is not None:
+                request = replace(request, kept=_unchanged(request.before, candidate.canvas, model))
+            yield candidate.number, _merged(model.paint([candidate.canvas])[0], request)
 
 
 def checked(model: Model, request: Request) -> Request:
@@ -275,6 +280,15 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     pixels = model.paint([candidate.canvas for candidate in candidates])
     nats = model.caption_nats(pixels, [request.text] * len(pixels), language_of(request.text))
     return candidates[int(np.argmax(nats))]
+
+
+def _unchanged(before: np.ndarray, after: np.ndarray, model: Model) -> np.ndarray:
+    """Bool (rows, columns) of pixels: those of codes that stayed, unless one next to them changed: what changes throws
+    its shadow there."""
+    changed = torch.from_numpy((before != after).astype(np.float32))[None, None]
+    near = torch.nn.functional.max_pool2d(changed, 3, 1, 1)[0, 0].numpy() > 0
+    stride = model.bundle.info.visual.stride
+    return ~np.kron(near, np.ones((stride, stride), bool))
 
 
 def _merged(drawn: np.ndarray, request: Request) -> np.ndarray:

@@ -323,6 +323,7 @@ def extended(row: Row, ids: Sequence[int]) -> Row:
         np.concatenate([row.positions, np.stack([places] * 3, 1)]),
         more(row.weights),
         row.next_position + count,
+        row.shown,
     )
 
 

@@ -13,7 +13,8 @@ def edit(model: Model, text: str, seed: int, settings: DrawSettings, *, image: M
 
     The model reads the picture whole before it draws, so unlike a hole's filling the new picture knows all of the old
     one. Guidance leads from the picture without the instruction to the picture with it (arXiv 2211.09800). It works
-    with a model that has learned from edits (the spelling `edit`; docs/data.md tells how to write them).
+    with a model that has learned from edits (the spelling `edit`; docs/data.md tells how to write them). Where the same
+    codes come again, the picture's own pixels stay.
 
     Args:
         model: what draws.
@@ -30,5 +31,7 @@ def edit(model: Model, text: str, seed: int, settings: DrawSettings, *, image: M
     """
     if not text:
         raise ConfigError('edit takes an instruction, such as "make the ball green"')
-    views = tuple(view for view in model.read([image]) if view is not None)
-    return Request(text, seed, settings, views, guided_from_views=True)
+    pixels = model.frames(model.pixels(image))[0]
+    views = tuple(view for view in model.read([pixels]) if view is not None)
+    codes = views[0].maps[0].codes
+    return Request(text, seed, settings, views, guided_from_views=True, original=pixels, before=codes)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych import zoo
-from triptych.config import RunConfig
+from triptych.config import GPTConfig, RunConfig
 from triptych.data.loader import MEDIA, Batches, Rows
 from triptych.data.shards import Shards
 from triptych.device import device_of
@@ -126,10 +126,10 @@ class GPTJob:
         )
         torch.manual_seed(config.seed)
         if start is not None:
-            dropout = self.config.dropout
-            self.config = start.need_gpt().config.model_copy(update={"dropout": dropout})
+            own = {name: getattr(self.config, name) for name in ("dropout", "beside")}
+            self.config = start.need_gpt().config.model_copy(update=own)
             self.gpt = GPT(self.config)
-            self.gpt.load_state_dict(start.need_gpt().state_dict())
+            self.gpt.load_state_dict(_widened(start.need_gpt().state_dict(), self.config))
         else:
             self.gpt = GPT(self.config)
         self.model = Learner(self.gpt, summary=config.summary > 0).to(self.device)
@@ -293,6 +293,12 @@ class GPTJob:
         tags = {text.lang for index in some for text in shards.record(int(index)).texts}
         counts = {name: len(items) for name, items in self.rows.items.items()}
         return {"languages": sorted(tags) or [""], "data": counts}
+
+
+def _widened(state: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor]:
+    """Weights of a network that read fewer values of a position, or more (`beside`): what it lacks is zero at first."""
+    weight = state["visual.weight"]
+    return state | {"visual.weight": F.pad(weight, (0, config.inputs - weight.shape[1]))}
 
 
 def _same(one: nn.Module, two: nn.Module) -> bool:

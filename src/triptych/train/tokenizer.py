@@ -1,4 +1,5 @@
-"""Training the visual tokenizer: L1 and gradients of the difference at three scales, colour, and a perceptual loss."""
+"""Training the visual tokenizer: L1 and gradients of the difference at three scales, colour, a perceptual loss, and
+codes that hold still (see `train.steady`)."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from triptych.media import image
 from triptych.tokenizers.visual import VisualTokenizer, to_bytes, to_float
 from triptych.train.features import load_features, perceptual_loss
 from triptych.train.loop import autocast
+from triptych.train.steady import twin, wander
 
 HELD_PICTURES, HELD_CLIPS = 64, 8
 PERCEPTUAL_FRAMES = 8  # of each part of a batch: the feature network would cost more than all the rest
@@ -57,6 +59,15 @@ def _window(pixels: Tensor, side: int) -> tuple[slice, ...]:
     return slice(None), slice(None), slice(top, top + side), slice(left, left + side)
 
 
+def through(model: VisualTokenizer, pixels: Tensor, others: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """What the codes of (B, F, 3, Y, X) keep, the latents, and those of their twins where there are any."""
+    if others is None:
+        latents, theirs = model.encode(pixels), None
+    else:
+        latents, theirs = model.encode(torch.cat([pixels, others])).chunk(2)
+    return model.decode(model.fsq.quantize(latents)), latents, theirs
+
+
 class TokenizerJob:
     """The visual tokenizer on a prepared folder; see train.loop.Job."""
 
@@ -67,7 +78,7 @@ class TokenizerJob:
         start = zoo.load(config.start) if config.start else None
         self.model = start.visual if start else VisualTokenizer(config.visual)
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network: Callable[[Tensor], Tensor] = torch.compile(self.model) if config.compile else self.model
+        self.through: Callable[..., Any] = torch.compile(through) if config.compile else through
         self.batches = FrameBatches(
             Path(config.data),
             self.prepared.source,
@@ -82,12 +93,17 @@ class TokenizerJob:
     def losses(self, batch: dict[str, Tensor], scale: Callable[[Tensor], None]) -> dict[str, float]:
         """See train.loop.Job; pictures and clips count by their frames."""
         total = sum(part.shape[0] * part.shape[1] for part in batch.values())
-        sums = torch.zeros(3, device=self.device)
+        sums = torch.zeros(5, device=self.device)
         for part in batch.values():
             pixels = to_float(part.to(self.device, non_blocking=True))
             share = part.shape[0] * part.shape[1] / total
+            others, same = twin(pixels, self.model.config.stride) if self.run.steady else (None, None)
             with autocast(self.run, self.device):
-                drawn = self.network(pixels).flatten(0, 1)
+                drawn, latents, theirs = self.through(self.model, pixels, others)
+            far = moved = torch.zeros((), device=self.device)
+            if theirs is not None and same is not None:
+                far, moved = wander(self.model.fsq, latents.float(), theirs.float(), same)
+            drawn = drawn.flatten(0, 1)
             pixels = pixels.flatten(0, 1)
             drawn = drawn.float()
             flat = pixel_loss(drawn, pixels)
@@ -98,18 +114,20 @@ class TokenizerJob:
                 # On a CPU this network's depthwise convolutions are slower in bfloat16.
                 with autocast(self.run, self.device) if self.device.type == "cuda" else contextlib.nullcontext():
                     deep = perceptual_loss(self.features, drawn[some][window], pixels[some][window])
-            loss = flat + self.run.perceptual * deep
+            loss = flat + self.run.perceptual * deep + self.run.steady * far
             scale(loss * share)
-            sums += torch.stack([loss, flat, deep]).detach() * share
-        facts = dict(zip(("loss", "pixels", "percept"), sums.tolist(), strict=True))  # the only wait for the device
+            sums += torch.stack([loss, flat, deep, far, moved]).detach() * share
+        names = ("loss", "pixels", "percept", "wander", "moved")
+        facts = dict(zip(names, sums.tolist(), strict=True))  # the only wait for the device
         return {**facts, "tokens": float(total * (pixels.shape[-1] // self.model.config.stride) ** 2)}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """PSNR of held-out pictures and clips, and the share of codes in use."""
+        """PSNR of held-out pictures and clips, the share of codes that twins change, and of codes in use."""
         scores: dict[str, float] = {}
         used: set[int] = set()
-        loss, parts = 0.0, 0
+        loss, parts, moved = 0.0, 0, []
+        torch.manual_seed(0)  # the twins are the same each time
         for kind, count in (("picture", HELD_PICTURES), ("clip", HELD_CLIPS)):
             held = self.batches.held_frames(kind, count)
             if held is None:
@@ -121,9 +139,12 @@ class TokenizerJob:
                 drawn = self.model.decode(self.model.fsq.quantize(latents)).float()
                 ratios.append(psnr(drawn.flatten(0, 1), pixels.flatten(0, 1)))
                 loss, parts = loss + float(pixel_loss(drawn.flatten(0, 1), pixels.flatten(0, 1))), parts + 1
+                others, same = twin(pixels, self.model.config.stride)
+                moved.append(float(wander(self.model.fsq, latents, self.model.encode(others), same)[1]))
                 used.update(self.model.fsq.to_codes(latents).unique().tolist())
             scores[f"{kind} psnr"] = float(np.mean(ratios))
-        return {"loss": loss / max(parts, 1), **scores, "codes used": len(used) / self.model.fsq.codes}
+        shares = {"codes moved": float(np.mean(moved or [0.0])), "codes used": len(used) / self.model.fsq.codes}
+        return {"loss": loss / max(parts, 1), **scores, **shares}
 
     @torch.no_grad()
     def sample(self, folder: Path, step: int) -> None:
