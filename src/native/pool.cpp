@@ -102,16 +102,19 @@ long Pool::take(int self) {
   long taken = 0;
   for (int i = 0; i < workers; i++) {
     Share& share = shares_[static_cast<size_t>((self + i) % workers)];
-    while (share.left.load(std::memory_order_relaxed) > 0) {
-      const long left = share.left.fetch_sub(1, std::memory_order_acquire);
-      if (left <= 0) break;
+    long left = share.left.load(std::memory_order_relaxed);
+    while (left > 0) {
+      // A third of what is left: each taking stops the stream of reads for a moment, and only the last must be small.
+      const long some = (left + 2) / 3;
+      if (!share.left.compare_exchange_weak(left, left - some, std::memory_order_acquire, std::memory_order_relaxed)) continue;
       const long first = share.first + (share.grains - left) * share.grain;
-      share.work(share.context, self, first, std::min(first + share.grain, share.end));
-      taken++;
+      share.work(share.context, self, first, std::min(first + some * share.grain, share.end));
+      taken += some;
       if (self > 0) {
         std::atomic<long>& mine = counts_[static_cast<size_t>(self)].done;
-        mine.store(mine.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+        mine.store(mine.load(std::memory_order_relaxed) + some, std::memory_order_release);
       }
+      left = share.left.load(std::memory_order_relaxed);
     }
   }
   return taken;
@@ -123,7 +126,7 @@ void Pool::help(int self) {
     if (!spin(ready)) {
       std::unique_lock<std::mutex> lock(sleep_);
       asleep_.fetch_add(1);
-      wake_.wait(lock, ready);
+      if (!ready()) wake_.wait(lock);  // what it was woken for may be done by now, but more will follow
       asleep_.fetch_sub(1);
     }
     if (stop_) return;

@@ -26,8 +26,8 @@ class Pool {
 
   int threads() const { return static_cast<int>(shares_.size()); }
 
-  // Call f(self, first, last) until [0, count) is done, `grain` parts at a time. Where the pool is busy with another caller,
-  // or after a fork has left the helpers behind, the caller does all of it.
+  // Call f(self, first, last) until [0, count) is done, some multiple of `grain` parts at a time. Where the pool is busy
+  // with another caller, or after a fork has left the helpers behind, the caller does all of it.
   template <typename F>
   void run(long count, long grain, F&& f) {
     const Work work = [](void* c, int self, long a, long b) {
@@ -37,7 +37,7 @@ class Pool {
   }
 
  private:
-  // What is meant for one thread. Whoever lowers `left` while it is above 0 has taken a grain, and until that is done
+  // What is meant for one thread. Whoever lowers `left` while it is above 0 has taken grains, and until they are done
   // the caller neither returns nor changes the rest.
   struct alignas(64) Share {
     std::atomic<long> left{0};  // grains that nobody has taken
@@ -50,7 +50,7 @@ class Pool {
   };
 
   void run_erased(long count, long grain, Work work, void* context);
-  long take(int self);  // the grains that this thread did
+  long take(int self);  // gives how many grains this thread did
   void help(int self);
 
   std::mutex busy_;  // held by the caller whose work this is
