@@ -93,8 +93,10 @@ class Runner {
 
   // x (M, width) through all blocks, in place. Position m belongs to row rows[m], and stands behind what the cache holds
   // of that row and behind the row's earlier positions in this call; the cache is advanced. `cos`, `sin` (M, 32) or null.
+  // `wanted`: the positions, in order, whose result counts, or null for all; the last block does nothing else for others
+  // than to keep their keys and values.
   void blocks(const Stack& stack, Cache& cache, const std::vector<long>& rows, float* x, const float* cos,
-              const float* sin);
+              const float* sin, const std::vector<long>* wanted = nullptr);
   // y (M, N) from x (M, K) times a matrix, after a norm where there is one.
   void linear(const Matrix& matrix, const float* x, const float* norm, long count, float* y, const float* bias = nullptr,
               Then then = Then::store);
@@ -128,15 +130,15 @@ class Runner {
   Input input(const Matrix& matrix, const float* x, const float* norm, long count);
   Rows rows(const Input& input, int self);  // as thread `self` has them
   void prepare(const Input& input, const Prepared& to, long first, long last) const;
-  void attention(const Layer& layer, const float* x);
+  void attention(const Layer& layer, const float* x, const std::vector<long>* wanted);
   // Queries of position m for the head h of keys, normed, turned and scaled by 1/sqrt(E); its key and value go to their page.
   void turn(const Layer& layer, long m, long h);
-  void attend(const Layer& layer, long g, long h);       // group g of positions over the head h of keys
-  void fetch(const Layer& layer, long m, long h) const;  // brings what `attend` will read near
+  void attend(const Layer& layer, long from, long to, long h);  // positions of one row over the head h of keys
+  void fetch(const Layer& layer, long m, long h) const;         // brings what `attend` will read near
 
   const Kernels& kernels_;
   std::shared_ptr<Pool> pool_;
-  Buffer<float> qkv_, query_, attended_, fed_;
+  Buffer<float> qkv_, query_, attended_, fed_, few_;
   Prepared shared_;
   std::vector<Prepared> own_;  // of each thread,
   std::vector<Made> made_;     // and of which turn that is

@@ -92,7 +92,7 @@ void Runner::linear(const Matrix& m, const float* x, const float* norm, long cou
 }
 
 void Runner::blocks(const Stack& stack, Cache& cache, const std::vector<long>& rows, float* x, const float* cos,
-                    const float* sin) {
+                    const float* sin, const std::vector<long>* wanted) {
   const long count = static_cast<long>(rows.size()), group = stack.heads / stack.kv_heads;
   // Where each position will stand in its row, and which neighbours share one read of the keys.
   index_.resize(rows.size());
@@ -112,15 +112,31 @@ void Runner::blocks(const Stack& stack, Cache& cache, const std::vector<long>& r
   float* fed = fed_.need(static_cast<size_t>(count * stack.hidden));
   for (size_t layer = 0; layer < stack.blocks.size(); layer++) {
     const Block& block = stack.blocks[layer];
-    attention({stack, block, static_cast<long>(layer), cache, rows, cos, sin}, x);
-    linear(block.out, attended, nullptr, count, x, nullptr, Then::add);
-    linear(block.up, x, block.feed_norm, count, fed, nullptr, Then::swiglu);
-    linear(block.down, fed, nullptr, count, x, nullptr, Then::add);
+    const bool some = wanted != nullptr && layer + 1 == stack.blocks.size() && wanted->size() < rows.size();
+    attention({stack, block, static_cast<long>(layer), cache, rows, cos, sin}, x, some ? wanted : nullptr);
+    const long here = some ? static_cast<long>(wanted->size()) : count;
+    float* to = x;
+    if (some) {
+      to = few_.need(static_cast<size_t>(count * stack.width));
+      const long wide = stack.heads * kHead;
+      for (long i = 0; i < here; i++) {
+        const long m = (*wanted)[static_cast<size_t>(i)];
+        std::memcpy(to + i * stack.width, x + m * stack.width, sizeof(float) * static_cast<size_t>(stack.width));
+        std::memmove(attended + i * wide, attended + m * wide, sizeof(float) * static_cast<size_t>(wide));
+      }
+    }
+    linear(block.out, attended, nullptr, here, to, nullptr, Then::add);
+    linear(block.up, to, block.feed_norm, here, fed, nullptr, Then::swiglu);
+    linear(block.down, fed, nullptr, here, to, nullptr, Then::add);
+    for (long i = 0; some && i < here; i++) {
+      const long m = (*wanted)[static_cast<size_t>(i)];
+      std::memcpy(x + m * stack.width, to + i * stack.width, sizeof(float) * static_cast<size_t>(stack.width));
+    }
   }
   for (long row : rows) cache.advance(row, 1);
 }
 
-void Runner::attention(const Layer& l, const float* x) {
+void Runner::attention(const Layer& l, const float* x, const std::vector<long>* wanted) {
   const long heads = l.stack.heads, kv_heads = l.stack.kv_heads, group = heads / kv_heads;
   const long count = static_cast<long>(l.rows.size()), groups = static_cast<long>(first_.size()) - 1;
   const long wide = (heads + 2 * kv_heads) * kHead, threads = pool_->threads();
@@ -144,7 +160,7 @@ void Runner::attention(const Layer& l, const float* x) {
         for (long m = 0; m < count; m++) {
           if (m + 1 < count) fetch(l, m + 1, h);
           turn(l, m, h);
-          attend(l, m, h);
+          attend(l, m, m + 1, h);
         }
       }
     });
@@ -155,8 +171,13 @@ void Runner::attention(const Layer& l, const float* x) {
     for (long m = first; m < last; m++)
       for (long h = 0; h < kv_heads; h++) turn(l, m, h);
   });
-  spread(*pool_, groups * kv_heads, work, [&](int, long first, long last) {
-    for (long part = first; part < last; part++) attend(l, part / kv_heads, part % kv_heads);
+  const long parts = wanted != nullptr ? static_cast<long>(wanted->size()) : groups;
+  spread(*pool_, parts * kv_heads, work, [&](int, long first, long last) {
+    for (long part = first; part < last; part++) {
+      const size_t g = static_cast<size_t>(part / kv_heads);
+      const long from = wanted != nullptr ? (*wanted)[g] : first_[g], to = wanted != nullptr ? from + 1 : first_[g + 1];
+      attend(l, from, to, part % kv_heads);
+    }
   });
 }
 
@@ -174,9 +195,8 @@ void Runner::turn(const Layer& l, long m, long h) {
   kernels_.keep(key, in + (heads + kv_heads + h) * kHead, page, position % kPage, l.cache.pairs());
 }
 
-void Runner::attend(const Layer& l, long g, long h) {
+void Runner::attend(const Layer& l, long from, long to, long h) {
   const long heads = l.stack.heads, group = heads / l.stack.kv_heads;
-  const long from = first_[static_cast<size_t>(g)], to = first_[static_cast<size_t>(g) + 1];
   const long row = l.rows[static_cast<size_t>(from)];
   const float* queries[kQueries];
   float* out[kQueries];
