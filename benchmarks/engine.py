@@ -1,7 +1,7 @@
 """Reading and writing speed of the engine beside its peers, as ratios within one interleaved run:
 
     python benchmarks/engine.py --compile --warm                   # once, busy or not: torch keeps what it compiled
-    python benchmarks/engine.py --compile --json docs/speed.json   # about 12 minutes of a quiet machine
+    python benchmarks/engine.py --compile --json docs/speed.json   # about 17 minutes of a quiet machine
     python benchmarks/engine.py --memory --json docs/speed.json    # busy or not
     python benchmarks/engine.py --render docs/speed.json
 
