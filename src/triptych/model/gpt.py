@@ -13,7 +13,6 @@ from triptych.config import GPTConfig
 from triptych.model.cache import Cache
 from triptych.model.layers import HEAD, Block, rotary
 
-
 AGAIN = 4.0  # how much likelier a code is to come again, in nats, before anything is learned
 
 
@@ -36,9 +35,9 @@ class DepthHead(nn.Module):
     def forward(self, state: Tensor, codes: Tensor, before: Tensor | None = None) -> Tensor:
         """States (M, D) and the codes known so far (M, k), k < G -> logits (M, k + 1, C).
 
-        `before` (M, G) holds the codes, plus one, of the same place in the map before, zero where there are none: how much
-        likelier each becomes to come again is one number, read off the same features as the logits (a pointer of one
-        place; See et al., arXiv 1704.04368).
+        `before` (M, G) holds the codes, plus one, of the same place in the map before, zero where there are none. How
+        much likelier each becomes to come again is one number, read off the same features as the logits (a pointer of
+        one place; See et al., arXiv 1704.04368).
         """
         x = torch.cat([self.state(state)[:, None], self.code(codes).to(state.dtype)], 1)
         x = x + self.place[: x.shape[1]]
@@ -134,7 +133,7 @@ class GPT(nn.Module):
     def code_logits(self, states: Tensor, codes: Tensor, before: Tensor | None = None) -> Tensor:
         """States (M, D) and their next codes (M, G), or the first k < G of them -> logits (M, min(k + 1, G), C).
 
-        `before` (M, G) holds the codes, plus one, of the same place in the map before; zero, or None, where there are none.
+        `before` (M, G) holds the codes, plus one, of the same place in the map before; zero, or None, for none.
         """
         return self.head(states, codes[:, : self.config.slots - 1], before)
 

@@ -36,8 +36,8 @@ class Map:
 
 @dataclass(frozen=True)
 class Shown:
-    """The last map of a sequence, to whose places those of the next map are laid: rows and columns of groups, and row by
-    row its values (rows * columns, G*d) and codes (rows * columns, G)."""
+    """The last map of a sequence, to whose places those of the next map are laid: rows and columns of groups, and row
+    by row its values (rows * columns, G*d) and codes (rows * columns, G)."""
 
     rows: int
     columns: int
@@ -51,8 +51,8 @@ class Row:
 
     ids (S,) int64; values (S, SEEN*G*d) float32, zero where text stands: of each position its own, those of the same
     place in the map before, those of the next place there; codes (S, G) int64, zero where text stands; before (S, G)
-    int64: the codes of the same place in the map before, plus one, zero where there are none; positions (S, 3) int64; weights (S,) float32: how much predicting this very position counts in training;
-    shown: the last map, or None.
+    int64: the codes of the same place in the map before, plus one, zero where there are none; positions (S, 3) int64;
+    weights (S,) float32: how much predicting this very position counts in training; shown: the last map, or None.
     """
 
     ids: np.ndarray

@@ -296,8 +296,8 @@ class GPTJob:
 
 
 def _fitted(state: dict[str, Tensor], gpt: GPT) -> dict[str, Tensor]:
-    """Weights of a network that reads what stands beside a place, or doesn't, for one that doesn't, or does: values that
-    were not read weigh nothing at first."""
+    """Weights of a network that reads what stands beside a place, or doesn't, for one that doesn't, or does: values
+    that were not read weigh nothing at first."""
     weight, own = state["visual.weight"], gpt.state_dict()
     fitted = state | {"visual.weight": F.pad(weight, (0, gpt.config.inputs - weight.shape[1]))}
     return {name: fitted.get(name, value) for name, value in own.items()}
@@ -321,6 +321,5 @@ def _with_text_of(row: Row, other: Row) -> Row:
     def join(name: str, move: int = 0) -> np.ndarray:
         return np.concatenate([getattr(other, name)[:theirs], getattr(row, name)[mine:] + move])
 
-    return Row(
-        *(join(name) for name in ("ids", "values", "codes", "before")), join("positions", shift), join("weights")
-    )
+    ids, values, codes, before, weights = map(join, ("ids", "values", "codes", "before", "weights"))
+    return Row(ids, values, codes, before, join("positions", shift), weights)
