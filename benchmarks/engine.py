@@ -104,7 +104,7 @@ class Ours:
         """`steps` more text ids in each of `batch` rows."""
         session, state = self._open(self._rows(batch, peers.PROMPT))
         legal = torch.ones(self.config.vocabulary, dtype=torch.bool)
-        values = torch.zeros(batch, 1, self.config.slots * self.config.latent)
+        values = torch.zeros(batch, 1, self.config.inputs)
         place = peers.PROMPT
 
         @torch.inference_mode()

@@ -138,7 +138,7 @@ class Builder:
         values = values.reshape(len(values), -1)
         before = self._before(rows, columns)
         there = np.zeros_like(codes) if before is None else before.codes + 1
-        self._visual.append((len(self._ids), beside(values, before and before.values), codes, there))
+        self._visual.append((len(self._ids), beside(values, None if before is None else before.values), codes, there))
         self._shown = Shown(rows, columns, values, codes)
         self._ids += [int(Special.VISUAL)] * len(codes)
         self._weights += [float(target)] * len(codes)
@@ -162,7 +162,7 @@ class Builder:
         values = values.reshape(len(values), -1)
         before = self._before(rows, columns)
         there = np.zeros_like(codes) if before is None else before.codes + 1
-        seen = beside(values, before and before.values)
+        seen = beside(values, None if before is None else before.values)
         seen[:, 2 * values.shape[1] :] = 0  # which place is next is not known yet
         self._shown = Shown(rows, columns, values, codes)
         for place in order:
