@@ -42,7 +42,7 @@ def without_cache(model: Triptych) -> None:
     """The network's work for one guided picture if nothing were cached: every prefix is read again."""
     gpt, slots = model._model.gpt, model._model.gpt.config.slots
     positions = (model.info.size // 16) ** 2 // slots
-    width = slots * gpt.config.latent
+    width = gpt.config.inputs
     with torch.inference_mode():
         for length in range(20, 20 + positions):
             ids = torch.zeros(2, length, dtype=torch.long)

@@ -25,6 +25,10 @@ GPT::GPT(const Config& c, const Tensors& tensors, const float* turning, Precisio
   head = stack(tensors, "head.blocks.", c.head_layers, c.head_width, heads, heads, c.head_hidden);
   head_norm = packer_.copy(tensors.get("head.norm.weight", {c.head_width}), c.head_width);
   code_logits = packer_.matrix(tensors.get("head.out.weight", {c.codes, c.head_width}), c.codes, c.head_width);
+  if (tensors.has("head.again.weight")) {
+    again = packer_.copy(tensors.get("head.again.weight", {1, c.head_width}), c.head_width);
+    again_bias = packer_.copy(tensors.get("head.again.bias", {1}), 1);
+  }
 }
 
 Stack GPT::stack(const Tensors& tensors, const std::string& prefix, long layers, long width, long heads, long kv_heads,
@@ -143,8 +147,8 @@ void Session::text_logits(const float* states, long count, float* logits) {
   runner_.linear(gpt_->text, states, nullptr, count, logits);
 }
 
-void Session::slot(const float* states, const int64_t* before, long step, long count, Cache& cache, float* logits,
-                   long stride) {
+void Session::slot(const float* states, const int64_t* before, const int64_t* there, long step, long count, Cache& cache,
+                   float* logits, long stride) {
   const GPT& gpt = *gpt_;
   const long width = gpt.config.head_width;
   float* x = head_x_.need(static_cast<size_t>(count * width));
@@ -158,17 +162,27 @@ void Session::slot(const float* states, const int64_t* before, long step, long c
   runner_.blocks(gpt.head, cache, rows, x, nullptr, nullptr);
   float* out = logits_.need(static_cast<size_t>(count * gpt.config.codes));
   runner_.linear(gpt.code_logits, x, gpt.head_norm, count, out);
-  for (long r = 0; r < count; r++)
-    std::memcpy(logits + r * stride, out + r * gpt.config.codes, sizeof(float) * gpt.config.codes);
+  float* normed = normed_.need(static_cast<size_t>(width));
+  for (long r = 0; r < count; r++) {
+    float* row = logits + r * stride;
+    std::memcpy(row, out + r * gpt.config.codes, sizeof(float) * gpt.config.codes);
+    const int64_t same = there[r * gpt.config.slots + step] - 1;
+    if (same < 0 || gpt.again == nullptr) continue;
+    gpt.kernels.norm(x + r * width, gpt.head_norm, width, normed);
+    float more = *gpt.again_bias;
+    for (long i = 0; i < width; i++) more += gpt.again[i] * normed[i];
+    row[same] += more;
+  }
 }
 
-void Session::code_logits(const float* states, const int64_t* codes, long count, long known, float* logits) {
+void Session::code_logits(const float* states, const int64_t* codes, const int64_t* there, long count, long known,
+                          float* logits) {
   const long choices = gpt_->config.codes;
   Cache cache(gpt_->config.head_layers, gpt_->head.kv_heads, count, gpt_->pairs);
   std::vector<int64_t> before(static_cast<size_t>(count));
   for (long step = 0; step <= known; step++) {
     for (long r = 0; r < count && step > 0; r++) before[static_cast<size_t>(r)] = codes[r * known + step - 1];
-    slot(states, before.data(), step, count, cache, logits + step * choices, (known + 1) * choices);
+    slot(states, before.data(), there, step, count, cache, logits + step * choices, (known + 1) * choices);
   }
 }
 
@@ -180,13 +194,13 @@ void Session::choose_text(const float* states, const float* uniform, const uint8
     ids[b] = sampler_.choose(logits + b * choices, choices, sampling_[static_cast<size_t>(b)], uniform[b], legal);
 }
 
-void Session::choose_codes(const float* states, long width, const float* uniform, const float* guidance,
+void Session::choose_codes(const float* states, const int64_t* there, long width, const float* uniform, const float* guidance,
                            const int64_t* known, int64_t* codes, float* nats) {
   constexpr long part = 64;  // positions at a time, so that the buffers stay small
   const long choices = gpt_->config.codes, slots = gpt_->config.slots, wide = gpt_->config.width;
   const long all = drawn() * width;
   const bool twins = rows_ != drawn();
-  std::vector<int64_t> before;
+  std::vector<int64_t> before, same;
   for (long first = 0; first < all; first += part) {
     const long count = std::min(part, all - first), rows = twins ? 2 * count : count;
     float* picked = picked_.need(static_cast<size_t>(rows * wide));
@@ -196,9 +210,12 @@ void Session::choose_codes(const float* states, long width, const float* uniform
     float* logits = guided_.need(static_cast<size_t>((rows + 1) * choices));
     float* guided = logits + rows * choices;
     before.resize(static_cast<size_t>(rows));
+    same.resize(static_cast<size_t>(rows * slots));
+    std::copy_n(there + first * slots, count * slots, same.data());
+    if (twins) std::copy_n(there + (all + first) * slots, count * slots, same.data() + count * slots);
     head_cache_.clear(rows);
     for (long step = 0; step < slots; step++) {
-      slot(picked, before.data(), step, rows, head_cache_, logits, choices);
+      slot(picked, before.data(), same.data(), step, rows, head_cache_, logits, choices);
       for (long i = 0; i < count; i++) {
         const float* row = logits + i * choices;
         if (twins) {

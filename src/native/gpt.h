@@ -45,6 +45,7 @@ class GPT {
   Stack trunk, head;
   Matrix text, visual, state, code_logits;
   const float *embedding, *visual_bias, *norm, *rates, *code, *place, *head_norm;
+  const float *again = nullptr, *again_bias = nullptr;  // of how much likelier a code comes again; null where none was learned
   size_t bytes() const { return packer_.bytes(); }
 
  private:
@@ -166,19 +167,22 @@ class Session {
   void forget(const int64_t* counts);
   // One text id after each state of the drawn rows (B, D). `uniform` (B) in [0, 1); `legal` (V).
   void choose_text(const float* states, const float* uniform, const uint8_t* legal, int64_t* ids);
-  // G codes after each of W states of each row (R, W, D), and their log-probabilities at the rows' temperatures. `uniform`
+  // G codes after each of W states of each row (R, W, D), and their log-probabilities at the rows' temperatures. `there`
+  // (R, W, G) codes, plus one, of the same place in the map before, zero for none; `uniform`
   // (B, W, G); `guidance` (B, W), read where there are twins; `known` (B, W, G) codes that are given, -1 where they are drawn.
-  void choose_codes(const float* states, long width, const float* uniform, const float* guidance, const int64_t* known,
+  void choose_codes(const float* states, const int64_t* there, long width, const float* uniform, const float* guidance, const int64_t* known,
                     int64_t* codes, float* nats);
-  // Logits of any states: (M, D) -> (M, V), and with the first k codes of a position (M, k) -> (M, k + 1, C).
+  // Logits of any states: (M, D) -> (M, V), and with the first k codes of a position (M, k) -> (M, k + 1, C);
+  // `there` (M, G) as above.
   void text_logits(const float* states, long count, float* logits);
-  void code_logits(const float* states, const int64_t* codes, long count, long known, float* logits);
+  void code_logits(const float* states, const int64_t* codes, const int64_t* there, long count, long known, float* logits);
   size_t cache_bytes() const { return cache_.bytes(); }
 
   std::mutex mutex;  // held by whoever calls any of these
 
  private:
-  void slot(const float* states, const int64_t* before, long step, long count, Cache& cache, float* logits, long stride);
+  void slot(const float* states, const int64_t* before, const int64_t* there, long step, long count, Cache& cache,
+            float* logits, long stride);
 
   std::shared_ptr<const GPT> gpt_;
   Runner runner_;
@@ -186,7 +190,7 @@ class Session {
   long rows_;
   Cache cache_, head_cache_;
   Sampler sampler_;
-  Buffer<float> state_, x_, values_, looked_, cos_, sin_, head_x_, logits_, guided_, picked_;
+  Buffer<float> state_, x_, values_, looked_, cos_, sin_, head_x_, logits_, guided_, picked_, normed_;
 };
 
 }  // namespace triptych

@@ -174,15 +174,18 @@ nb::ndarray<nb::numpy, int64_t> choose_text(Session& s, const Array& given, cons
   return out.array();
 }
 
-nb::tuple choose_codes(Session& s, const Array& given, const Array& uniform, const Array& guidance, const Array& known) {
+nb::tuple choose_codes(Session& s, const Array& given, const Array& before, const Array& uniform, const Array& guidance,
+                       const Array& known) {
   const Config& c = s.gpt().config;
   const long width = given.ndim() == 3 ? static_cast<long>(given.shape(1)) : 0, drawn = s.drawn();
   if (width < 1) refuse("states have the shape (rows, W, D), W at least 1");
   const float* from = checked<float>(given, "states", {s.rows(), width, c.width});
+  const int64_t* b = checked<int64_t>(before, "before", {s.rows(), width, c.slots});
   const float* u = checked<float>(uniform, "uniform", {drawn, width, c.slots});
   const float* g = checked<float>(guidance, "guidance", {drawn, width});
   const int64_t* k = checked<int64_t>(known, "known", {drawn, width, c.slots});
   finite(from, s.rows() * width * c.width, "states");
+  within(b, s.rows() * width * c.slots, 0, c.codes + 1, "before");
   within(u, drawn * width * c.slots, 0.0f, 1.0f, "uniform");
   finite(g, drawn * width, "guidance");
   within(k, drawn * width * c.slots, -1, c.codes, "known");
@@ -191,7 +194,7 @@ nb::tuple choose_codes(Session& s, const Array& given, const Array& uniform, con
   {
     nb::gil_scoped_release free;
     std::lock_guard<std::mutex> lock(s.mutex);
-    s.choose_codes(from, width, u, g, k, codes.data, nats.data);
+    s.choose_codes(from, b, width, u, g, k, codes.data, nats.data);
   }
   return nb::make_tuple(codes.array(), nats.array());
 }
@@ -223,7 +226,7 @@ nb::ndarray<nb::numpy, float> text_logits(Session& s, const Array& given) {
   return out.array();
 }
 
-nb::ndarray<nb::numpy, float> code_logits(Session& s, const Array& given, const Array& codes) {
+nb::ndarray<nb::numpy, float> code_logits(Session& s, const Array& given, const Array& codes, const Array& before) {
   const Config& c = s.gpt().config;
   const long count = given.ndim() > 0 ? static_cast<long>(given.shape(0)) : 0;
   const long known = codes.ndim() == 2 ? static_cast<long>(codes.shape(1)) : -1;
@@ -232,11 +235,13 @@ nb::ndarray<nb::numpy, float> code_logits(Session& s, const Array& given, const 
   const int64_t* k = checked<int64_t>(codes, "codes", {count, known});
   finite(from, count * c.width, "states");
   within(k, count * known, 0, c.codes, "codes");
+  const int64_t* b = checked<int64_t>(before, "before", {count, c.slots});
+  within(b, count * c.slots, 0, c.codes + 1, "before");
   Made<float> out({size(count), size(known + 1), size(c.codes)});
   {
     nb::gil_scoped_release free;
     std::lock_guard<std::mutex> lock(s.mutex);
-    s.code_logits(from, k, count, known, out.data);
+    s.code_logits(from, k, b, count, known, out.data);
   }
   return out.array();
 }
@@ -310,7 +315,7 @@ std::vector<std::string> levels() {
 
 NB_MODULE(_triptych_native, m) {
   using namespace triptych;
-  m.attr("INTERFACE") = 3;  // native_path.py asks for this number; raise it when the calls below change
+  m.attr("INTERFACE") = 4;  // native_path.py asks for this number; raise it when the calls below change
   m.doc() = "The GPT on a CPU: packed weights, one call a step. See triptych/generate/native_path.py.";
   m.def("levels", &levels, "Names of the levels that this machine can run, fastest first.");
   m.def("allowed_threads", &allowed_threads, "Threads that this process may keep busy: affinity, within its cgroup.");
@@ -338,9 +343,9 @@ NB_MODULE(_triptych_native, m) {
       .def("states", &states)
       .def("choose_text", &choose_text, "states"_a, "uniform"_a, "legal"_a)
       .def("forget", &forget, "counts"_a)
-      .def("choose_codes", &choose_codes, "states"_a, "uniform"_a, "guidance"_a, "known"_a)
+      .def("choose_codes", &choose_codes, "states"_a, "before"_a, "uniform"_a, "guidance"_a, "known"_a)
       .def("text_logits", &text_logits, "states"_a)
-      .def("code_logits", &code_logits, "states"_a, "codes"_a)
+      .def("code_logits", &code_logits, "states"_a, "codes"_a, "before"_a)
       .def_prop_ro("cache_bytes", &Session::cache_bytes);
   nb::class_<Network>(m, "Network", "Convolutions over pictures and clips; see images.h.")
       .def(nb::new_(&make_network), "pool"_a, "channels"_a, "level"_a)

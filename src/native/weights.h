@@ -18,6 +18,7 @@ struct Tensor {
 class Tensors {
  public:
   void add(const std::string& name, Tensor tensor) { tensors_[name] = std::move(tensor); }
+  bool has(const std::string& name) const { return tensors_.count(name) > 0; }
   const float* get(const std::string& name, const std::vector<long>& shape) const;
 
  private:

@@ -1,7 +1,9 @@
 """A gallery shows what a model makes of media that are chosen by a seed."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import triptych
@@ -30,6 +32,33 @@ def test_a_page_of_pictures_and_clips(tiny_model: Path, folder: Path, tmp_path: 
     assert video.read(page.parent / "clip-00.webp", size=64, fps=8).frames.shape[0] == 17
     asked = gallery.prompts(list(scan(folder)), 5, 0)
     assert all(sentence in text for sentence in asked)
+
+
+def test_an_edit_stands_between_what_was_given_and_what_was_wanted(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = small.write(tmp_path / "data", size=64, pictures=2, edits=("color", "remove"))
+    model = triptych.load(tiny_model, device="cpu")
+    asked = []
+
+    def edit(picture: np.ndarray, instruction: str, *, seed: int) -> list[SimpleNamespace]:
+        asked.append(instruction)
+        return [SimpleNamespace(pixels=np.full((64, 64, 3), 200, np.uint8))]
+
+    monkeypatch.setattr(model, "edit", edit)
+    page = gallery.gallery(model, data, tmp_path / "out", pictures=0, clips=0).read_text(encoding="utf-8")
+    told = [r for r in scan(data) if r.instruction]
+    assert len(asked) == len(told) > 0
+    assert all(instruction in page for instruction in asked)
+    texts = [{t.text for t in r.instruction} for r in told]
+    for number, instruction in enumerate(asked):
+        after = told[next(i for i, some in enumerate(texts) if instruction in some)]
+        shown = image.read(tmp_path / "out" / f"edit-{number:02d}.jpg")
+        assert shown.shape == (gallery.SIDE, 3 * gallery.SIDE, 3)
+        middle, right = shown[:, gallery.SIDE : 2 * gallery.SIDE], shown[:, 2 * gallery.SIDE :]
+        assert abs(float(middle.mean()) - 200) < 3
+        wanted = image.fit(image.read(data / after.file), gallery.SIDE)
+        assert np.abs(right.astype(int) - wanted).mean() < 6
 
 
 def test_clips_that_were_made_impossible_are_left_out(tiny_model: Path, folder: Path, tmp_path: Path) -> None:

@@ -31,11 +31,13 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
         return builder.text(said)
 
     def last(builder, extra=(), shape=(0, 0), scattered=False):
-        """The last state; `extra` holds codes at places of a map of this shape that is under way, behind the row."""
+        """The last state, and which codes of the map before stand at each place of one of this shape; `extra` holds
+        codes at places of it that are there already, behind the row."""
         row = builder.finish()
         width = config.slots * config.latent
         same = row.shown is not None and (row.shown.rows, row.shown.columns) == shape
         before = np.concatenate([row.shown.values, np.zeros((1, width), np.float32)]) if same else None
+        there = row.shown.codes + 1 if same else np.zeros((shape[0] * shape[1], config.slots), np.int64)
         batch = collate([row])
         ids, values, positions = batch["ids"], batch["values"], batch["positions"]
         for codes, place in extra:
@@ -50,7 +52,7 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
                         value[2 * width :] = torch.from_numpy(before[at + 1])
             values = torch.cat([values, value[None, None]], 1)
             positions = torch.cat([positions, torch.tensor(place)[None, None]], 1)
-        return model(ids, values, ids == Special.VISUAL, positions)[:, -1]
+        return model(ids, values, ids == Special.VISUAL, positions)[:, -1], torch.from_numpy(there)
 
     for step in plan:
         if isinstance(step, Write):
@@ -58,7 +60,7 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
         elif isinstance(step, Say):
             said = []
             while len(said) < step.limit:
-                hidden = last(state(build, said))
+                hidden, _ = last(state(build, said))
                 mask = legal(len(said), config.vocabulary)
                 choice = int(sampler(model.text_logits(hidden).float().masked_fill(~mask, -torch.inf)))
                 if choice == Special.END:
@@ -79,15 +81,16 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
                 if step.passes:
                     extra.append((None, y, x))
                 way = (step.rows, step.columns), bool(step.passes)
-                hidden = last(state(build), [(c, (start, a, b)) for c, a, b in extra], *way)
+                hidden, there = last(state(build), [(c, (start, a, b)) for c, a, b in extra], *way)
                 other = None
                 if build_twin:
-                    other = last(state(build_twin), [(c, (twin_start, a, b)) for c, a, b in extra], *way)
+                    other, others = last(state(build_twin), [(c, (twin_start, a, b)) for c, a, b in extra], *way)
                 for slot in range(slots):
                     before = torch.from_numpy(found[place : place + 1, :slot])
-                    logits = model.code_logits(hidden, before)[:, -1].float()
+                    logits = model.code_logits(hidden, before, there[place : place + 1])[:, -1].float()
                     if other is not None:
-                        without = model.code_logits(other, before)[:, -1].float().log_softmax(-1)
+                        without = model.code_logits(other, before, others[place : place + 1])[:, -1].float()
+                        without = without.log_softmax(-1)
                         scale = sampling.guidance_at(turn / count)
                         logits = without + scale * (logits.log_softmax(-1) - without)
                     drawn = int(sampler.at(logits[:, None], torch.tensor([[numbers + place * slots + slot]])))

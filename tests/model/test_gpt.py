@@ -122,3 +122,19 @@ def test_a_fresh_network_is_near_uniform_and_has_finite_gradients():
     assert model.code_logits(states[0], torch.zeros(8, 4, dtype=torch.long)).softmax(-1).max() < 0.9
     (states.square().sum() + model.text_logits(states).logsumexp(-1).sum()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_a_code_of_the_map_before_is_likelier_by_one_number_and_nothing_else_is(group):
+    model, slots = tiny(group=group), group**2
+    torch.nn.init.normal_(model.head.again.weight)
+    states, codes = torch.randn(5, model.config.width), torch.randint(0, 12, (5, slots))
+    before = torch.randint(1, 13, (5, slots))
+    before[0] = 0  # nothing was there
+    more = model.code_logits(states, codes, before) - model.code_logits(states, codes)
+    where = torch.nn.functional.one_hot(before, 13)[..., 1:].bool()
+    assert not more[~where].any()
+    assert more[where].unique().numel() == 4 * slots  # a number of its own for each
+    plain = GPT(model.config.model_copy(update={"beside": False}))
+    assert plain.head.again is None
+    torch.testing.assert_close(plain.code_logits(states, codes, before), plain.code_logits(states, codes))

@@ -39,6 +39,8 @@ Config small() { return {2, 128, 2, 1, 192, 61, 45, 3, 4, 2, 64, 192}; }
 std::shared_ptr<GPT> make(const Config& c, Precision precision, const Kernels& kernels) {
   Random r;
   r.add("text.weight", {c.vocabulary, c.width});
+  r.add("head.again.weight", {1, c.head_width});
+  r.add("head.again.bias", {1});
   r.add("visual.weight", {c.width, c.inputs});
   r.add("visual.bias", {c.width});
   r.add("norm.weight", {c.width});
@@ -76,6 +78,8 @@ std::vector<int64_t> generate(const std::shared_ptr<GPT>& gpt, const std::shared
       lengths(static_cast<size_t>(all)), out, codes(static_cast<size_t>(rows * kWidth * c.slots));
   std::vector<float> values(static_cast<size_t>(all * length * wide), 0.25f), uniform(codes.size(), 0.4f), guidance(codes.size(), 3.0f);
   std::vector<float> states, nats(codes.size());
+  std::vector<int64_t> there(static_cast<size_t>(all * kWidth * c.slots));
+  for (size_t i = 0; i < there.size(); i++) there[i] = static_cast<int64_t>(i) % (c.codes + 1);
   std::vector<int64_t> known(codes.size(), -1), counts(static_cast<size_t>(all), 1);
   const auto last = [&](long width) {  // the last state of each row, so many times
     states.clear();
@@ -93,7 +97,7 @@ std::vector<int64_t> generate(const std::shared_ptr<GPT>& gpt, const std::shared
   for (int step = 0; step < 6; step++) {
     const long width = step == 0 ? kWidth : 2;
     known[0] = step % 2 == 0 ? -1 : 7;
-    session.choose_codes(last(width), width, uniform.data(), guidance.data(), known.data(), codes.data(), nats.data());
+    session.choose_codes(last(width), there.data(), width, uniform.data(), guidance.data(), known.data(), codes.data(), nats.data());
     out.insert(out.end(), codes.begin(), codes.end());
     session.choose_text(last(1), uniform.data(), legal.data(), codes.data());
     session.read(ids.data(), values.data(), positions.data(), lengths.data(), 1, nullptr);

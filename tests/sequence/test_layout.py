@@ -132,7 +132,7 @@ def test_collate_pads_on_the_right():
     rows = [Builder(1, 2).text([A, B, C], 1.0).finish(), Builder(1, 2).map(a_map(), target=True).text([A]).finish()]
     batch = collate(rows, multiple=4)
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
-        "ids": (2, 8), "values": (2, 8, 6), "positions": (2, 8, 3), "codes": (2, 8, 1),
+        "ids": (2, 8), "values": (2, 8, 6), "positions": (2, 8, 3), "codes": (2, 8, 1), "before": (2, 8, 1),
         "weights": (2, 8), "is_visual": (2, 8)
     }  # fmt: skip
     assert batch["ids"].tolist() == [[A, B, C, 0, 0, 0, 0, 0], [VISUAL] * 4 + [A, 0, 0, 0]]
@@ -165,11 +165,14 @@ def test_beside_each_place_stands_what_the_map_before_had_there_and_at_the_next(
     np.testing.assert_array_equal(row.values[5:8, 16:], before[1:])
     assert not row.values[8, 16:].any()
     np.testing.assert_array_equal(row.shown.values, grouped(two.grid, 2).reshape(4, -1))
+    np.testing.assert_array_equal(row.before[5:], grouped(one.codes, 2) + 1)
+    assert not row.before[:5].any()
 
 
 def test_a_map_of_another_size_has_nothing_beside_it():
     row = Builder(2, 2).map(a_map(0, 2, 2), target=False).map(a_map(1, 4, 4), target=True).finish()
     assert not row.values[:, 8:].any()
+    assert not row.before.any()
 
 
 def test_a_scattered_map_knows_its_place_but_not_the_next():
@@ -178,5 +181,6 @@ def test_a_scattered_map_knows_its_place_but_not_the_next():
     row = Builder(2, 2).map(before, target=False).scattered(map_, order).finish()
     there = grouped(before.latents, 2).reshape(4, -1)
     np.testing.assert_array_equal(row.values[5::2, 8:16], there[order])
+    np.testing.assert_array_equal(row.before[5::2], grouped(before.codes, 2)[order] + 1)
     assert not row.values[4:, 16:].any()  # which place is next is not known yet
     assert not row.values[4::2].any()  # an id PLACE stands there

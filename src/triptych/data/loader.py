@@ -277,5 +277,5 @@ def alike(rows: list[Row], least: float = 0.7) -> list[list[Row]]:
 def _cut(row: Row, limit: int) -> Row:
     if len(row) <= limit:
         return row
-    names = ("ids", "values", "codes", "positions", "weights")
+    names = ("ids", "values", "codes", "before", "positions", "weights")
     return replace(row, **{name: getattr(row, name)[:limit] for name in names})

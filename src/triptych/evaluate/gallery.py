@@ -1,4 +1,4 @@
-"""What a model makes of held-out media, to be looked at: pictures it draws, and clips with its own words.
+"""What a model makes of held-out media, to be looked at: pictures it draws and changes, and clips with its own words.
 
     python -m triptych.evaluate.gallery MODEL DATA docs/gallery
 
@@ -39,20 +39,30 @@ class Shown(Protocol):
     def draw_many(self, texts: Sequence[str], seeds: Sequence[int]) -> Sequence[Any]:
         """A picture of each text."""
 
+    def edit(self, image: np.ndarray, instruction: str, *, seed: int) -> Sequence[Any]:
+        """A picture changed as an instruction says."""
+
     def watch(self, path: Path, *, language: str) -> Any:
         """A timeline of a clip."""
 
 
 def gallery(
-    model: Shown, data: Path | str, out: Path | str, *, pictures: int = 40, clips: int = 20, seed: int = 0
+    model: Shown,
+    data: Path | str,
+    out: Path | str,
+    *,
+    pictures: int = 40,
+    edits: int = 12,
+    clips: int = 20,
+    seed: int = 0,
 ) -> Path:
-    """Draw, watch, and write a page of both.
+    """Draw, edit, watch, and write a page of all three.
 
     Args:
         model: draws and watches.
         data: folder of media with texts in English or Chinese, which the model was not trained on.
         out: folder for README.md and the small files it shows.
-        pictures, clips: how many, at most.
+        pictures, edits, clips: how many, at most.
         seed: of the choice of media and texts, and of every drawing.
 
     Returns:
@@ -65,12 +75,13 @@ def gallery(
     records = list(scan(data))
     parts = [
         _drawn(model, prompts(records, pictures, seed), out, seed),
+        _changed(model, records, data, out, edits, seed),
         _watched(model, records, data, out, clips, seed),
     ]
     if not any(parts):
         raise DataError(f"{data} holds no picture with a text and no clip: give a folder as docs/data.md tells")
     head = (
-        f"# What `{model.info.name}` draws and tells\n\n"
+        f"# What `{model.info.name}` draws, changes and tells\n\n"
         "Held-out texts and clips, chosen by lot and not by hand; every drawing is the first one, by one seed.\n"
         "Made by `make results`.\n"
     )
@@ -113,6 +124,29 @@ def _drawn(model: Shown, texts: Sequence[str], out: Path, seed: int) -> str:
     return f"## Drawn\n\n{table}\n"
 
 
+def _changed(model: Shown, records: Sequence[Record], data: Path, out: Path, count: int, seed: int) -> str:
+    """Pictures side by side: what was given, what the model made of it by an instruction, and what was wanted."""
+    places = {(r.sequence.id, r.sequence.index): r for r in records if r.sequence is not None}
+    pairs = [
+        (places[place, index - 1], after)
+        for (place, index), after in places.items()
+        if after.instruction and (place, index - 1) in places
+    ]
+    cells = []
+    for number, (before, after) in enumerate(_some(pairs, count, np.random.default_rng([seed, 2]))):
+        texts = [t.text for t in after.instruction if (t.lang or "en") == LANGUAGES[number % 2]]
+        told = (texts or [t.text for t in after.instruction])[0]
+        given, wanted = (image.fit(image.read(data / r.file), model.info.size) for r in (before, after))
+        made = model.edit(given, told, seed=seed)[0].pixels
+        name = f"edit-{number:02d}.jpg"
+        row = np.concatenate([image.fit(pixels, SIDE) for pixels in (given, made, wanted)], 1)
+        image.write(out / name, row, quality=QUALITY)
+        cells.append(_row([f"![]({name})", told]))
+    if not cells:
+        return ""
+    return "\n".join(["## Changed\n", _row(["given, drawn, wanted", "instruction"]), "|---|---|", *cells, ""])
+
+
 def _watched(model: Shown, records: Sequence[Record], data: Path, out: Path, count: int, seed: int) -> str:
     truths = read_truths(data)  # what was made impossible on purpose has no words to be held against
     clips = [r for r in records if r.kind == "clip" and not truths.get(r.file, {}).get("impossible")]
@@ -136,12 +170,13 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> Literal[0, 1]:
-    """Draw held-out texts, watch held-out clips, and write both as a page with small files."""
+    """Draw held-out texts, edit and watch held-out media, and write all as a page with small files."""
     parser = argparse.ArgumentParser(prog="python -m triptych.evaluate.gallery", description=main.__doc__)
     parser.add_argument("model", help="name or folder of a model")
     parser.add_argument("data", type=Path, help="folder of media that it was not trained on")
     parser.add_argument("out", type=Path, help="folder for the page")
     parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--edits", type=int, default=12)
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
@@ -153,6 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> Literal[0, 1]:
             given.data,
             given.out,
             pictures=given.pictures,
+            edits=given.edits,
             clips=given.clips,
             seed=given.seed,
         )

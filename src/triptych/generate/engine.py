@@ -209,11 +209,12 @@ class _Run:
 
     def draw(self, step: DrawMap, known: Tensor, last: bool) -> None:
         """Draw one map; `known` (B, N, G) holds the codes that are given."""
-        self.before = self._before(step)
+        self.before, self.there = self._before(step)
         self.places = torch.from_numpy(map_positions(0, step.rows, step.columns)).to(known.device)
         codes, nats = (self._scatter if step.passes else self._raster)(step, known, last)
-        values = self.engine.grid[codes].flatten(2).repeat(self.branches, 1, 1).cpu().numpy()
-        self.shown = [Shown(step.rows, step.columns, row) for row in values]
+        shown = codes.repeat(self.branches, 1, 1)
+        values = self.engine.grid[shown].flatten(2).cpu().numpy()
+        self.shown = [Shown(step.rows, step.columns, *row) for row in zip(values, shown.cpu().numpy(), strict=True)]
         self.next = self.next + max(step.rows, step.columns)
         for output, drawn, likely in zip(self.outputs, self._maps(step, codes), self._maps(step, nats), strict=True):
             output.maps.append(drawn)
@@ -268,9 +269,8 @@ class _Run:
         for end in (schedule(count - done, step.passes) + done).tolist():
             ahead = order[:, done:end]
             shares = torch.full_like(ahead, done) / count
-            line.write(
-                ahead, *self.session.choose_codes(read(ahead), line.first + ahead * slots, line.known_at(ahead), shares)
-            )
+            there, first = self._at(self.there, ahead), line.first + ahead * slots
+            line.write(ahead, *self.session.choose_codes(read(ahead), there, first, line.known_at(ahead), shares))
             fed, asks = ahead, torch.zeros(end - done, dtype=torch.bool, device=known.device)
             self._tick(end - done)
             done = end
@@ -290,17 +290,23 @@ class _Run:
         """Draw the codes at positions `ahead` (B, W) from the states (R, W, D) before them, one after another."""
         inside = ahead.clamp_max(line.count - 1)
         first, progress = line.first + inside * self.config.slots, inside / line.count
-        line.write(ahead, *self.session.choose_codes(states, first, line.known_at(inside), progress))
+        before = self._at(self.there, inside)
+        line.write(ahead, *self.session.choose_codes(states, before, first, line.known_at(inside), progress))
 
-    def _before(self, step: DrawMap) -> Tensor:
-        """(R, N + 1, G*d) values of the map before one that is to be drawn, zero at its end; all zero where it has
-        another size, or where there is none."""
-        count, width = step.rows * step.columns, self.config.slots * self.config.latent
-        out = np.zeros((len(self.shown), count + 1, width), np.float32)
-        for row, shown in zip(out, self.shown, strict=True):
+    def _before(self, step: DrawMap) -> tuple[Tensor, Tensor]:
+        """Of the map before one that is to be drawn: its values (R, N + 1, G*d), zero at its end, and its codes, plus
+        one, (R, N, G); all zero where it has another size, or where there is none."""
+        count, slots = step.rows * step.columns, self.config.slots
+        values = np.zeros((len(self.shown), count + 1, slots * self.config.latent), np.float32)
+        codes = np.zeros((len(self.shown), count, slots), np.int64)
+        for row, shown in enumerate(self.shown):
             if shown is not None and (shown.rows, shown.columns) == (step.rows, step.columns):
-                row[:count] = shown.values
-        return torch.from_numpy(out).to(self.engine.device)
+                values[row, :count], codes[row] = shown.values, shown.codes + 1
+        return torch.from_numpy(values).to(self.engine.device), torch.from_numpy(codes).to(self.engine.device)
+
+    def _at(self, table: Tensor, places: Tensor) -> Tensor:
+        """What a table (R, N, k) holds at places (B, W), for each row and its twin: (R, W, k)."""
+        return table.gather(1, places.repeat(self.branches, 1)[..., None].expand(-1, -1, table.shape[2]))
 
     def _look(self, codes: Tensor, places: Tensor, asks: Tensor | None = None) -> Tensor:
         """States (R, W, D) of codes (B, W, G) at places (B, W) of the map; the session is left to be advanced.
@@ -309,9 +315,7 @@ class _Run:
         """
         both, where = codes.repeat(self.branches, 1, 1), places.repeat(self.branches, 1)
         ids = torch.full_like(where, Special.VISUAL)
-        same, following = (
-            self.before.gather(1, at[..., None].expand(-1, -1, self.before.shape[2])) for at in (where, where + 1)
-        )
+        same, following = self._at(self.before, places), self._at(self.before, places + 1)
         values = torch.cat([self.engine.grid[both].flatten(2), same, following], 2)
         if asks is not None:
             ids[:, asks] = Special.PLACE

@@ -22,7 +22,7 @@ from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
 
 _VISUAL = int(Special.VISUAL)  # numpy takes ten times as long to compare with the name
-INTERFACE = 3  # of the extension module that this file calls
+INTERFACE = 4  # of the extension module that this file calls
 DERIVED = ("width", "heads", "kv_heads", "hidden", "slots", "head_width", "head_hidden", "inputs")
 
 
@@ -131,11 +131,14 @@ class NativeSession:
         parts = states.contiguous().numpy(), self.sampler.next().numpy(), legal.contiguous().numpy().view(np.uint8)
         return torch.from_numpy(self.inner.choose_text(*parts))
 
-    def choose_codes(self, states: Tensor, first: Tensor, known: Tensor, progress: Tensor) -> tuple[Tensor, Tensor]:
+    def choose_codes(
+        self, states: Tensor, before: Tensor, first: Tensor, known: Tensor, progress: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """See `paths.Session`."""
         uniform = self.sampler.numbers(first[..., None] + self._slots)
         guidance = self.sampler.guidance(progress)
-        parts = states.contiguous().numpy(), uniform.numpy(), guidance.numpy(), known.numpy()
+        given = (part.contiguous().numpy() for part in (states, before))
+        parts = *given, uniform.numpy(), guidance.numpy(), known.numpy()
         codes, nats = self.inner.choose_codes(*parts)
         return torch.from_numpy(codes), torch.from_numpy(nats)
 

@@ -56,11 +56,14 @@ class Session(Protocol):
     def choose_text(self, states: Tensor, legal: Tensor) -> Tensor:
         """States (B, D) -> (B,) int64 text ids, by the next number of each row's stream; `legal` (V,) bool."""
 
-    def choose_codes(self, states: Tensor, first: Tensor, known: Tensor, progress: Tensor) -> tuple[Tensor, Tensor]:
+    def choose_codes(
+        self, states: Tensor, before: Tensor, first: Tensor, known: Tensor, progress: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The codes after each of W states of each row, one after another.
 
         Args:
             states: (R, W, D).
+            before: (R, W, G) codes, plus one, of the same place in the map before; zero for none.
             first: (B, W) where in the row's stream of random numbers the G of this position begin.
             known: (B, W, G) codes that are given, UNKNOWN where they are to be drawn.
             progress: (B, W) share of the map (0 to 1) that stands before; guidance hangs on it.

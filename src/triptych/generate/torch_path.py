@@ -62,14 +62,16 @@ class TorchSession:
         logits = self.model.text_logits(states).float()
         return self.sampler(logits.masked_fill(~legal, -torch.inf))
 
-    def choose_codes(self, states: Tensor, first: Tensor, known: Tensor, progress: Tensor) -> tuple[Tensor, Tensor]:
+    def choose_codes(
+        self, states: Tensor, before: Tensor, first: Tensor, known: Tensor, progress: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """See `paths.Session`."""
         rows, width = states.shape[:2]
-        flat = states.flatten(0, 1)
+        flat, there = states.flatten(0, 1), before.flatten(0, 1)
         codes = torch.zeros(rows * width, 0, dtype=torch.long, device=states.device)
         nats = []
         for slot in range(self.model.config.slots):
-            logits = self.model.code_logits(flat, codes)[:, -1].float().unflatten(0, (rows, width))
+            logits = self.model.code_logits(flat, codes, there)[:, -1].float().unflatten(0, (rows, width))
             if self.branches > 1:
                 with_, without = logits.log_softmax(-1).chunk(2)
                 logits = without + self.sampler.guidance(progress)[..., None] * (with_ - without)

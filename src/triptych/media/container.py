@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import sys
@@ -17,22 +16,20 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
-from PIL import Image
 
 from triptych.errors import MediaError
 from triptych.media import image
-from triptych.media.limits import Limits
+from triptych.media.animated import animated
+from triptych.media.limits import CONVERT, LONGEST_STILL, Limits
 
 FORMATS = "mov,matroska,avi,mpegts,mpeg"  # nothing that names other files, as concat or HLS lists do
 CODECS = (
     "h264,hevc,av1,libdav1d,vp8,vp9,mpeg4,mpeg1video,mpeg2video,mjpeg,msmpeg4,msmpeg4v2,h263,prores,dnxhd,ffv1,"
     "rawvideo,png,aac,mp3,mp3float,ac3,opus,vorbis,flac,mp2,mp2float,pcm_s16le,pcm_s24le"
 )
-LONGEST_STILL = 600.0  # seconds one frame may last; timestamps that jump further are damaged
 LIVE = "-"  # the name of a clip that comes in on standard input
 STDIN = "standard input"  # how messages call it
 
-_CONVERT = "convert it to MP4 with H.264, e.g. ffmpeg -i IN OUT.mp4"
 _NO_STREAM = (
     "holds no clip that can be read as it comes (MPEG-TS, Matroska, WebM, AVI, or MP4 with its index in front)",
     "send another format, e.g. ffmpeg -i IN -f mpegts - | triptych watch -",
@@ -87,17 +84,17 @@ def opened(path: Path | str, limits: Limits) -> Iterator[Source]:
     """
     head = b"" if is_live(path) else _head(path, limits)
     if head.startswith((b"GIF87a", b"GIF89a")) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):
-        with image.quiet(), _animation(path) as picture:
-            yield AnimatedSource(path, picture, limits)
+        with animated(path, limits) as source:
+            yield source
         return
-    source = StreamSource(path, limits)
+    stream = StreamSource(path, limits)
     try:
-        if source.duration > limits.video_seconds:
+        if stream.duration > limits.video_seconds:
             most = f"more than the {limits.video_seconds:g} s allowed"
-            raise MediaError(path, f"lasts {source.duration:.1f} s, {most}", "cut it")
-        yield source
+            raise MediaError(path, f"lasts {stream.duration:.1f} s, {most}", "cut it")
+        yield stream
     finally:
-        source.close()
+        stream.close()
 
 
 def no_frame(path: Path | str) -> MediaError:
@@ -119,13 +116,6 @@ def _head(path: Path | str, limits: Limits) -> bytes:
             return file.read(16)
     except PermissionError:
         raise MediaError(path, "permission denied", "allow reading it") from None
-
-
-def _animation(path: Path | str) -> Image.Image:
-    try:
-        return Image.open(path, formats=("GIF", "WEBP"))
-    except Exception:
-        raise MediaError(path, image.TRUNCATED, "copy or download it again") from None
 
 
 def _container(path: Path | str, limits: Limits) -> InputContainer:
@@ -152,7 +142,7 @@ def _why_not(path: Path | str) -> tuple[str, str]:
         if b"moov" not in boxes and head[4:8] in (b"ftyp", b"mdat", b"free", b"wide"):
             return image.TRUNCATED, "copy or download it again"
         return "is damaged and can't be opened", "copy or convert the clip again"
-    return "is not a clip of a known format (MP4, MOV, MKV, WebM, AVI, MPEG, GIF, WebP)", _CONVERT
+    return "is not a clip of a known format (MP4, MOV, MKV, WebM, AVI, MPEG, GIF, WebP)", CONVERT
 
 
 class StreamFrame:
@@ -183,7 +173,7 @@ class StreamFrame:
                 threads=1,
             )
         except (av.FFmpegError, ValueError):
-            raise MediaError(source.path, "a frame has an unknown pixel format", _CONVERT) from None
+            raise MediaError(source.path, "a frame has an unknown pixel format", CONVERT) from None
         return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), self.turns))
 
 
@@ -217,7 +207,7 @@ class StreamSource:
         context = stream.codec_context
         if context is None or context.name not in CODECS.split(","):
             name = getattr(context, "name", "unknown")
-            raise MediaError(path, f"its codec {name} is not supported", _CONVERT)
+            raise MediaError(path, f"its codec {name} is not supported", CONVERT)
         if not context.width or not context.height:
             raise MediaError(path, "holds no frames", "copy or convert the clip again")
         limits.check_size(path, context.width, context.height)
@@ -302,7 +292,7 @@ class StreamSource:
                 time = (ticks - self._origin) * self.base if ticks is not None else (previous or 0.0) + interval
                 if previous is not None:
                     time = max(time, previous)
-                    _check_times(self.path, previous, time, self.limits)
+                    self.limits.check_times(self.path, previous, time)
                     interval = time - previous or interval
                 length = (frame.duration or 0) * self.base
                 yield StreamFrame(frame, self, time, length if 0 < length <= LONGEST_STILL else interval)
@@ -331,75 +321,3 @@ class StreamSource:
             self.file.close()
             self.file = _container(self.path, self.limits)
             self._choose(self.file)
-
-
-class AnimatedFrame:
-    """A frame of an animated GIF or WebP."""
-
-    turns = 0
-
-    def __init__(self, picture: Image.Image, time: float, duration: float) -> None:
-        self.time, self.duration = time, duration
-        self._picture = picture
-        self.size = picture.size
-
-    def rgb(self, width: int, height: int, *, rough: bool = False) -> np.ndarray:
-        """See `Shown.rgb`."""
-        picture = self._picture
-        if (width, height) != picture.size:
-            picture = picture.resize((width, height), Image.Resampling.BOX if rough else Image.Resampling.BICUBIC)
-        return np.asarray(picture)
-
-
-class AnimatedSource:
-    """An animated GIF or WebP, read by Pillow."""
-
-    duration = 0.0
-    tolerance = 6e-3  # GIF counts hundredths of a second
-
-    def __init__(self, path: Path | str, picture: Image.Image, limits: Limits) -> None:
-        self.path, self.picture, self.limits = path, picture, limits
-        self.codec = str(picture.format).lower()
-        limits.check_size(path, *picture.size)
-        self.fps = 1000 / (picture.info.get("duration", 0) or 100)
-        lasting = picture.info.get("duration", 0)  # of one merged frame, when all are alike
-        if not getattr(picture, "is_animated", False) and not lasting:
-            raise MediaError(path, "is a still picture, not a clip", "read it as a picture")
-
-    def shown_size(self) -> tuple[int, int]:
-        """Width and height."""
-        return self.picture.size
-
-    def measure(self) -> float:
-        """Seconds up to the end of the last frame."""
-        return max((shown.time + shown.duration for shown in self.frames(0.0)), default=0.0)
-
-    def frames(self, start: float) -> Iterator[AnimatedFrame]:
-        """All frames by time; each is drawn upon the one before, so there is no short way to `start`."""
-        time, pixels = 0.0, 0
-        for index in itertools.count():
-            pixels += self.picture.width * self.picture.height
-            if pixels > self.limits.video_pixels:
-                most = self.limits.video_pixels / 1e6
-                raise MediaError(self.path, f"holds more than {most:.0f} decoded megapixels", "cut it or scale it down")
-            try:
-                self.picture.seek(index)
-                self.picture.load()
-                frame = image.to_rgb(self.picture)
-            except MemoryError:
-                raise MediaError(self.path, "there is not enough memory to decode it", "scale it down") from None
-            except Exception:  # EOFError after the last frame, all sorts of errors in a damaged file
-                return
-            milliseconds = self.picture.info.get("duration", 0)
-            if milliseconds <= (10 if self.codec == "gif" else 0):
-                milliseconds = 100  # as browsers do
-            _check_times(self.path, time, time + milliseconds / 1000, self.limits)
-            yield AnimatedFrame(frame, time, milliseconds / 1000)
-            time += milliseconds / 1000
-
-
-def _check_times(path: Path | str, previous: float, time: float, limits: Limits) -> None:
-    if time - previous > LONGEST_STILL:
-        raise MediaError(path, f"its timestamps jump from {previous:.1f} s to {time:.1f} s", _CONVERT)
-    if previous > limits.video_seconds:
-        raise MediaError(path, f"lasts more than the {limits.video_seconds:g} s allowed", "cut it")

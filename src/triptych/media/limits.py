@@ -10,6 +10,9 @@ from pathlib import Path
 
 from triptych.errors import MediaError
 
+LONGEST_STILL = 600.0  # seconds one frame may last; timestamps that jump further are damaged
+CONVERT = "convert it to MP4 with H.264, e.g. ffmpeg -i IN OUT.mp4"
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -71,6 +74,14 @@ class Limits:
                 f"or the side of {self.side} allowed",
                 "scale it down",
             )
+
+    def check_times(self, path: object, previous: float, time: float) -> None:
+        """Raise MediaError if a frame at `time` seconds, behind one at `previous`, comes too late."""
+        if time - previous > LONGEST_STILL:
+            jump = f"its timestamps jump from {previous:.1f} s to {time:.1f} s"
+            raise MediaError(path, jump, CONVERT)
+        if previous > self.video_seconds:
+            raise MediaError(path, f"lasts more than the {self.video_seconds:g} s allowed", "cut it")
 
 
 LOCAL = Limits(

@@ -13,6 +13,8 @@ from triptych.config import GPTConfig
 from triptych.model.cache import Cache
 from triptych.model.layers import HEAD, Block, rotary
 
+AGAIN = 4.0  # how much likelier a code is to come again, in nats, before anything is learned
+
 
 class DepthHead(nn.Module):
     """Predicts the G codes of a position one after another, from the state before it (RQ-Transformer, 2203.01941)."""
@@ -28,14 +30,25 @@ class DepthHead(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, heads, config.head_hidden) for _ in range(config.head_layers))
         self.norm = nn.RMSNorm(width, eps=1e-6)
         self.out = nn.Linear(width, config.codes, bias=False)
+        self.again = nn.Linear(width, 1) if config.beside else None
 
-    def forward(self, state: Tensor, codes: Tensor) -> Tensor:
-        """States (M, D) and the codes known so far (M, k), k < G -> logits (M, k + 1, C)."""
+    def forward(self, state: Tensor, codes: Tensor, before: Tensor | None = None) -> Tensor:
+        """States (M, D) and the codes known so far (M, k), k < G -> logits (M, k + 1, C).
+
+        `before` (M, G) holds the codes, plus one, of the same place in the map before, zero where there are none. How
+        much likelier each becomes to come again is one number, read off the same features as the logits (a pointer of
+        one place; See et al., arXiv 1704.04368).
+        """
         x = torch.cat([self.state(state)[:, None], self.code(codes).to(state.dtype)], 1)
         x = x + self.place[: x.shape[1]]
         for block in self.blocks:
             x = block(x, None)
-        return self.out(self.norm(x))
+        x = self.norm(x)
+        logits = self.out(x)
+        if before is None or self.again is None:
+            return logits
+        there = before[:, : x.shape[1], None]
+        return logits.scatter_add(2, (there - 1).clamp_min(0), self.again(x).to(logits.dtype) * (there > 0))
 
 
 class GPT(nn.Module):
@@ -60,6 +73,9 @@ class GPT(nn.Module):
         # A latent of exactly zero must not leave the residual stream empty: the norms would blow its gradient up.
         nn.init.normal_(self.visual.bias, std=0.02)
         nn.init.normal_(self.head.place, std=0.02)
+        if self.head.again is not None:
+            nn.init.zeros_(self.head.again.weight)
+            nn.init.constant_(self.head.again.bias, AGAIN)
 
     def forward(
         self, ids: Tensor, values: Tensor, is_visual: Tensor, positions: Tensor, cache: Cache | None = None
@@ -114,9 +130,12 @@ class GPT(nn.Module):
         """(..., D) -> (..., V); the embedding's weights serve again."""
         return F.linear(states, self.text.weight)
 
-    def code_logits(self, states: Tensor, codes: Tensor) -> Tensor:
-        """States (M, D) and their next codes (M, G), or the first k < G of them -> logits (M, min(k + 1, G), C)."""
-        return self.head(states, codes[:, : self.config.slots - 1])
+    def code_logits(self, states: Tensor, codes: Tensor, before: Tensor | None = None) -> Tensor:
+        """States (M, D) and their next codes (M, G), or the first k < G of them -> logits (M, min(k + 1, G), C).
+
+        `before` (M, G) holds the codes, plus one, of the same place in the map before; zero, or None, for none.
+        """
+        return self.head(states, codes[:, : self.config.slots - 1], before)
 
     def new_cache(self, rows: int, room: int) -> Cache:
         """An empty cache for this network."""

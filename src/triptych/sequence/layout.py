@@ -36,12 +36,13 @@ class Map:
 
 @dataclass(frozen=True)
 class Shown:
-    """The last map of a sequence, to whose places those of the next map are laid: rows, columns of groups, and values
-    (rows * columns, G*d) row by row."""
+    """The last map of a sequence, to whose places those of the next map are laid: rows and columns of groups, and row
+    by row its values (rows * columns, G*d) and codes (rows * columns, G)."""
 
     rows: int
     columns: int
     values: np.ndarray
+    codes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,15 @@ class Row:
     """A finished sequence.
 
     ids (S,) int64; values (S, SEEN*G*d) float32, zero where text stands: of each position its own, those of the same
-    place in the map before, those of the next place there; codes (S, G) int64, zero where text stands;
-    positions (S, 3) int64; weights (S,) float32: how much predicting this very position counts in training;
-    shown: the last map, or None.
+    place in the map before, those of the next place there; codes (S, G) int64, zero where text stands; before (S, G)
+    int64: the codes of the same place in the map before, plus one, zero where there are none; positions (S, 3) int64;
+    weights (S,) float32: how much predicting this very position counts in training; shown: the last map, or None.
     """
 
     ids: np.ndarray
     values: np.ndarray
     codes: np.ndarray
+    before: np.ndarray
     positions: np.ndarray
     weights: np.ndarray
     next_position: int = 0
@@ -115,7 +117,7 @@ class Builder:
     _ids: list[int] = field(default_factory=list)
     _weights: list[float] = field(default_factory=list)
     _positions: list[np.ndarray] = field(default_factory=list)
-    _visual: list[tuple[int, np.ndarray, np.ndarray]] = field(default_factory=list)
+    _visual: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
     _shown: Shown | None = None
 
     def text(self, ids: Sequence[int], weight: float = 0.0) -> Builder:
@@ -134,8 +136,10 @@ class Builder:
         codes = grouped(map_.codes, self.group)
         rows, columns = map_.codes.shape[0] // self.group, map_.codes.shape[1] // self.group
         values = values.reshape(len(values), -1)
-        self._visual.append((len(self._ids), beside(values, self._before(rows, columns)), codes))
-        self._shown = Shown(rows, columns, values)
+        before = self._before(rows, columns)
+        there = np.zeros_like(codes) if before is None else before.codes + 1
+        self._visual.append((len(self._ids), beside(values, None if before is None else before.values), codes, there))
+        self._shown = Shown(rows, columns, values, codes)
         self._ids += [int(Special.VISUAL)] * len(codes)
         self._weights += [float(target)] * len(codes)
         self._positions.append(map_positions(self.position, rows, columns))
@@ -156,34 +160,39 @@ class Builder:
         if sorted(order) != list(range(rows * columns)):
             raise ValueError(f"an order of {rows * columns} places names each of them once")
         values = values.reshape(len(values), -1)
-        seen = beside(values, self._before(rows, columns))
+        before = self._before(rows, columns)
+        there = np.zeros_like(codes) if before is None else before.codes + 1
+        seen = beside(values, None if before is None else before.values)
         seen[:, 2 * values.shape[1] :] = 0  # which place is next is not known yet
-        self._shown = Shown(rows, columns, values)
+        self._shown = Shown(rows, columns, values, codes)
         for place in order:
-            self._visual.append((len(self._ids) + 1, seen[place : place + 1], codes[place : place + 1]))
+            here = slice(place, place + 1)
+            self._visual.append((len(self._ids) + 1, seen[here], codes[here], there[here]))
             self._ids += [int(Special.PLACE), int(Special.VISUAL)]
             self._weights += [0.0, 1.0]
         self._positions.append(map_positions(self.position, rows, columns)[np.repeat(order, 2)])
         self.position += max(rows, columns)
         return self
 
-    def _before(self, rows: int, columns: int) -> np.ndarray | None:
+    def _before(self, rows: int, columns: int) -> Shown | None:
         shown = self._shown
-        return shown.values if shown is not None and (shown.rows, shown.columns) == (rows, columns) else None
+        return shown if shown is not None and (shown.rows, shown.columns) == (rows, columns) else None
 
     def finish(self) -> Row:
         """The arrays of all parts so far."""
         count, slots = len(self._ids), self.group * self.group
         values = np.zeros((count, SEEN * slots * self.latent), np.float32)
-        codes = np.zeros((count, slots), np.int64)
-        for start, part_values, part_codes in self._visual:
+        codes, before = np.zeros((count, slots), np.int64), np.zeros((count, slots), np.int64)
+        for start, part_values, part_codes, there in self._visual:
             values[start : start + len(part_codes)] = part_values
             codes[start : start + len(part_codes)] = part_codes
+            before[start : start + len(part_codes)] = there
         positions = np.concatenate(self._positions) if self._positions else np.zeros((0, 3), np.int64)
         return Row(
             np.array(self._ids, np.int64),
             values,
             codes,
+            before,
             positions,
             np.array(self._weights, np.float32),
             self.position,

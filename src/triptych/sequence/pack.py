@@ -13,7 +13,8 @@ from triptych.sequence.vocab import Special
 
 
 def collate(rows: Sequence[Row], device: torch.device | str = "cpu", multiple: int = 1) -> dict[str, Tensor]:
-    """Rows of different lengths -> tensors padded on the right: ids, values, is_visual, positions, codes, weights.
+    """Rows of different lengths -> tensors padded on the right: ids, values, is_visual, positions, codes, before,
+    weights.
 
     Under a causal mask what stands to the right is never seen, so padding needs no mask of its own.
     """
@@ -26,6 +27,6 @@ def collate(rows: Sequence[Row], device: torch.device | str = "cpu", multiple: i
             place[: len(array)] = array
         return torch.from_numpy(out).to(device, non_blocking=True)
 
-    batch = {name: pad(name) for name in ("ids", "values", "positions", "codes", "weights")}
+    batch = {name: pad(name) for name in ("ids", "values", "positions", "codes", "before", "weights")}
     batch["is_visual"] = batch["ids"] == Special.VISUAL
     return batch

@@ -193,8 +193,9 @@ class Model:
             states = self.gpt(batch["ids"], batch["values"], batch["is_visual"], batch["positions"])
             for place, (row, map_) in enumerate(chunk):
                 count = map_.codes.size // group**2
-                codes = batch["codes"][place, len(row) - count : len(row)]
-                logits = self.gpt.code_logits(states[place, len(row) - count - 1 : len(row) - 1], codes).float()
+                here, above = (slice(len(row) - count - shift, len(row) - shift) for shift in (0, 1))
+                codes, before = batch["codes"][place, here], batch["before"][place, here]
+                logits = self.gpt.code_logits(states[place, above], codes, before).float()
                 nats = logits.log_softmax(-1).gather(-1, codes[..., None])[..., 0].cpu().numpy()
                 out.append(ungrouped(nats, group, *map_.codes.shape))
         return out
@@ -320,6 +321,7 @@ def extended(row: Row, ids: Sequence[int]) -> Row:
         np.concatenate([row.ids, np.array(ids, np.int64)]),
         more(row.values),
         more(row.codes),
+        more(row.before),
         np.concatenate([row.positions, np.stack([places] * 3, 1)]),
         more(row.weights),
         row.next_position + count,

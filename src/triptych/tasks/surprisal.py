@@ -129,7 +129,8 @@ def _bits(model: Model, rows: Sequence[Row]) -> list[np.ndarray]:
             wanted = torch.from_numpy(np.flatnonzero(row.weights > 0)).to(model.device)
             wanted = wanted[batch["is_visual"][place, wanted]]
             codes = batch["codes"][place, wanted]
-            logits = gpt.code_logits(states[place, wanted - 1], codes).float().log_softmax(-1)
+            before = batch["before"][place, wanted]
+            logits = gpt.code_logits(states[place, wanted - 1], codes, before).float().log_softmax(-1)
             bits = -logits.gather(2, codes[..., None])[..., 0] / math.log(2)  # (positions, G)
             each = (side // group) ** 2
             tables = bits.cpu().numpy().reshape(-1, each, group * group)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych import zoo
-from triptych.config import GPTConfig, RunConfig
+from triptych.config import RunConfig
 from triptych.data.loader import MEDIA, Batches, Rows
 from triptych.data.shards import Shards
 from triptych.device import device_of
@@ -67,7 +67,7 @@ def losses(learner: Learner, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, 
         before = states[places - 1]  # in the same row, since no place is a row's first
         if is_code:
             targets = batch["codes"].flatten(0, 1)[places]
-            logits = model.code_logits(before, targets).float()
+            logits = model.code_logits(before, targets, batch["before"].flatten(0, 1)[places]).float()
             if "rest" in batch:
                 summary = learner.summary_nats(before, batch["rest"])
         else:
@@ -129,7 +129,7 @@ class GPTJob:
             own = {name: getattr(self.config, name) for name in ("dropout", "beside")}
             self.config = start.need_gpt().config.model_copy(update=own)
             self.gpt = GPT(self.config)
-            self.gpt.load_state_dict(_widened(start.need_gpt().state_dict(), self.config))
+            self.gpt.load_state_dict(_fitted(start.need_gpt().state_dict(), self.gpt))
         else:
             self.gpt = GPT(self.config)
         self.model = Learner(self.gpt, summary=config.summary > 0).to(self.device)
@@ -295,10 +295,12 @@ class GPTJob:
         return {"languages": sorted(tags) or [""], "data": counts}
 
 
-def _widened(state: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor]:
-    """Weights of a network that read fewer values of a position, or more (`beside`): what it lacks is zero at first."""
-    weight = state["visual.weight"]
-    return state | {"visual.weight": F.pad(weight, (0, config.inputs - weight.shape[1]))}
+def _fitted(state: dict[str, Tensor], gpt: GPT) -> dict[str, Tensor]:
+    """Weights of a network that reads what stands beside a place, or doesn't, for one that doesn't, or does: values
+    that were not read weigh nothing at first."""
+    weight, own = state["visual.weight"], gpt.state_dict()
+    fitted = state | {"visual.weight": F.pad(weight, (0, gpt.config.inputs - weight.shape[1]))}
+    return {name: fitted.get(name, value) for name, value in own.items()}
 
 
 def _same(one: nn.Module, two: nn.Module) -> bool:
@@ -319,4 +321,5 @@ def _with_text_of(row: Row, other: Row) -> Row:
     def join(name: str, move: int = 0) -> np.ndarray:
         return np.concatenate([getattr(other, name)[:theirs], getattr(row, name)[mine:] + move])
 
-    return Row(join("ids"), join("values"), join("codes"), join("positions", shift), join("weights"))
+    ids, values, codes, before, weights = map(join, ("ids", "values", "codes", "before", "weights"))
+    return Row(ids, values, codes, before, join("positions", shift), weights)

@@ -113,7 +113,7 @@ def nats(path: NativePath, row: Row) -> np.ndarray:
         before, weight = states[places - 1], row.weights[places]
         if is_code:
             targets = row.codes[places]
-            logits = session.code_logits(before, targets[:, :-1])
+            logits = session.code_logits(before, targets[:, :-1], row.before[places])
         else:
             targets = row.ids[places][:, None]
             logits = session.text_logits(before)[:, None]
