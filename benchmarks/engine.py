@@ -1,7 +1,7 @@
 """Reading and writing speed of the engine beside its peers, as ratios within one interleaved run:
 
     python benchmarks/engine.py --compile --warm                   # once, busy or not: torch keeps what it compiled
-    python benchmarks/engine.py --compile --json docs/speed.json   # about 12 minutes of a quiet machine
+    python benchmarks/engine.py --compile --json docs/speed.json   # about 17 minutes of a quiet machine
     python benchmarks/engine.py --memory --json docs/speed.json    # busy or not
     python benchmarks/engine.py --render docs/speed.json
 
@@ -256,8 +256,7 @@ def measure_prefill(all_: dict[str, Any], size: Size, config: GPTConfig, count: 
     rounds = 1 if long and size.large else max(1, size.rounds // 2) if long or size.large else size.rounds
     kinds = ("fp32", "bf16", "int8")
     bounds = [multiplying(kind) for kind in kinds]
-    warm = not (long and size.large)
-    found = {name: ready(name, one.prefill, count, warm=warm) for name, one in all_.items()}
+    found = {name: ready(name, one.prefill, count, warm=not long) for name, one in all_.items()}
     works = {name: work for name, work in found.items() if work is not None}
     timed([work for work, _ in bounds], 1)
     times = timed([*(work for work, _ in bounds), *works.values()], rounds)

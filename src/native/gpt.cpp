@@ -54,10 +54,12 @@ Stack GPT::stack(const Tensors& tensors, const std::string& prefix, long layers,
 }
 
 void Cache::reserve(long row, long length) {
+  // Pages at a multiple of 128 KB would share their places in the caches: the next one stands a little further on.
+  constexpr size_t apart = 65 * 64;
   Row& r = at(row);
   while (static_cast<long>(r.kept.size()) * kPage < length) {
-    r.kept.emplace_back(static_cast<size_t>(size()));
-    r.pages.push_back(r.kept.back().data());
+    r.kept.push_back(reinterpret_cast<float*>(arena_.take(sizeof(float) * static_cast<size_t>(size()) + apart)));
+    r.pages.push_back(r.kept.back());
   }
 }
 
@@ -120,7 +122,10 @@ void Session::read(const int64_t* ids, const float* values, const int64_t* posit
         sin[i * half + pair] = std::sin(angle);
       }
     }
-    runner_.blocks(gpt.trunk, cache_, rows, x, cos, sin);
+    std::vector<long> ends;
+    for (long i = 0; i < m; i++)
+      if (at[first + static_cast<size_t>(i)] % count == lengths[rows[static_cast<size_t>(i)]] - 1) ends.push_back(i);
+    runner_.blocks(gpt.trunk, cache_, rows, x, cos, sin, states == nullptr ? &ends : nullptr);
     for (long i = 0; i < m; i++) {
       const long place = at[first + static_cast<size_t>(i)], row = rows[static_cast<size_t>(i)];
       const bool last = place - row * count == lengths[row] - 1;

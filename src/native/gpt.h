@@ -68,13 +68,13 @@ class Cache {
   const float* const* pages(long row) const { return at(row).pages.data(); }
   bool pairs() const { return half_ < kHalfPage; }
   long offset(long layer, long head) const { return (layer * heads_ + head) * 2 * half_; }
-  float* page(long row, long position) { return at(row).kept[static_cast<size_t>(position / kPage)].data(); }
+  float* page(long row, long position) { return at(row).kept[static_cast<size_t>(position / kPage)]; }
   size_t bytes() const;
 
  private:
   struct Row {
     long length = 0;
-    std::vector<Buffer<float>> kept;
+    std::vector<float*> kept;
     std::vector<const float*> pages;
   };
   const Row& at(long row) const { return rows_[static_cast<size_t>(row)]; }
@@ -84,33 +84,66 @@ class Cache {
 
   long layers_, heads_, half_;
   std::vector<Row> rows_;
+  Arena arena_;
 };
 
 // Runs stacks: buffers for the steps between one matrix and the next.
 class Runner {
  public:
-  Runner(const Kernels& kernels, std::shared_ptr<Pool> pool) : kernels_(kernels), pool_(std::move(pool)) {}
+  Runner(const Kernels& kernels, std::shared_ptr<Pool> pool);
 
   // x (M, width) through all blocks, in place. Position m belongs to row rows[m], and stands behind what the cache holds
   // of that row and behind the row's earlier positions in this call; the cache is advanced. `cos`, `sin` (M, 32) or null.
+  // `wanted`: the positions, in order, whose result counts, or null for all; the last block does nothing else for others
+  // than to keep their keys and values.
   void blocks(const Stack& stack, Cache& cache, const std::vector<long>& rows, float* x, const float* cos,
-              const float* sin);
+              const float* sin, const std::vector<long>* wanted = nullptr);
   // y (M, N) from x (M, K) times a matrix, after a norm where there is one.
   void linear(const Matrix& matrix, const float* x, const float* norm, long count, float* y, const float* bias = nullptr,
               Then then = Then::store);
-  Pool& pool() { return *pool_; }
 
  private:
-  // Normed and quantised as a matrix wants its rows.
-  Rows prepare(const Matrix& matrix, const float* x, const float* norm, long count);
-  void product(const Matrix& matrix, const Rows& rows, long count, float* y, long stride, const float* bias, Then then);
-  void attention(const Stack& stack, long layer, Cache& cache, const std::vector<long>& rows, const float* cos,
-                 const float* sin);
+  // Rows normed and quantised as a matrix wants them.
+  struct Prepared {
+    Buffer<float> floats, scales;
+    Buffer<int8_t> bytes;
+    void need(long count, long n);
+    Rows rows(const Matrix& matrix) const;
+  };
+  struct alignas(64) Made {
+    long turn = 0;
+  };
+  struct Input {
+    const Matrix* matrix;
+    const float *x, *norm;
+    long count, turn;
+    Rows given;  // what all threads share
+  };
+  struct Layer {
+    const Stack& stack;
+    const Block& block;
+    long layer;
+    Cache& cache;
+    const std::vector<long>& rows;
+    const float *cos, *sin;
+  };
+
+  Input input(const Matrix& matrix, const float* x, const float* norm, long count);
+  Rows rows(const Input& input, int self);  // as thread `self` has them
+  void prepare(const Input& input, const Prepared& to, long first, long last) const;
+  void attention(const Layer& layer, const float* x, const std::vector<long>* wanted);
+  // Queries of position m for the head h of keys, normed, turned and scaled by 1/sqrt(E); its key and value go to their page.
+  void turn(const Layer& layer, long m, long h);
+  void attend(const Layer& layer, long from, long to, long h);  // positions of one row over the head h of keys
+  void fetch(const Layer& layer, long m, long h) const;         // brings what `attend` will read near
 
   const Kernels& kernels_;
   std::shared_ptr<Pool> pool_;
-  Buffer<float> qkv_, query_, attended_, fed_, normed_, scales_;
-  Buffer<int8_t> bytes_;
+  Buffer<float> qkv_, query_, attended_, fed_, few_;
+  Prepared shared_;
+  std::vector<Prepared> own_;  // of each thread,
+  std::vector<Made> made_;     // and of which turn that is
+  long turn_ = 0;
   std::vector<long> index_, first_;  // position in its row of each new position; the first of each group of queries
 };
 

@@ -16,9 +16,7 @@ namespace {
 constexpr int kPanel = 2 * kLanes;
 constexpr int kTile = kLanes == 16 ? 6 : kLanes == 8 ? 3 : 2;  // rows whose sums fit into the registers, four vectors each,
 constexpr int kTileInt = 2 * kTile;                            // or two
-constexpr long kAhead = 1024;                                  // bytes that are fetched before they are needed
-
-inline void prefetch(const void* p) { __builtin_prefetch(static_cast<const char*>(p) + kAhead); }
+constexpr long kAhead = 1024;                                  // bytes that full tiles of floats fetch before they need them
 
 // e^x by Cody-Waite reduction and a polynomial (Cephes), to about one unit in the last place.
 inline F exponential(F x) {
@@ -82,7 +80,7 @@ inline void finish(F one, F two, float* y, long column, long columns, const floa
 template <int T, int V, bool Pairs>
 void tile_float(const Matrix& m, const Rows& x, long row, long panel, float* y, long stride, const float* bias, Then then) {
   constexpr long bytes = kPanel * (Pairs ? 2 : 4);
-  const char* w = static_cast<const char*>(m.data) + panel * m.inputs * bytes;
+  const char* w = m.data + panel * m.stride;
   const float* in = x.floats + row * x.stride;
   F sums[T][2][2];
   for (auto& a : sums)
@@ -97,7 +95,8 @@ void tile_float(const Matrix& m, const Rows& x, long row, long panel, float* y, 
         one = load(reinterpret_cast<const float*>(at));
         two = load(reinterpret_cast<const float*>(at) + kLanes);
       }
-      for (long line = 0; line < bytes; line += 64) prefetch(at + line);
+      // Fewer rows wait for memory, which the processor itself fetches ahead better than it is told to.
+      for (long line = 0; T == kTile && line < bytes; line += 64) __builtin_prefetch(at + kAhead + line);
       for (int t = 0; t < T; t++) {
         const F a = all(in[t * x.stride + k + odd]);
         sums[t][odd][0] = fma(a, one, sums[t][odd][0]);
@@ -114,19 +113,18 @@ void tile_float(const Matrix& m, const Rows& x, long row, long panel, float* y, 
 template <int T, int V>
 void tile_int(const Matrix& m, const Rows& x, long row, long panel, float* y, long stride, const float* bias, Then then) {
   constexpr long bytes = kPanel * 4, chains = T > kTile / 2 ? 1 : 2;
-  const char* w = static_cast<const char*>(m.data) + panel * m.inputs * kPanel;
+  const char* start = m.data + panel * m.stride;
+  const char* w = start + bytes;
   const int8_t* in = x.bytes + row * x.stride;
-  const int32_t* start = m.start + panel * kPanel;
   I sums[T][chains][2];
   for (auto& a : sums) {
     a[chains - 1][0] = a[chains - 1][1] = all_int(0);
-    a[0][0] = load_int(start), a[0][1] = load_int(start + kLanes);
+    a[0][0] = load_int(start), a[0][1] = load_int(start + bytes / 2);
   }
   for (long k = 0; k < m.inputs; k += 8, w += 2 * bytes) {
     for (int odd = 0; odd < 2; odd++) {
       const char* at = w + odd * bytes;
       const I one = load_int(at), two = load_int(at + bytes / 2);
-      for (long line = 0; line < bytes; line += 64) prefetch(at + line);
       for (int t = 0; t < T; t++) {
         int32_t four;
         std::memcpy(&four, in + t * x.stride + k + 4 * odd, 4);
@@ -139,7 +137,7 @@ void tile_int(const Matrix& m, const Rows& x, long row, long panel, float* y, lo
   }
   for (int t = 0; t < T && chains > 1; t++)
     for (int v = 0; v < 2; v++) sums[t][0][v] = add_int(sums[t][0][v], sums[t][chains - 1][v]);
-  const float* scale = m.scale + panel * kPanel;
+  const float* scale = reinterpret_cast<const float*>(w);
   for (int t = 0; t < T; t++) {
     const F by = all(x.scale[row + t]);
     finish(mul(to_float(sums[t][0][0]), mul(load(scale), by)), mul(to_float(sums[t][0][1]), mul(load(scale + kLanes), by)),
@@ -251,14 +249,13 @@ float exponentials(const float* x, long n, float* out, float* sum) {
   return top;
 }
 
-// Eight chains of additions, so that none waits for the one before it, and lines fetched ahead as in a product.
+// Eight chains of additions, so that none waits for the one before it. What is told to be fetched ahead is read slower.
 int32_t sum(const char* data, long bytes) {
   constexpr long chains = 8, vector = 4 * kLanes, together = chains * vector;
   I sums[chains];
   for (I& s : sums) s = all_int(0);
   long at = 0;
   for (; at + together <= bytes; at += together) {
-    for (long line = 0; line < together; line += 64) prefetch(data + at + line);
     for (long c = 0; c < chains; c++) sums[c] = add_int(sums[c], load_int(data + at + c * vector));
   }
   for (; at < bytes; at += vector) sums[0] = add_int(sums[0], load_int(data + at));

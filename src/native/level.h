@@ -27,13 +27,12 @@ enum class Then {
 // after input, so that a product reads it from front to back:
 //   fp32  [panel][K][outputs]
 //   bf16  [panel][K][outputs / 2] 32-bit pairs: output i below, output i + outputs / 2 above
-//   int8  [panel][K / 4][outputs][4], with a scale an output
+//   int8  [panel]: what each sum begins with [outputs], the weights [K / 4][outputs][4], a scale an output [outputs]
 struct Matrix {
   long outputs = 0, inputs = 0, panels = 0;
+  long stride = 0;  // bytes of a panel
   Precision precision = Precision::fp32;
-  const void* data = nullptr;
-  const float* scale = nullptr;    // int8: (panels * panel)
-  const int32_t* start = nullptr;  // int8: what each sum begins with, (panels * panel)
+  const char* data = nullptr;
 };
 
 // The left side of a product: R rows of floats, or of bytes with a scale a row.
@@ -48,7 +47,7 @@ struct Rows {
 struct Kernels {
   const char* name;
   int panel;         // outputs of a panel
-  bool unsigned8;    // bytes of rows are stored plus 128, which Matrix::start takes off again
+  bool unsigned8;    // bytes of rows are stored plus 128, which the start of each sum takes off again
 
   // y (R, N) from rows times the panels [first, last) of a matrix; swiglu writes half as many columns.
   void (*matmul)(const Matrix&, const Rows&, long rows, long first, long last, float* y, long stride, const float* bias,

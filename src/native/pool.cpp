@@ -1,6 +1,6 @@
 #include "pool.h"
 
-#include <unistd.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <chrono>
@@ -22,6 +22,10 @@ void pause() {
 // Spin until `done`, for kSpin at most; tells whether it is.
 template <typename Done>
 bool spin(Done done) {
+  for (int i = 0; i < 64; i++) {
+    if (done()) return true;
+    pause();
+  }
   const auto until = Clock::now() + kSpin;
   while (true) {
     for (int i = 0; i < 64; i++) {
@@ -32,14 +36,23 @@ bool spin(Done done) {
   }
 }
 
+std::atomic<long> forks{0};
+
+long count_forks() {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
+  static_cast<void>(registered);
+  return forks.load();
+}
+
 }  // namespace
 
-Pool::Pool(int threads) : shares_(static_cast<size_t>(std::max(threads, 1))), process_(getpid()) {
+Pool::Pool(int threads)
+    : shares_(static_cast<size_t>(std::max(threads, 1))), counts_(shares_.size()), forks_(count_forks()) {
   for (int i = 1; i < threads; i++) helpers_.emplace_back(&Pool::help, this, i);
 }
 
 Pool::~Pool() {
-  if (process_ != getpid()) {  // a fork copied the handles but not the threads
+  if (forks_ != forks.load()) {  // a fork copied the handles but not the threads
     for (auto& helper : helpers_) helper.detach();
     return;
   }
@@ -53,61 +66,71 @@ Pool::~Pool() {
 
 void Pool::run_erased(long count, long grain, Work work, void* context) {
   if (count <= 0) return;
-  if (helpers_.empty() || count <= grain || process_ != getpid() || !busy_.try_lock()) {
+  if (helpers_.empty() || count <= grain || forks_ != forks.load(std::memory_order_relaxed) || !busy_.try_lock()) {
     work(context, 0, 0, count);
     return;
   }
   std::lock_guard<std::mutex> lock(busy_, std::adopt_lock);
-  work_ = work, context_ = context, grain_ = grain;
   const long workers = threads();
-  for (long i = 0; i < workers; i++) {  // neighbours in memory go to one thread, the same one each time
-    shares_[i].next.store(count * i / workers, std::memory_order_relaxed);
-    shares_[i].end = count * (i + 1) / workers;
+  long all = 0;
+  for (long i = workers; i-- > 0;) {  // neighbours in memory go to one thread, the same one each time; helpers first
+    Share& share = shares_[static_cast<size_t>(i)];
+    share.first = count * i / workers, share.end = count * (i + 1) / workers;
+    share.grain = grain, share.work = work, share.context = context;
+    share.grains = (share.end - share.first + grain - 1) / grain;
+    all += share.grains;
+    share.left.store(share.grains, std::memory_order_release);
   }
-  const unsigned long open = turn_.load(std::memory_order_relaxed) + 1;
-  turn_.store(open);
-  if (asleep_.load() > 0) {
+  // Without a fence: a helper that falls asleep right now may be missed, and is called when the next work comes.
+  if (asleep_.load(std::memory_order_relaxed) > 0) {
     {
       std::lock_guard<std::mutex> wait(sleep_);
     }
     wake_.notify_all();
   }
-  take(0);
-  turn_.store(open + 1);  // who comes now finds it closed; who is inside has begun something
-  const auto left = [this] { return inside_.load() == 0; };
-  while (!spin(left)) std::this_thread::yield();
+  given_ += all - take(0);
+  const auto done = [this] {
+    long sum = 0;
+    for (const Count& one : counts_) sum += one.done.load(std::memory_order_acquire);
+    return sum == given_;
+  };
+  while (!spin(done)) std::this_thread::yield();
 }
 
-void Pool::take(int self) {
+long Pool::take(int self) {
   const int workers = threads();
+  long taken = 0;
   for (int i = 0; i < workers; i++) {
-    Share& share = shares_[(self + i) % workers];
-    while (true) {
-      if (share.next.load(std::memory_order_relaxed) >= share.end) break;
-      const long first = share.next.fetch_add(grain_, std::memory_order_relaxed);
-      if (first >= share.end) break;
-      work_(context_, self, first, std::min(first + grain_, share.end));
+    Share& share = shares_[static_cast<size_t>((self + i) % workers)];
+    long left = share.left.load(std::memory_order_relaxed);
+    while (left > 0) {
+      // A third of what is left: each taking stops the stream of reads for a moment, and only the last must be small.
+      const long some = (left + 2) / 3;
+      if (!share.left.compare_exchange_weak(left, left - some, std::memory_order_acquire, std::memory_order_relaxed)) continue;
+      const long first = share.first + (share.grains - left) * share.grain;
+      share.work(share.context, self, first, std::min(first + some * share.grain, share.end));
+      taken += some;
+      if (self > 0) {
+        std::atomic<long>& mine = counts_[static_cast<size_t>(self)].done;
+        mine.store(mine.load(std::memory_order_relaxed) + some, std::memory_order_release);
+      }
+      left = share.left.load(std::memory_order_relaxed);
     }
   }
+  return taken;
 }
 
 void Pool::help(int self) {
-  unsigned long seen = 0;
+  const auto ready = [&] { return stop_.load() || shares_[static_cast<size_t>(self)].left.load(std::memory_order_relaxed) > 0; };
   while (true) {
-    const auto ready = [&] { return stop_.load() || (turn_.load() % 2 == 1 && turn_.load() != seen); };
     if (!spin(ready)) {
       std::unique_lock<std::mutex> lock(sleep_);
       asleep_.fetch_add(1);
-      wake_.wait(lock, ready);
+      if (!ready()) wake_.wait(lock);  // what it was woken for may be done by now, but more will follow
       asleep_.fetch_sub(1);
     }
     if (stop_) return;
-    const unsigned long turn = turn_.load();
-    if (turn % 2 == 0) continue;
-    inside_.fetch_add(1);
-    if (turn_.load() == turn) take(self);
-    inside_.fetch_sub(1);
-    seen = turn;
+    take(self);
   }
 }
 

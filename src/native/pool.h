@@ -1,6 +1,9 @@
 // A few threads that share one piece of work at a time. A helper never has to arrive: whoever called does what nobody
 // has taken, and waits only for parts that a helper has begun. So a helper that sleeps, or that the system has taken off
 // its core, costs little; spinning threads that wait for each other collapse as soon as a neighbour wants a core.
+//
+// A step of a small network has dozens of such pieces, each a few microseconds long, and a line of memory takes a good
+// part of one from core to core. So all that a helper must know stands in the one line that it watches.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -21,10 +24,10 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  int threads() const { return static_cast<int>(helpers_.size()) + 1; }
+  int threads() const { return static_cast<int>(shares_.size()); }
 
-  // Call f(self, first, last) until [0, count) is done, `grain` parts at a time. Where the pool is busy with another caller,
-  // or after a fork has left the helpers behind, the caller does all of it.
+  // Call f(self, first, last) until [0, count) is done, some multiple of `grain` parts at a time. Where the pool is busy
+  // with another caller, or after a fork has left the helpers behind, the caller does all of it.
   template <typename F>
   void run(long count, long grain, F&& f) {
     const Work work = [](void* c, int self, long a, long b) {
@@ -34,28 +37,32 @@ class Pool {
   }
 
  private:
+  // What is meant for one thread. Whoever lowers `left` while it is above 0 has taken grains, and until they are done
+  // the caller neither returns nor changes the rest.
   struct alignas(64) Share {
-    std::atomic<long> next{0};
-    long end = 0;
+    std::atomic<long> left{0};  // grains that nobody has taken
+    long grains = 0, first = 0, end = 0, grain = 1;
+    Work work = nullptr;
+    void* context = nullptr;
+  };
+  struct alignas(64) Count {
+    std::atomic<long> done{0};  // grains that a helper has done since it began
   };
 
   void run_erased(long count, long grain, Work work, void* context);
-  void take(int self);
+  long take(int self);  // gives how many grains this thread did
   void help(int self);
 
-  std::mutex busy_;                                // held by the caller whose work this is
-  alignas(64) std::atomic<unsigned long> turn_{0};  // odd while work is open
-  alignas(64) std::atomic<int> inside_{0};          // helpers that may be looking at the work
+  std::mutex busy_;  // held by the caller whose work this is
   alignas(64) std::atomic<int> asleep_{0};
   std::mutex sleep_;
   std::condition_variable wake_;
   std::atomic<bool> stop_{false};
-  Work work_ = nullptr;
-  void* context_ = nullptr;
-  long grain_ = 1;
+  long given_ = 0;  // grains that helpers have ever taken
   std::vector<Share> shares_;
+  std::vector<Count> counts_;
   std::vector<std::thread> helpers_;
-  long process_;
+  long forks_;  // of this process and those before it, when the helpers began
 };
 
 }  // namespace triptych

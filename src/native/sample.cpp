@@ -16,19 +16,13 @@ void check_sampling(const Sampling& s) {
 
 int64_t Sampler::choose(const float* logits, long choices, const Sampling& sampling, float uniform, const uint8_t* legal,
                         int64_t known, float* nats) {
-  float* scaled = scaled_.need(static_cast<size_t>(choices));
-  const float infinity = HUGE_VALF, by = sampling.temperature > 0 ? sampling.temperature : 1.0f;
-  int64_t likeliest = -1;
-  for (long i = 0; i < choices; i++) {
-    const bool open = legal == nullptr || legal[i] != 0;
-    if (open && std::isnan(logits[i])) throw std::domain_error("a logit is not a number: the weights are damaged");
-    scaled[i] = open ? logits[i] / by : -infinity;
-    if (open && (likeliest < 0 || logits[i] > logits[likeliest])) likeliest = i;
-  }
-  if (likeliest < 0) throw std::domain_error("no choice is legal");
   const bool draws = known < 0 && sampling.temperature > 0;
+  const long likeliest = best(logits, choices, legal);
   if (known < 0) known = likeliest;
   if (!draws && nats == nullptr) return known;
+  float* scaled = scaled_.need(static_cast<size_t>(choices));
+  const float infinity = HUGE_VALF, by = sampling.temperature > 0 ? sampling.temperature : 1.0f;
+  for (long i = 0; i < choices; i++) scaled[i] = legal == nullptr || legal[i] != 0 ? logits[i] / by : -infinity;
   float* probability = probability_.need(static_cast<size_t>(choices));
   float sum = 0;
   const float top = kernels_.exponentials(scaled, choices, probability, &sum);
@@ -40,6 +34,30 @@ int64_t Sampler::choose(const float* logits, long choices, const Sampling& sampl
   }
   if (nats != nullptr) *nats = scaled[known] - top - std::log(sum);
   return known;
+}
+
+long Sampler::best(const float* logits, long choices, const uint8_t* legal) {
+  // Blocks by comparisons that the compiler turns into vectors; then the place in the first block that holds the largest.
+  constexpr long block = 64;
+  const auto open = [&](long i) { return legal == nullptr || legal[i] != 0; };
+  long where = -1;
+  float top = 0;
+  for (long first = 0; first < choices; first += block) {
+    const long end = std::min(first + block, choices);
+    int wrong = 0, better = 0, any = 0;
+    for (long i = first; i < end; i++) {
+      const int is = open(i);
+      any |= is;
+      wrong |= is & (logits[i] != logits[i]);
+      better |= is & (logits[i] > top);
+    }
+    if (wrong) throw std::domain_error("a logit is not a number: the weights are damaged");
+    if (!any || (where >= 0 && !better)) continue;
+    for (long i = first; i < end; i++)
+      if (open(i) && (where < 0 || logits[i] > top)) where = i, top = logits[i];
+  }
+  if (where < 0) throw std::domain_error("no choice is legal");
+  return where;
 }
 
 int64_t Sampler::draw(float* probability, long choices, float uniform, int64_t likeliest) const {
@@ -88,13 +106,21 @@ void Sampler::cut(float* probability, long choices, const Sampling& sampling) {
   if (keep < choices) std::nth_element(order_.begin(), order_.begin() + keep, order_.end(), std::greater<>());
   for (long rank = keep; rank < choices; rank++) probability[id(rank)] = 0;
   if (sampling.top_p >= 1) return;
-  std::sort(order_.begin(), order_.begin() + keep, std::greater<>());
+  // Mostly a few of the likeliest reach top_p: they are sorted in parts, each twice as long as the one before.
   double sum = 0;
-  for (long rank = 0; rank < keep; rank++) {
-    const float here = probability[id(rank)];
-    sum += here;
-    // What stands before this rank already reaches top_p; the likeliest always stays.
-    if (rank > 0 && static_cast<float>(sum) - here >= sampling.top_p) probability[id(rank)] = 0;
+  bool reached = false;  // by what stands before this rank; the likeliest always stays
+  for (long first = 0, part = 32; first < keep; first += part, part *= 2) {
+    const long end = std::min(first + part, keep);
+    if (!reached) {
+      if (end < keep) std::nth_element(order_.begin() + first, order_.begin() + end, order_.begin() + keep, std::greater<>());
+      std::sort(order_.begin() + first, order_.begin() + end, std::greater<>());
+    }
+    for (long rank = first; rank < end; rank++) {
+      const float here = probability[id(rank)];
+      sum += here;
+      reached = reached || (rank > 0 && static_cast<float>(sum) - here >= sampling.top_p);
+      if (reached) probability[id(rank)] = 0;
+    }
   }
 }
 

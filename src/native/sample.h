@@ -32,6 +32,7 @@ class Sampler {
   void guide(const float* with, const float* without, long choices, float scale, float* out);
 
  private:
+  static long best(const float* logits, long choices, const uint8_t* legal);  // the first of the largest
   int64_t draw(float* probability, long choices, float uniform, int64_t likeliest) const;
   void cut(float* probability, long choices, const Sampling& sampling);
 

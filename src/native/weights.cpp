@@ -36,11 +36,9 @@ const float* Tensors::get(const std::string& name, const std::vector<long>& shap
   return tensor.data;
 }
 
-template <typename T>
-T* Packer::take(size_t count) {
-  kept_.emplace_back(count * sizeof(T));
-  bytes_ += count * sizeof(T);
-  return reinterpret_cast<T*>(kept_.back().data());
+char* Packer::take(size_t count) {
+  bytes_ += count;
+  return arena_.take(count);
 }
 
 Matrix Packer::matrix(const float* weight, long outputs, long inputs, bool gated) {
@@ -52,56 +50,50 @@ Matrix Packer::exact(const float* weight, long outputs, long inputs) {
 }
 
 const float* Packer::copy(const float* data, long count, long room) {
-  float* out = take<float>(static_cast<size_t>(std::max(count, room)));
+  char* out = take(sizeof(float) * static_cast<size_t>(std::max(count, room)));
   std::memcpy(out, data, sizeof(float) * static_cast<size_t>(count));
-  return out;
+  return reinterpret_cast<float*>(out);
 }
 
 Matrix Packer::pack(const float* weight, long outputs, long inputs, bool gated, Precision precision) {
   const long panel = kernels_.panel, half = panel / 2;
+  const long size = precision == Precision::int8 ? 1 : precision == Precision::bf16 ? 2 : 4;
   Matrix m;
   m.outputs = outputs, m.inputs = padded(inputs, 8), m.panels = padded(outputs, panel) / panel, m.precision = precision;
-  // The row of the weights that stands at place `at` of all panels; null is padding.
-  const auto source = [&](long at) -> const float* {
-    if (gated) at = at / panel * half + at % half + (at % panel < half ? 0 : outputs / 2);
-    return at < outputs ? weight + at * inputs : nullptr;
-  };
-  const long all = m.panels * panel;
-  if (precision == Precision::fp32) {
-    float* out = take<float>(static_cast<size_t>(all * m.inputs));
-    for (long at = 0; at < all; at++)
-      if (const float* row = source(at))
-        for (long k = 0; k < inputs; k++) out[(at / panel * m.inputs + k) * panel + at % panel] = row[k];
-    m.data = out;
-  } else if (precision == Precision::bf16) {
-    uint32_t* out = take<uint32_t>(static_cast<size_t>(all / 2 * m.inputs));
-    for (long at = 0; at < all; at++)
-      if (const float* row = source(at))
-        for (long k = 0; k < inputs; k++)
-          out[(at / panel * m.inputs + k) * half + at % half] |= bfloat16(row[k]) << (at % panel < half ? 0 : 16);
-    m.data = out;
-  } else {
-    int8_t* out = take<int8_t>(static_cast<size_t>(all * m.inputs));
-    float* scale = take<float>(static_cast<size_t>(all));
-    int32_t* start = take<int32_t>(static_cast<size_t>(all));
-    for (long at = 0; at < all; at++) {
-      const float* row = source(at);
-      if (row == nullptr) continue;
-      float top = 0.0f;
-      for (long k = 0; k < inputs; k++) top = std::max(top, std::fabs(row[k]));
-      if (top < 1e-30f) continue;
-      scale[at] = top / 127.0f;
-      int32_t sum = 0;
-      for (long k = 0; k < inputs; k++) {
-        const int8_t value = static_cast<int8_t>(std::lrintf(row[k] * (127.0f / top)));
-        sum += value;
-        out[((at / panel * m.inputs / 4 + k / 4) * panel + at % panel) * 4 + k % 4] = value;
-      }
-      start[at] = kernels_.unsigned8 ? -128 * sum : 0;
-    }
-    m.data = out, m.scale = scale, m.start = start;
+  m.stride = panel * m.inputs * size + (precision == Precision::int8 ? 8 * panel : 0);
+  char* data = take(static_cast<size_t>(m.panels * m.stride));
+  m.data = data;
+  for (long at = 0; at < m.panels * panel; at++) {  // the row of weights that stands at place `i` of a panel
+    char* to = data + at / panel * m.stride;
+    const long i = at % panel;
+    const long row = !gated ? at : at / panel * half + i % half + (i < half ? 0 : outputs / 2);
+    if (row < outputs) place(weight + row * inputs, inputs, to, i, m);
   }
   return m;
+}
+
+void Packer::place(const float* row, long inputs, char* to, long i, const Matrix& m) const {
+  const long panel = kernels_.panel, half = panel / 2;
+  if (m.precision == Precision::fp32) {
+    float* out = reinterpret_cast<float*>(to);
+    for (long k = 0; k < inputs; k++) out[k * panel + i] = row[k];
+  } else if (m.precision == Precision::bf16) {
+    uint32_t* out = reinterpret_cast<uint32_t*>(to);
+    for (long k = 0; k < inputs; k++) out[k * half + i % half] |= bfloat16(row[k]) << (i < half ? 0 : 16);
+  } else {
+    float top = 0.0f;
+    for (long k = 0; k < inputs; k++) top = std::max(top, std::fabs(row[k]));
+    if (top < 1e-30f) return;
+    int8_t* out = reinterpret_cast<int8_t*>(to + 4 * panel);
+    int32_t sum = 0;
+    for (long k = 0; k < inputs; k++) {
+      const int8_t value = static_cast<int8_t>(std::lrintf(row[k] * (127.0f / top)));
+      sum += value;
+      out[(k / 4 * panel + i) * 4 + k % 4] = value;
+    }
+    reinterpret_cast<int32_t*>(to)[i] = kernels_.unsigned8 ? -128 * sum : 0;
+    reinterpret_cast<float*>(to + 4 * panel + panel * m.inputs)[i] = top / 127.0f;
+  }
 }
 
 }  // namespace triptych

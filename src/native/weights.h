@@ -1,6 +1,5 @@
 // Weights as they come (named float32 arrays) and as the kernels want them (packed panels).
 #pragma once
-#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -40,12 +39,12 @@ class Packer {
 
  private:
   Matrix pack(const float* weight, long outputs, long inputs, bool gated, Precision precision);
-  template <typename T>
-  T* take(size_t count);
+  void place(const float* row, long inputs, char* to, long i, const Matrix& m) const;  // at place i of a panel
+  char* take(size_t count);                                                            // so many bytes, zeros
 
   const Kernels& kernels_;
   Precision precision_;
-  std::deque<Buffer<char>> kept_;
+  Arena arena_;
   size_t bytes_ = 0;
 };
 

@@ -82,6 +82,11 @@ class Sampler:
             self._drawn = torch.cat([self._drawn, block.to(self.device)], 1)
         return first
 
+    def next(self) -> Tensor:
+        """(B,) the next uniform number in [0, 1) of each row's stream."""
+        place = self.take(1)
+        return self._drawn[:, place].contiguous()
+
     def numbers(self, places: Tensor) -> Tensor:
         """The uniform numbers in [0, 1) at places (B, ...) of each row's stream, which were taken."""
         return self._drawn.gather(1, places.flatten(1)).view(places.shape)
