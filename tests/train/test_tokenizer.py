@@ -29,11 +29,13 @@ def folder(tmp_path):
     return folder
 
 
-def test_the_loss_on_four_pictures_falls_by_half(folder, tmp_path):
+@pytest.mark.parametrize("steady", [0, 0.1])
+def test_the_loss_on_four_pictures_falls_by_half(folder, tmp_path, steady):
     base = ["kind=tokenizer", f"data={folder}", f"out={tmp_path / 'run'}", "device=cpu", "workers=0", "batch=4"]
     base += [
         "steps=160",
         "perceptual=0",
+        f"steady={steady}",
         "visual.widths=[16,16,16]",
         "visual.blocks=1",
         "optim.warmup=5",
@@ -46,6 +48,7 @@ def test_the_loss_on_four_pictures_falls_by_half(folder, tmp_path):
     scores = Loop(job, run).run()
     assert np.mean([x["loss"] for x in losses[-5:]]) < 0.5 * losses[0]["loss"]
     assert losses[0]["tokens"] == 4 * 4
+    assert (losses[0]["wander"] > 0) == (steady > 0)
     assert scores["picture psnr"] > 8
     bundle = zoo.load(tmp_path / "run" / "model")
     with pytest.raises(TriptychError, match="no GPT"):
