@@ -186,8 +186,8 @@ class RunConfig(Settings):
     perceptual: float = Field(0.5, ge=0)
     """Weight of the perceptual loss (kind: tokenizer); 0 needs no feature network."""
     steady: float = Field(0.0, ge=0)
-    """Weight of codes that hold still when something else in the picture changes (kind: tokenizer); for a second run, from
-    a tokenizer that has learned: at the beginning it keeps codes from coming apart."""
+    """Weight of codes that hold still when something else in the picture changes (kind: tokenizer); for a second run,
+    from a tokenizer that has learned: at the beginning it keeps codes from coming apart."""
     crop: int = Field(0, ge=0, multiple_of=16)
     """Side of the square that training cuts out of each medium; 0 takes it whole (kind: tokenizer)."""
     perceptual_crop: int = Field(128, ge=32)
