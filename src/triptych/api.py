@@ -25,9 +25,7 @@ from triptych.tasks.likelihood import likelihood as likelihood_task
 from triptych.tasks.likelihood import text_nats
 from triptych.tasks.orders import Order, fulfil, picture_of
 from triptych.tasks.parts import is_long
-from triptych.tasks.settings import Drawing, DrawSettings
-
-DEFAULTS = DrawSettings()
+from triptych.tasks.settings import Drawing, usual
 
 
 @final
@@ -109,7 +107,7 @@ class Triptych(ClipVerbs):
         **settings: Unpack[Drawing],
     ) -> list[Picture]:
         """Draw a picture of each text with its own seed, side by side; otherwise as `draw`."""
-        how = DEFAULTS.changed(settings)
+        how = usual().changed(settings)
         orders = [Order(text, seed, how) for text, seed in zip(texts, seeds, strict=True)]
         return self._whole(orders, progress, None)
 
@@ -231,7 +229,7 @@ class Triptych(ClipVerbs):
         """
         if n < 1:
             raise ValueError(f"n={n}: at least one clip is drawn")
-        how, seeds = DEFAULTS.changed(settings), range(seed, seed + n)
+        how, seeds = usual().changed(settings), range(seed, seed + n)
         return film_task(self._model, text, seeds, settings=how, start=start, frames=frames, progress=progress)
 
     def fulfil(
@@ -265,7 +263,7 @@ class Triptych(ClipVerbs):
     ) -> list[Picture]:
         if n < 1:
             raise ValueError(f"n={n}: at least one picture is drawn")
-        how = DEFAULTS.changed(settings)
+        how = usual(verb, bool(inputs.get("images"))).changed(settings)
         return self._whole([Order(text, seed + i, how, verb, inputs) for i in range(n)], progress, partial)
 
     def _whole(self, orders: Sequence[Order], progress: Progress | None, partial: Partial | None) -> list[Picture]:

@@ -20,7 +20,6 @@ from triptych.media import image
 from triptych.results import Picture
 from triptych.tasks.canvas import Partial
 from triptych.tasks.orders import Order, order_of
-from triptych.tasks.settings import DrawSettings
 
 PATTERN = "{n}-{seed}-{prompt}"
 FIELDS = ("n", "seed", "prompt", "verb")
@@ -81,7 +80,7 @@ def draw_rows(
     out: Path,
     *,
     name: str = PATTERN,
-    defaults: DrawSettings = DrawSettings(),
+    defaults: Mapping[str, Any] = {},
     seed: int = 0,
     n: int = 1,
     folder: Path = Path(),
@@ -103,7 +102,7 @@ def draw_rows(
         out: folder to write.
         name: pattern of the files' names, with {n} (the row's number), {seed}, {prompt} and {verb}; .png is added where
             it has no suffix.
-        defaults, seed, n: for rows that don't say.
+        defaults, seed, n: settings by name, seed and pictures for rows that don't say.
         folder: where the files that rows name lie.
         metadata: keep in each file how it was made.
         progress, partial: see Triptych.draw.
@@ -147,16 +146,16 @@ def draw_rows(
 
 
 def _orders(
-    values: Mapping[str, Any] | TriptychError, defaults: DrawSettings, seed: int, n: int, folder: Path
+    values: Mapping[str, Any] | TriptychError, defaults: Mapping[str, Any], seed: int, n: int, folder: Path
 ) -> list[Order]:
     if isinstance(values, TriptychError):
         raise values
-    given = {"seed": seed, **{key: value for key, value in values.items() if value not in (None, "")}}
+    given = {"seed": seed, **defaults, **{key: value for key, value in values.items() if value not in (None, "")}}
     count = given.pop("n", n)
     if not str(count).isdigit() or not 1 <= int(count) <= MOST:
         raise ConfigError(f"n={count!r}: give a whole number from 1 to {MOST}")
-    first = order_of(given, defaults, folder)
-    return [order_of({**given, "seed": first.seed + i}, defaults, folder) for i in range(int(count))]
+    first = order_of(given, folder)
+    return [order_of({**given, "seed": first.seed + i}, folder) for i in range(int(count))]
 
 
 def _check(name: str) -> None:

@@ -355,7 +355,7 @@ def _draw_rows(rows: str, name: str | None, sheet: Path | None, settings: Any, r
             read_rows(rows),
             out,
             name=name or PATTERN,
-            defaults=DrawSettings().changed(_given(settings)),
+            defaults=_given(settings),
             seed=result.seed or 0,
             n=result.n,
             folder=Path() if rows == "-" else Path(rows).parent,

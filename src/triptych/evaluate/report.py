@@ -79,15 +79,21 @@ def render_markdown(results: Results | Path | str, only: Sequence[str] = ()) -> 
     weights = run["weights"].get("gpt.safetensors", "")[:12]
     usual = asdict(DrawSettings())
     named = {name: value for name, value in run["sampling"].items() if name in ALWAYS or value != usual.get(name)}
-    sampling = ", ".join(
-        f"{name} {value:g}" if not isinstance(value, str) else f"{name} {value}" for name, value in named.items()
-    )
+    sampling = _told(named)
+    for what in ("edits and views", "futures"):
+        other = run.get(f"sampling of {what}", {})
+        differs = {name: value for name, value in other.items() if value != run["sampling"].get(name)}
+        sampling += f"; {what}: {_told(differs)}" if differs else ""
     source = (
         f"{run['model']}{f' {weights}' if weights else ''}, triptych {run['triptych']}, "
         f"{run['date'][:10]}, seed {run['seed']}, {sampling}. ↑ more is better, ↓ less is better."
     )
     skipped = _skipped(run)
     return "\n".join([*lines, "", source, *([skipped] if skipped else [])])
+
+
+def _told(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in settings.items())
 
 
 def insert_results(text: str, results: Results | Path | str, only: Sequence[str] = ()) -> str:

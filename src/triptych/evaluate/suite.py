@@ -26,7 +26,8 @@ from triptych.evaluate.detector import Detector
 from triptych.evaluate.report import table
 from triptych.evaluate.truth import metadata_hash
 from triptych.files import sha256, write_json
-from triptych.tasks.settings import Drawing, DrawSettings
+from triptych.tasks.predict import PredictSettings
+from triptych.tasks.settings import Drawing, DrawSettings, usual
 
 FORMAT = 1
 
@@ -188,6 +189,8 @@ def evaluate(
         "seed": seed,
         "limit": limit,
         "sampling": asdict(settings),
+        "sampling of edits and views": asdict(usual("edit").changed(drawing)),
+        "sampling of futures": asdict(PredictSettings()),
         "triptych": triptych.__version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "measures": {},

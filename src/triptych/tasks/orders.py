@@ -22,7 +22,7 @@ from triptych.tasks.complete import complete
 from triptych.tasks.draw import draw
 from triptych.tasks.edit import edit
 from triptych.tasks.inpaint import inpaint, outpaint
-from triptych.tasks.settings import DrawSettings
+from triptych.tasks.settings import DrawSettings, usual
 from triptych.tasks.vary import vary
 
 VERBS: dict[str, tuple[Callable[..., Request], tuple[str, ...]]] = {
@@ -55,12 +55,11 @@ class Order:
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
-def order_of(values: Mapping[str, Any], defaults: DrawSettings = DrawSettings(), folder: Path = Path()) -> Order:
+def order_of(values: Mapping[str, Any], folder: Path = Path()) -> Order:
     """An order from plain values, as a line of a file holds them.
 
     Args:
         values: `prompt`, `seed`, `verb`, the verb's inputs, and settings, by name; what is None or "" is left out.
-        defaults: settings that the values don't name.
         folder: where the files of the inputs lie.
 
     Raises:
@@ -79,7 +78,7 @@ def order_of(values: Mapping[str, Any], defaults: DrawSettings = DrawSettings(),
     except (TypeError, ValueError):
         raise ConfigError(f"seed={seed!r}: give a whole number from 0") from None
     inputs = {name: _input(name, given.pop(name), folder) for name in VERBS[verb][1] if name in given}
-    return Order(text, seed, defaults.changed(given), verb, inputs)
+    return Order(text, seed, usual(verb, bool(inputs.get("images"))).changed(given), verb, inputs)
 
 
 def fulfil(

@@ -21,9 +21,9 @@ class PredictSettings:
     """How futures are drawn; see generate.sample.Sampling. These are the defaults of the whole package."""
 
     guidance: float = 1.0
-    temperature: float = 1.0
+    temperature: float = 0.3
     top_k: int = 0
-    top_p: float = 1.0
+    top_p: float = 0.9
 
 
 def predict(
