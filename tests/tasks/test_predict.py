@@ -43,11 +43,13 @@ def test_it_is_what_the_network_finds_likeliest(model, clip, monkeypatch):
     info = model.info
     builder = spell.clip(inner.begin(), maps, inner.encode, info.fps, info.visual.span)
     spell.stamp(spell.predict_prompt(builder, []), 2, inner.encode, info.fps, info.visual.span)
-    batch = collate([builder.finish()])
+    row = builder.finish()
+    batch = collate([row])
     states = inner.gpt(batch["ids"], batch["values"], batch["is_visual"], batch["positions"])
     slots: list[int] = []
+    before = torch.from_numpy(row.shown.codes[:1] + 1)  # what stands at the first place of the map before
     for _ in range(4):
-        logits = inner.gpt.code_logits(states[:, -1], torch.tensor([slots], dtype=torch.long))
+        logits = inner.gpt.code_logits(states[:, -1], torch.tensor([slots], dtype=torch.long), before)
         slots.append(int(logits[0, -1].argmax()))
     assert painted[0].shape == (3, 4, 4)
     np.testing.assert_array_equal(painted[0][:2], np.stack([m.codes for m in maps]))
