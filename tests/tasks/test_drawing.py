@@ -12,7 +12,7 @@ from triptych.media import image
 from triptych.tasks import canvas
 from triptych.tasks.canvas import Candidate, Request, tiles
 from triptych.tasks.orders import VERBS, Order, again, order_of
-from triptych.tasks.settings import Drawing, DrawSettings
+from triptych.tasks.settings import Drawing, DrawSettings, usual
 
 
 @pytest.fixture(scope="module")
@@ -376,6 +376,26 @@ def test_settings_have_one_home():
     ):
         with pytest.raises(triptych.ConfigError, match=words):
             DrawSettings().changed(values)
+
+
+def test_what_follows_pictures_has_defaults_of_its_own(model, noise):
+    text, near = DrawSettings(), usual("edit")
+    assert near == usual("draw", images=True)
+    assert near.guidance < text.guidance
+    assert near.temperature < text.temperature
+    picked = ("guidance", "temperature")
+    for verb, inputs, wanted in (
+        ("draw", {}, text),
+        ("draw", {"images": [noise]}, near),
+        ("edit", {"image": noise}, near),
+        ("vary", {"image": noise}, text),
+    ):
+        order = order_of({"verb": verb, "prompt": "a ball", **inputs})
+        assert [getattr(order.settings, name) for name in picked] == [getattr(wanted, name) for name in picked], verb
+        assert order_of({"verb": verb, "prompt": "a ball", "guidance": 7, **inputs}).settings.guidance == 7
+    assert model.edit(noise, "make the ball green")[0].settings["guidance"] == near.guidance
+    assert model.draw("a ball", images=[noise])[0].settings["temperature"] == near.temperature
+    assert model.draw("a ball")[0].settings["guidance"] == text.guidance
 
 
 def test_a_picture_is_drawn_again_from_its_metadata(model, noise, tmp_path):
