@@ -386,9 +386,9 @@ def test_what_follows_pictures_has_defaults_of_its_own(model, noise):
     picked = ("guidance", "temperature")
     for verb, inputs, wanted in (
         ("draw", {}, text),
-        ("draw", {"images": [noise]}, near),
-        ("edit", {"image": noise}, near),
-        ("vary", {"image": noise}, text),
+        ("draw", {"images": "ball.png"}, near),
+        ("edit", {"image": "ball.png"}, near),
+        ("vary", {"image": "ball.png"}, text),
     ):
         order = order_of({"verb": verb, "prompt": "a ball", **inputs})
         assert [getattr(order.settings, name) for name in picked] == [getattr(wanted, name) for name in picked], verb
