@@ -40,6 +40,7 @@ class VisualTokenizerConfig(Settings):
         return math.prod(self.levels)
 
 
+SEEN = 3  # places whose values a position of a map holds (see `sequence.layout`)
 SPELLING = 2  # 1, which older models learned, counted the rows and columns of a map on from its time
 
 
@@ -94,7 +95,7 @@ class GPTConfig(Settings):
     @property
     def inputs(self) -> int:
         """Values of one position that the network reads."""
-        return self.slots * self.latent * (3 if self.beside else 1)
+        return self.slots * self.latent * (SEEN if self.beside else 1)
 
     @property
     def head_width(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -62,6 +63,20 @@ class Record(BaseModel):
     events: list[Event] = Field(default_factory=list)
     sequence: Place | None = None
     instruction: list[Text] = Field(default_factory=list)
+
+
+def edit_pairs(records: Iterable[Record]) -> list[tuple[Record, Record]]:
+    """The pictures that instructions lead from one to the next, as (before, after), by sequence and place in it."""
+    groups: dict[str, dict[int, Record]] = {}
+    for record in records:
+        if record.kind == "picture" and record.sequence is not None:
+            groups.setdefault(record.sequence.id, {})[record.sequence.index] = record
+    return [
+        (group[index - 1], group[index])
+        for group in groups.values()
+        for index in sorted(group)
+        if group[index].instruction and index - 1 in group
+    ]
 
 
 def as_texts(value: Any) -> list[Text]:

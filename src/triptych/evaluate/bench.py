@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, Unpack
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from triptych.data.folder import scan
-from triptych.data.records import Record
+from triptych.data.records import Record, edit_pairs
 from triptych.errors import DataError, MediaError, TriptychError
 from triptych.evaluate import metrics
 from triptych.evaluate.detector import Detector, Found, load_detector
@@ -234,12 +233,8 @@ class Bench:
     @cached_property
     def edits(self) -> list[list[Item]]:
         """Pairs of a picture and the one that an instruction makes of it."""
-        out = [
-            [before, after]
-            for group in self._sequences
-            for before, after in pairwise(group)
-            if after.record.instruction and _index(after) == _index(before) + 1
-        ]
+        items = {item.record.file: item for item in self.items}
+        out = [[items[record.file] for record in pair] for pair in edit_pairs(item.record for item in self.items)]
         if not out:
             raise Skip("the folder holds no pictures with an instruction that leads from one to the next")
         return out

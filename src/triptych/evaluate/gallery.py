@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 
 from triptych.data.folder import scan
-from triptych.data.records import Record
+from triptych.data.records import Record, edit_pairs
 from triptych.errors import DataError, TriptychError
 from triptych.evaluate.truth import read_truths
 from triptych.files import write_text
@@ -126,14 +126,8 @@ def _drawn(model: Shown, texts: Sequence[str], out: Path, seed: int) -> str:
 
 def _changed(model: Shown, records: Sequence[Record], data: Path, out: Path, count: int, seed: int) -> str:
     """Pictures side by side: what was given, what the model made of it by an instruction, and what was wanted."""
-    places = {(r.sequence.id, r.sequence.index): r for r in records if r.sequence is not None}
-    pairs = [
-        (places[place, index - 1], after)
-        for (place, index), after in places.items()
-        if after.instruction and (place, index - 1) in places
-    ]
     cells = []
-    for number, (before, after) in enumerate(_some(pairs, count, np.random.default_rng([seed, 2]))):
+    for number, (before, after) in enumerate(_some(edit_pairs(records), count, np.random.default_rng([seed, 2]))):
         texts = [t.text for t in after.instruction if (t.lang or "en") == LANGUAGES[number % 2]]
         told = (texts or [t.text for t in after.instruction])[0]
         given, wanted = (image.fit(image.read(data / r.file), model.info.size) for r in (before, after))

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from triptych.errors import TriptychError
 from triptych.evaluate import metrics, words
 from triptych.evaluate.bench import LANGUAGES, Bench, Item, Scores, Skip, chunks
 from triptych.evaluate.metrics import Object
@@ -124,11 +123,7 @@ def ask(bench: Bench) -> Scores:
     common = _guesses(everything)
     guessed = [words.same_answer(common[_form(q, item, common)], q.answer) for _, item, q in rows]
     blind = _without_media(bench, [q.question for _, _, q in rows])
-    alone = (
-        []
-        if blind is None
-        else [words.same_answer(text, q.answer) for text, (_, _, q) in zip(blind, rows, strict=True)]
-    )
+    alone = [words.same_answer(text, q.answer) for text, (_, _, q) in zip(blind, rows, strict=True)]
     groups: dict[str, list[int]] = defaultdict(list)
     for index, (_, item, q) in enumerate(rows):
         medium = item.record.kind + "s"
@@ -147,8 +142,7 @@ def ask(bench: Bench) -> Scores:
         score = bench.score(by_medium(right, indices), metrics.ratio)
         score.n = len(indices)
         score.baselines["most frequent answer of the form"] = float(np.mean([guessed[i] for i in indices]))
-        if alone:
-            score.baselines["the same GPT without the medium"] = float(np.mean([alone[i] for i in indices]))
+        score.baselines["the same GPT without the medium"] = float(np.mean([alone[i] for i in indices]))
         out[f"accuracy, {name}"] = score
     return out
 
@@ -171,13 +165,10 @@ def _guesses(items: Sequence[Item]) -> dict[Any, str]:
     }
 
 
-def _without_media(bench: Bench, questions: list[str]) -> list[str] | None:
-    """What the model answers to the questions alone; None if it can't be asked so."""
+def _without_media(bench: Bench, questions: list[str]) -> list[str]:
+    """What the model answers to the questions alone."""
     unique = list(dict.fromkeys(questions))
-    try:
-        known = dict(zip(unique, bench.answers([(None, question) for question in unique]), strict=True))
-    except (NotImplementedError, TriptychError):
-        return None
+    known = dict(zip(unique, bench.answers([(None, question) for question in unique]), strict=True))
     return [known[question] for question in questions]
 
 

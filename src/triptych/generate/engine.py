@@ -37,12 +37,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from triptych.config import SEEN
 from triptych.generate.grammar import DrawMap, Say, Step, Write, legal, unwound
 from triptych.generate.line import Line, schedule
 from triptych.generate.paths import choose, open_path
 from triptych.generate.sample import UNKNOWN, Sampler, Sampling
 from triptych.model.gpt import GPT
-from triptych.sequence.layout import SEEN, Row, Shown, grouped, map_positions, ungrouped
+from triptych.sequence.layout import Row, Shown, grouped, map_positions, ungrouped
 from triptych.sequence.vocab import Special
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from triptych.config import SEEN
 from triptych.sequence.vocab import Special
 
 
@@ -92,9 +93,6 @@ def map_positions(start: int, rows: int, columns: int) -> np.ndarray:
     """(rows * columns, 3) positions of one map of groups whose time is `start`."""
     y, x = np.divmod(np.arange(rows * columns), columns)
     return np.stack([np.full(rows * columns, start), y, x], 1)
-
-
-SEEN = 3  # places whose values a position holds: its own, the same and the next one of the map before
 
 
 def beside(values: np.ndarray, before: np.ndarray | None) -> np.ndarray:

