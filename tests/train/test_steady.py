@@ -34,13 +34,14 @@ def test_cells_near_what_was_pasted_do_not_count():
 
 def test_the_distance_is_to_the_middle_of_the_own_code_in_steps():
     fsq = FSQ((5, 3))
-    latents = torch.tensor([[[[[0.1, 0.2]]]]])  # of the code at (0, 0)
-    others = torch.tensor([[[[[0.2, 0.0]]]]])  # 0.4 steps of 0.5 off in the first dimension
+    latents = torch.tensor([[[[[0.55, 0.8]]]]])  # of the code at (1, 1), in steps of 0.5 and 1
+    others = torch.tensor([[[[[0.7, 1.0]]]]])  # 0.4 steps off in the first dimension
     same = torch.ones(1, 1, dtype=torch.bool)
     far, moved = wander(fsq, latents, others, same)
     assert far.item() == pytest.approx(0.4**2 / 2)
     assert moved.item() == 0
-    far, moved = wander(fsq, latents, others * 2, same)  # 0.8 steps: the next code
+    others[..., 0] = 0.9  # 0.8 steps: the next code
+    far, moved = wander(fsq, latents, others, same)
     assert far.item() == pytest.approx(0.8**2 / 2)
     assert moved.item() == 1
 
