@@ -5,8 +5,9 @@ import pytest
 import torch
 
 import triptych
+from triptych.config import VisualTokenizerConfig
 from triptych.media import image, video
-from triptych.tasks.predict import _rounds
+from triptych.tasks.predict import _kept, _rounds
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +92,17 @@ def test_files(model, clip, tmp_path):
         future.save(tmp_path / "d.avi")
     with pytest.raises(ValueError, match="at least one future"):
         model.predict(clip, n=0)
+
+
+def test_what_does_not_change_keeps_its_pixels():
+    """Those of codes that came again in every map since, except beside a change."""
+    rng = np.random.default_rng(0)
+    last, later = (rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((64, 64, 3), (8, 64, 64, 3)))
+    codes = np.zeros((3, 4, 4), np.int64)
+    codes[1, 0, 0] = 5  # changes, and comes back: what was there before may have gone for good
+    frames = _kept(last, later, codes, VisualTokenizerConfig(span=4, stride=16))
+    assert frames.shape == later.shape
+    for frame in frames:
+        np.testing.assert_array_equal(frame[32:, 32:], last[32:, 32:])
+    assert (frames[:, :32, :32] != last[:32, :32]).mean() > 0.9
+    assert np.ptp(frames[4:, :16, :16].astype(int) - later[4:, :16, :16]) <= 24  # drawn, but for a shade

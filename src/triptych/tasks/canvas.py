@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 
 from triptych.errors import ConfigError, ModelError
 from triptych.generate.engine import UNKNOWN
@@ -25,12 +24,11 @@ from triptych.media import image
 from triptych.model.cache import STEP
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
+from triptych.tasks import kept
 from triptych.tasks.common import BATCH, Media, Medium, Model, chunks, language_of, sampling
 from triptych.tasks.settings import DrawSettings
 
 OVERLAP = 3 / 7  # of a tile's side that lies on its neighbour
-SOFT = 17  # pixels over which a seam is smoothed, odd
-SHADE = 12.0  # levels by which a seam is moved at most: more is an object's edge, not a shade
 BLANK = 127  # grey of what is not drawn yet
 Progress = Callable[[int, int], None]
 Partial = Callable[[int, np.ndarray, float], None]
@@ -123,9 +121,12 @@ def paint(
         chosen = [_best(model, drawn.pop(n)) for n in whole]
         for candidate in chosen:
             request = candidate.request
+            pixels, held = model.paint([candidate.canvas])[0], request.kept
             if request.before is not None:
-                request = replace(request, kept=_unchanged(request.before, candidate.canvas, model))
-            yield candidate.number, _merged(model.paint([candidate.canvas])[0], request)
+                held = kept.unchanged(request.before, candidate.canvas, model.bundle.info.visual.stride)
+            if request.original is not None and held is not None:
+                pixels = kept.merged(pixels, request.original, held)
+            yield candidate.number, pixels
 
 
 def checked(model: Model, request: Request) -> Request:
@@ -280,38 +281,6 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     pixels = model.paint([candidate.canvas for candidate in candidates])
     nats = model.caption_nats(pixels, [request.text] * len(pixels), language_of(request.text))
     return candidates[int(np.argmax(nats))]
-
-
-def _unchanged(before: np.ndarray, after: np.ndarray, model: Model) -> np.ndarray:
-    """Bool (rows, columns) of pixels: those of codes that stayed, unless one next to them changed: what changes throws
-    its shadow there."""
-    changed = torch.from_numpy((before != after).astype(np.float32))[None, None]
-    near = torch.nn.functional.max_pool2d(changed, 3, 1, 1)[0, 0].numpy() > 0
-    stride = model.bundle.info.visual.stride
-    return ~np.kron(near, np.ones((stride, stride), bool))
-
-
-def _merged(drawn: np.ndarray, request: Request) -> np.ndarray:
-    """The drawn picture with the original's pixels where they are kept.
-
-    What the codes lose of the original (a shade, a texture) would show as an edge: near it, drawn pixels are moved by
-    what their kept neighbours are moved by, the less the further away.
-    """
-    if request.original is None or request.kept is None:
-        return drawn
-    kept = torch.from_numpy(request.kept.astype(np.float32))[None, None]
-    lost = np.clip(request.original.astype(np.float32) - drawn, -SHADE, SHADE)
-    moved = torch.from_numpy(lost).permute(2, 0, 1)[None] * kept
-
-    def blur(x: torch.Tensor) -> torch.Tensor:
-        for _ in range(2):
-            x = torch.nn.functional.avg_pool2d(x, SOFT, 1, SOFT // 2)
-        return x
-
-    near = blur(kept)
-    shift = blur(moved) / near.clamp_min(1e-6) * (2 * near).clamp_max(1)
-    pixels = np.clip(np.rint(drawn + shift[0].permute(1, 2, 0).numpy()), 0, 255).astype(np.uint8)
-    return np.where(request.kept[..., None], request.original, pixels)
 
 
 def _show(

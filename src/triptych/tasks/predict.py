@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from triptych.clip_results import Future
+from triptych.config import VisualTokenizerConfig
 from triptych.generate.grammar import DrawMap, Step, Write
 from triptych.generate.sample import Sampling
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.sequence.vocab import Special
+from triptych.tasks import kept
 from triptych.tasks.common import Media, Medium, Model, chunks, counter
 
 
@@ -39,7 +41,8 @@ def predict(
 ) -> list[Future]:
     """Draw what comes next.
 
-    The model reads at most one window; what it has drawn is read in turn when more is asked for.
+    The model reads at most one window; what it has drawn is read in turn when more is asked for. Where nothing changes,
+    the last given frame's own pixels stay.
 
     Args:
         model: what draws.
@@ -112,9 +115,29 @@ def _draw(
             progress=counter(progress, place, len(parts)),
         )
         before = [np.stack([map_.codes for map_ in medium.maps]) for medium in media]
-        films = model.project([np.concatenate([b, o.maps]) for b, o in zip(before, outputs, strict=True)])
-        out += [film[1 + info.visual.span * (shown - 1) :] for film in films]
+        maps = [np.concatenate([b, o.maps]) for b, o in zip(before, outputs, strict=True)]
+        for (frames, _), film, codes in zip(part, model.project(maps), maps, strict=True):
+            later = film[1 + info.visual.span * (shown - 1) :]
+            out.append(_kept(frames[-1], later, codes[shown - 1 :], info.visual))
     return out
+
+
+def _kept(last: np.ndarray, later: np.ndarray, codes: np.ndarray, visual: VisualTokenizerConfig) -> np.ndarray:
+    """Drawn frames with the last given one's pixels where its codes have come again in every map since.
+
+    Args:
+        last: uint8 (size, size, 3), the frame in which the first map ends.
+        later: uint8 (F, size, size, 3), the frames of the maps after it.
+        codes: (1 + T, Y, X), of that map and of those after it.
+        visual: span and stride.
+    """
+    still = np.full(last.shape[:2], True)
+    out = []
+    for index, map_ in enumerate(codes[1:]):
+        still = still & kept.unchanged(codes[0], map_, visual.stride)
+        frames = later[index * visual.span : (index + 1) * visual.span]
+        out += [kept.merged(frame, last, still) for frame in frames]
+    return np.stack(out)
 
 
 def _prompt(model: Model, medium: Medium, text: str) -> Row:

@@ -28,6 +28,8 @@ from triptych.train.summary import Learner, rest_of
 
 Z_LOSS = 1e-4  # keeps the logits' normaliser near 1 (PaLM, arXiv 2204.02311)
 VALIDATION_ROWS = 128
+FEW = 8  # places of a kind that every batch has at least
+KINDS = 64  # of batches that may be compiled apart: ranges of their sizes; beyond, all would run uncompiled
 Preview = Callable[[zoo.Bundle, Path, int], None]
 
 
@@ -43,9 +45,9 @@ def choose(batch: dict[str, Tensor], codes: int = 0) -> dict[str, Tensor]:
         name: (counted & (batch["is_visual"] == is_code)).flatten().nonzero()[:, 0]
         for name, is_code in (("text_places", False), ("code_places", True))
     }
-    # A compiled network is compiled once more for none and for one of anything: the first position, which weighs
+    # A compiled network is compiled once more for none, one or very few of anything: the first position, which weighs
     # nothing, fills up.
-    filled = {name: F.pad(found, (0, max(0, 2 - len(found)))) for name, found in places.items()}
+    filled = {name: F.pad(found, (0, max(0, FEW - len(found)))) for name, found in places.items()}
     if codes:
         rest = rest_of(batch["codes"], counted & batch["is_visual"], codes)
         filled["rest"] = F.pad(rest, (0, 0, 0, len(filled["code_places"]) - len(rest)))
@@ -88,6 +90,13 @@ def sums(learner: Learner, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Te
     """
     text, code, summary, z = losses(learner, batch)
     return text.sum(), code.sum(), summary, z
+
+
+def _compiled() -> Callable[..., Any]:
+    """`sums`, compiled for sizes that vary; rows of eight spellings come in more kinds than torch compiles unasked."""
+    limits = torch._dynamo.config
+    limits.recompile_limit = max(limits.recompile_limit, KINDS)
+    return torch.compile(sums, dynamic=True)
 
 
 def counts(batch: dict[str, Tensor], slots: int) -> tuple[float, float]:
@@ -133,7 +142,7 @@ class GPTJob:
         else:
             self.gpt = GPT(self.config)
         self.model = Learner(self.gpt, summary=config.summary > 0).to(self.device)
-        self.sums: Callable[..., Any] = torch.compile(sums, dynamic=True) if config.compile else sums
+        self.sums: Callable[..., Any] = _compiled() if config.compile else sums
         visual = self.parts.visual
         grid = visual.fsq.to_latents(torch.arange(visual.fsq.codes, device=self.device)).cpu().numpy()
         shards = Shards(prepared / "shards", grid)
