@@ -41,6 +41,7 @@ class VisualTokenizerConfig(Settings):
 
 
 SEEN = 3  # places whose values a position of a map holds (see `sequence.layout`)
+PLACES = 32  # rows, and columns, of groups that the network tells apart by a vector of their own
 SPELLING = 2  # 1, which older models learned, counted the rows and columns of a map on from its time
 
 
@@ -64,6 +65,9 @@ class GPTConfig(Settings):
     beside: bool = True
     """Each position of a map also holds what stood there, and at the next place, in the map before (see
     `sequence.layout`)."""
+    placed: bool = True
+    """Each position of a map also holds its row and its column, so that what reads it elsewhere knows where it stood:
+    rotary positions tell attention how far a place is, but not what is read there."""
     spelling: int = SPELLING
     """Version of the spelling (see `sequence`) in which it learned; set by the program."""
 
@@ -93,9 +97,15 @@ class GPTConfig(Settings):
         return self.group * self.group
 
     @property
+    def parts(self) -> tuple[int, int, int]:
+        """Numbers of one position of a map that the network reads: its own values, those beside it, its place."""
+        own = self.slots * self.latent
+        return own, own * (SEEN - 1) * self.beside, 2 * PLACES * self.placed
+
+    @property
     def inputs(self) -> int:
-        """Values of one position that the network reads."""
-        return self.slots * self.latent * (SEEN if self.beside else 1)
+        """All of these."""
+        return sum(self.parts)
 
     @property
     def head_width(self) -> int:

@@ -15,7 +15,7 @@ from triptych.generate.engine import Engine
 from triptych.generate.grammar import DrawMap, Say
 from triptych.generate.native_path import Build, NativePath, extension
 from triptych.generate.sample import Sampling, choose
-from triptych.model.gpt import GPT
+from triptych.model.gpt import GPT, seen
 from triptych.model.layers import Attention
 from triptych.sequence.layout import Builder
 from triptych.sequence.vocab import OFFSET
@@ -105,12 +105,13 @@ def as_precision(model: GPT, precision: str) -> GPT:
 
 
 def batch(model: GPT, rows: int, count: int, start: int = 0):
-    """Random positions: about every third holds latents; lengths differ."""
+    """Random positions: about every third holds latents; lengths differ. Values are as `seen` lays them."""
     rng = np.random.default_rng(rows * 1000 + count)
     ids = rng.integers(0, model.config.vocabulary, (rows, count))
     ids[rng.random(ids.shape) < 0.3] = -1
-    values = rng.uniform(-1, 1, (rows, count, model.config.inputs)).astype(np.float32)
     positions = start + np.arange(count)[None, :, None] + rng.integers(0, 9, (rows, count, 3))
+    values = rng.uniform(-1, 1, (rows, count, sum(model.config.parts[:2]))).astype(np.float32)
+    values = seen(model.config, torch.from_numpy(values), torch.from_numpy(positions)).numpy()
     lengths = rng.integers(max(1, count - 5), count + 1, rows)
     return ids, values, positions, lengths
 
@@ -297,10 +298,10 @@ BROKEN = {
     "one row of ids": {"ids": np.zeros((1, 3), np.int64)},
     "no positions": {"ids": np.zeros((2, 0), np.int64)},
     "flat ids": {"ids": np.zeros(6, np.int64)},
-    "values that are not numbers": {"values": np.full((2, 3, 36), np.nan, np.float32)},
-    "infinite values": {"values": np.full((2, 3, 36), np.inf, np.float32)},
-    "float64 values": {"values": np.zeros((2, 3, 36))},
-    "narrow values": {"values": np.zeros((2, 3, 35), np.float32)},
+    "values that are not numbers": {"values": np.full((2, 3, 100), np.nan, np.float32)},
+    "infinite values": {"values": np.full((2, 3, 100), np.inf, np.float32)},
+    "float64 values": {"values": np.zeros((2, 3, 100))},
+    "narrow values": {"values": np.zeros((2, 3, 99), np.float32)},
     "negative positions": {"positions": np.full((2, 3, 3), -1)},
     "endless positions": {"positions": np.full((2, 3, 3), 2**40)},
     "two axes": {"positions": np.zeros((2, 3, 2), np.int64)},
@@ -314,7 +315,7 @@ BROKEN = {
 def test_what_is_wrong_with_a_row_is_told(name):
     good = {
         "ids": np.zeros((2, 3), np.int64),
-        "values": np.zeros((2, 3, 36), np.float32),
+        "values": np.zeros((2, 3, 100), np.float32),
         "positions": np.zeros((2, 3, 3), np.int64),
         "lengths": np.full(2, 3),
     }

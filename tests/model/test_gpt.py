@@ -55,7 +55,8 @@ def test_every_input_matters():
         moved = positions.clone()
         moved[0, 1, axis] += 3
         assert differs(ids, values, visual, moved), axis
-    assert not differs(ids, values, visual, positions + 5)  # only differences of positions count
+    later = positions + torch.tensor([5, 0, 0])
+    assert not differs(ids, values, visual, later)  # of times, only differences count
 
 
 @pytest.mark.parametrize("chunks", [[1] * 6, [2, 3, 1], [6]])

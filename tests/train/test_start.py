@@ -1,15 +1,23 @@
-"""Weights that learned with or without what stands beside a place serve a network that does the other."""
+"""Weights that learned with or without what stands beside a place, and its row and column, serve a network that reads
+other parts."""
 
+import itertools
+
+import numpy as np
+import pytest
 import torch
 
-from triptych.config import GPTConfig
-from triptych.model.gpt import GPT
+from triptych.config import PLACES, GPTConfig
+from triptych.model.gpt import GPT, seen
 from triptych.train.gpt import _fitted
 
+READ = list(itertools.product((False, True), repeat=2))
 
-def network(beside: bool) -> GPT:
-    torch.manual_seed(int(beside))
-    return GPT(GPTConfig(depth=2, vocabulary=40, codes=12, latent=2, beside=beside)).eval().requires_grad_(False)
+
+def network(beside: bool, placed: bool) -> GPT:
+    torch.manual_seed(2 * beside + placed)
+    config = GPTConfig(depth=2, vocabulary=40, codes=12, latent=2, beside=beside, placed=placed)
+    return GPT(config).eval().requires_grad_(False)
 
 
 def states(gpt: GPT, values: torch.Tensor) -> torch.Tensor:
@@ -17,18 +25,35 @@ def states(gpt: GPT, values: torch.Tensor) -> torch.Tensor:
     return gpt(torch.ones(1, 3, dtype=torch.long), values, visual, torch.arange(9).view(1, 3, 3))
 
 
-def test_what_was_not_read_weighs_nothing_at_first():
-    plain, wide = network(False), network(True)
-    wide.load_state_dict(_fitted(plain.state_dict(), wide))
+@pytest.mark.parametrize(("beside", "placed"), READ[1:])
+@pytest.mark.parametrize("plain", READ[:3])
+def test_what_was_not_read_weighs_nothing_at_first(plain, beside, placed):
+    plain = network(*plain)
+    wide = network(beside or plain.config.beside, placed or plain.config.placed)
+    wide.load_state_dict(_fitted(plain, wide))
     values, codes = torch.randn(1, 3, 24), torch.zeros(3, 4, dtype=torch.long)
     torch.testing.assert_close(states(wide, values), states(plain, values))
     given = states(plain, values)[0]
     torch.testing.assert_close(wide.code_logits(given, codes), plain.code_logits(given, codes))
 
 
-def test_what_is_not_read_any_more_is_left_out():
-    wide, plain = network(True), network(False)
-    plain.load_state_dict(_fitted(wide.state_dict(), plain))
+@pytest.mark.parametrize("placed", [False, True])
+def test_what_is_not_read_any_more_is_left_out(placed):
+    wide, plain = network(True, placed), network(False, placed)
+    plain.load_state_dict(_fitted(wide, plain))
     values = torch.randn(1, 3, 24)
     values[..., 8:] = 0
     torch.testing.assert_close(states(plain, values), states(wide, values))
+
+
+def test_a_place_is_told_by_row_and_column():
+    """Of far ones the last stands for all; time tells nothing."""
+    config = GPTConfig(depth=2, codes=12, latent=2, beside=False)
+
+    def read(*position: int) -> list[float]:
+        return seen(config, torch.zeros(1, 1, 24), torch.tensor([[position]]))[0, 0, 8:].tolist()
+
+    assert np.flatnonzero(read(1, 2, 3)).tolist() == [2, PLACES + 3]
+    assert read(1, 2, 3) == read(9, 2, 3)
+    assert np.flatnonzero(read(1, 99, 31)).tolist() == [31, PLACES + 31]
+    assert len(read(1, 2, 3)) == 2 * PLACES

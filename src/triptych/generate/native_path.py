@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from triptych.generate.sample import Sampler
-from triptych.model.gpt import GPT
+from triptych.model.gpt import GPT, seen
 from triptych.sequence.layout import Row
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
@@ -72,14 +72,14 @@ class NativePath:
         """See `paths.Path`; keys and values are kept in pages that are added as a row grows, so `room` isn't needed."""
         session = NativeSession(self, sampler, len(rows))
         batch = collate(rows)
-        ids, values, positions = (batch[name].numpy() for name in ("ids", "values", "positions"))
+        ids, positions = batch["ids"].numpy(), batch["positions"].numpy()
         lengths = np.array([len(row) for row in rows], np.int64)
-        session.inner.read(_marked(ids), self.seen(values), positions, lengths)
+        session.inner.read(_marked(ids), self.seen(batch["values"], batch["positions"]), positions, lengths)
         return session, torch.from_numpy(session.inner.states())
 
-    def seen(self, values: np.ndarray) -> np.ndarray:
-        """Of the values (R, S, k) of positions those that the network reads."""
-        return np.ascontiguousarray(values[..., : self.config.inputs])
+    def seen(self, values: Tensor, positions: Tensor) -> np.ndarray:
+        """What the network reads of positions (R, S, 3) with values (R, S, k)."""
+        return seen(self.config, values, positions).contiguous().numpy()
 
 
 def rates() -> np.ndarray:
@@ -113,7 +113,7 @@ class NativeSession:
         self._read = ids.shape[1]
         parts = (
             _marked(ids.numpy()),
-            self._seen(values.numpy()),
+            self._seen(values, positions),
             positions.contiguous().numpy(),
             self._each * self._read,
         )

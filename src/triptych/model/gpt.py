@@ -9,11 +9,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.config import GPTConfig
+from triptych.config import PLACES, GPTConfig
 from triptych.model.cache import Cache
 from triptych.model.layers import HEAD, Block, rotary
 
 AGAIN = 4.0  # how much likelier a code is to come again, in nats, before anything is learned
+
+
+def seen(config: GPTConfig, values: Tensor, positions: Tensor) -> Tensor:
+    """What the network reads of positions (..., 3) that hold values (..., k): (..., inputs), see `config.parts`.
+
+    Rows and columns are ones among zeros; the last of each stands for all that are further out.
+    """
+    own, beside, place = config.parts
+    values = values[..., : own + beside]
+    if not place:
+        return values
+    where = positions[..., 1:, None].clamp_max(PLACES - 1) == torch.arange(PLACES, device=positions.device)
+    return torch.cat([values, where.flatten(-2).to(values.dtype)], -1)
 
 
 class DepthHead(nn.Module):
@@ -85,7 +98,7 @@ class GPT(nn.Module):
         Args:
             ids: (B, S) int64 in [0, V).
             values: (B, S, k) latents where `is_visual`, ignored elsewhere, as `sequence.layout` lays them; of the k
-                values of a position the first `config.inputs` are read.
+                values of a position the first are read, as many as `config.parts` says.
             is_visual: (B, S) bool.
             positions: (B, S, 3) time, row, column.
             cache: earlier positions of the same rows; the caller advances it.
@@ -119,8 +132,7 @@ class GPT(nn.Module):
         cache: Cache | None = None,
     ) -> Tensor:
         """The residual stream (B, S, D) after the first `count` blocks."""
-        seen = self.visual(values[..., : self.config.inputs])
-        x = torch.where(is_visual[..., None], seen, self.text(ids))
+        x = torch.where(is_visual[..., None], self.visual(seen(self.config, values, positions)), self.text(ids))
         turn = rotary(positions)
         for layer, block in enumerate(self.blocks[:count]):
             x = block(x, turn, cache, layer)

@@ -135,10 +135,10 @@ class GPTJob:
         )
         torch.manual_seed(config.seed)
         if start is not None:
-            own = {name: getattr(self.config, name) for name in ("dropout", "beside")}
+            own = {name: getattr(self.config, name) for name in ("dropout", "beside", "placed")}
             self.config = start.need_gpt().config.model_copy(update=own)
             self.gpt = GPT(self.config)
-            self.gpt.load_state_dict(_fitted(start.need_gpt().state_dict(), self.gpt))
+            self.gpt.load_state_dict(_fitted(start.need_gpt(), self.gpt))
         else:
             self.gpt = GPT(self.config)
         self.model = Learner(self.gpt, summary=config.summary > 0).to(self.device)
@@ -304,12 +304,15 @@ class GPTJob:
         return {"languages": sorted(tags) or [""], "data": counts}
 
 
-def _fitted(state: dict[str, Tensor], gpt: GPT) -> dict[str, Tensor]:
-    """Weights of a network that reads what stands beside a place, or doesn't, for one that doesn't, or does: values
-    that were not read weigh nothing at first."""
-    weight, own = state["visual.weight"], gpt.state_dict()
-    fitted = state | {"visual.weight": F.pad(weight, (0, gpt.config.inputs - weight.shape[1]))}
-    return {name: fitted.get(name, value) for name, value in own.items()}
+def _fitted(start: GPT, gpt: GPT) -> dict[str, Tensor]:
+    """Weights to start a network from that may read other parts of a position (`config.parts`): what `start` didn't
+    read weighs nothing at first."""
+    weights = start.state_dict()["visual.weight"].split(start.config.parts, 1)
+    widths = gpt.config.parts
+    fitted = [F.pad(weight, (0, max(0, width - weight.shape[1])))[:, :width]
+              for weight, width in zip(weights, widths, strict=True)]  # fmt: skip
+    state = start.state_dict() | {"visual.weight": torch.cat(fitted, 1)}
+    return {name: state.get(name, value) for name, value in gpt.state_dict().items()}
 
 
 def _same(one: nn.Module, two: nn.Module) -> bool:
