@@ -229,7 +229,7 @@ class Triptych(ClipVerbs):
         """
         if n < 1:
             raise ValueError(f"n={n}: at least one clip is drawn")
-        how, seeds = usual().changed(settings), range(seed, seed + n)
+        how, seeds = usual("film").changed(settings), range(seed, seed + n)
         return film_task(self._model, text, seeds, settings=how, start=start, frames=frames, progress=progress)
 
     def fulfil(

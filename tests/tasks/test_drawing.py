@@ -226,10 +226,17 @@ def test_the_best_of_several_is_the_one_that_reads_best(model):
     inner = model._model
     kept = model.draw("a red ball", seed=4, best_of=5)[0]
     seeds = [4, *(canvas.derived(4, "candidate", place) for place in range(1, 5))]
-    each = model.draw_many(["a red ball"] * 5, seeds)
+    each = model.draw_many(["a red ball"] * 5, seeds, best_of=1)
     nats = inner.caption_nats([p.pixels for p in each], ["a red ball"] * 5, "en")
     np.testing.assert_array_equal(kept.pixels, each[int(np.argmax(nats))].pixels)
     assert kept.seed == 4
+
+
+def test_of_a_text_alone_the_best_of_eight_is_kept(model):
+    one, usual = model.draw("a red ball", best_of=8)[0], model.draw("a red ball")[0]
+    np.testing.assert_array_equal(usual.pixels, one.pixels)
+    assert usual.settings["best_of"] == 8
+    assert Request("", 0, DrawSettings(best_of=8)).candidates == 1  # nothing tells them apart
 
 
 def test_the_best_filling_is_drawn_in_proportion_to_its_fit(model, monkeypatch):

@@ -60,6 +60,12 @@ class Request:
     kept: np.ndarray | None = None
     before: np.ndarray | None = None
 
+    @property
+    def candidates(self) -> int:
+        """How many are drawn: where neither a text nor given parts could tell them apart, one."""
+        told = bool(self.text) or (self.codes is not None and bool((self.codes != UNKNOWN).any()))
+        return self.settings.best_of if told else 1
+
 
 @dataclass
 class Candidate:
@@ -117,7 +123,7 @@ def paint(
             done += 1
         for candidate in part:
             drawn.setdefault(candidate.number, []).append(candidate)
-        whole = [n for n, found in drawn.items() if len(found) == requests[n].settings.best_of]
+        whole = [n for n, found in drawn.items() if len(found) == requests[n].candidates]
         chosen = [_best(model, drawn.pop(n)) for n in whole]
         for candidate in chosen:
             request = candidate.request
@@ -210,7 +216,7 @@ def derived(seed: int, *salt: object) -> int:
 def _candidates(model: Model, number: int, request: Request) -> Iterator[Candidate]:
     assert request.codes is not None
     prompt = _prompt(model, request.text, request.views)
-    for place in range(request.settings.best_of):
+    for place in range(request.candidates):
         seed = derived(request.seed, "candidate", place) if place else request.seed
         yield Candidate(number, request, seed, not place, prompt, request.codes.copy())
 

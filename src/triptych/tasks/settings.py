@@ -47,7 +47,7 @@ class DrawSettings:
     best_of: int = _setting(
         1,
         "Candidates for each picture, of which one is kept: the one that the model reads its text from most surely, or "
-        "that fits given parts best.",
+        "that fits given parts best; 8 from a text alone.",
         "a whole number from 1 to 256",
     )
     decode: str = _setting(
@@ -119,8 +119,10 @@ class DrawSettings:
 
 def usual(verb: str = "draw", images: bool = False) -> DrawSettings:
     """The defaults of a verb. Edits, and what is drawn from pictures, keep nearer to the likeliest: most of it is to
-    stay as it was, and what only a text asks for isn't."""
-    return DrawSettings(guidance=3.0, temperature=0.3) if verb == "edit" or images else DrawSettings()
+    stay as it was, and what only a text asks for isn't. Of what only a text asks for the best of several is kept."""
+    if verb == "edit" or images:
+        return DrawSettings(guidance=3.0, temperature=0.3)
+    return DrawSettings(best_of=8 if verb == "draw" else 1)
 
 
 class Drawing(TypedDict, total=False):
