@@ -282,7 +282,8 @@ class Surprise:
         file: the medium.
         times: float64 (T,), seconds at which each map of codes ends.
         maps: float16 (T, y, x), bits of each code.
-        peaks: float32 (T,), the largest mean over a patch of 3x3 codes of each map.
+        peaks: float32 (T,), how odd the oddest dozen codes of each map are: standard deviations of bits beyond what the
+            network expected of them.
         fresh: bool (T,), whether a map begins a shot; it is scored alone and costs more.
         moments: the most surprising times, the strongest first.
         pictures: uint8 (moments, size, size, 3), what was seen at them.

@@ -85,10 +85,12 @@ def sheet(found: Surprise) -> np.ndarray:
 
 
 def curve(found: Surprise) -> np.ndarray:
-    """Bits per code over time, and the peaks in a lighter line: uint8 (HEIGHT, WIDTH, 3)."""
+    """Bits per code over time, and in a lighter line, on a scale of its own, how odd the oddest codes were: uint8
+    (HEIGHT, WIDTH, 3)."""
     picture = Image.new("RGB", (WIDTH, HEIGHT), (255, 255, 255))
     pen = ImageDraw.Draw(picture)
-    top = max(float(found.peaks.max()), found.most or 0.0, 1e-6) * 1.05
+    top = max(float(found.curve.max()), found.most or 0.0, 1e-6) * 1.05
+    odd = np.clip(found.peaks, 0, None)
     first, last = float(found.times[0]), max(float(found.times[-1]), float(found.times[0]) + 1e-6)
 
     def at(time: float, bits: float) -> tuple[float, float]:
@@ -97,7 +99,10 @@ def curve(found: Surprise) -> np.ndarray:
 
     if found.most is not None:
         pen.line([at(first, found.most), at(last, found.most)], fill=(200, 120, 100))
-    for values, colour in ((found.peaks, (170, 190, 205)), (found.curve, (47, 111, 94))):
+    for values, colour in (
+        (odd * (top / max(float(odd.max()), 1e-6) / 1.05), (170, 190, 205)),
+        (found.curve, (47, 111, 94)),
+    ):
         pen.line([at(t, b) for t, b in zip(found.times.tolist(), values.tolist(), strict=True)], fill=colour, width=2)
     for time in found.moments:
         x, _ = at(time, 0)

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 import triptych
 from triptych.errors import ConfigError
@@ -118,9 +119,25 @@ def test_heat_follows_the_codes(model, tmp_path):
     assert len(list(heated_frames(found, model.surprise_parts(tmp_path / "a.mp4")))) == 23
 
 
-def test_the_peak_is_a_patch():
-    bits = np.zeros((2, 6, 6), np.float32)
-    bits[1, 0:3, 3:6] = 9
-    bits[0, 0, 0] = 9
-    assert peaks(bits).tolist() == [1, 9]
+def test_the_peak_is_the_oddest_dozen():
+    beyond = np.zeros((2, 6, 6), np.float32)
+    beyond[1, 0:2, 3:6] = beyond[1, 4:6, 0:3] = 9
+    beyond[0, 0, 0] = 12
+    assert peaks(beyond).tolist() == [1, 9]
     assert peaks(np.ones((1, 2, 2), np.float32)).tolist() == [1]
+
+
+def test_what_is_expected_to_be_hard_is_not_odd(model, clip, monkeypatch):
+    """By the network's own chances, bits beyond the expected ones are 0 on average, with a variance below 1."""
+    inner = model._model
+    logits = torch.from_numpy(np.random.default_rng(0).normal(0, 2, inner.gpt.config.codes)).float()
+    monkeypatch.setattr(inner.gpt, "code_logits", lambda states, codes, before: logits.expand(*codes.shape, -1))
+    maps = inner.look([clip])[0]
+    chances = logits.softmax(-1).numpy()
+    beyond = np.zeros(len(chances))
+    for code in range(len(chances)):
+        filled = [type(m)(np.full_like(m.codes, code), m.latents, m.grid) for m in maps[:1]]
+        beyond[code] = surprisal._picture_costs(inner, filled)[0][0, 0, 1]
+    assert chances @ beyond == pytest.approx(0, abs=1e-4)
+    assert 0.5 < chances @ beyond**2 < 1
+    assert beyond[chances.argmin()] == beyond.max() > 2

@@ -109,12 +109,11 @@ def surprise(
     """
     check_suffix(out, SURPRISES)
     from triptych import load
-    from triptych.tasks.surprise import peaks
 
     triptych = load(model, device)
     if str(file) == LIVE:
         for part in triptych.surprise_parts(LIVE):
-            bits, peak = float(part.bits.mean()), float(peaks(part.bits).max())
+            bits, peak = float(part.bits.mean()), float(part.peaks.max())
             line = {
                 "start": part.start,
                 "end": float(part.times[-1]),

@@ -1,5 +1,9 @@
 """Bits per code: how surprised the GPT is by what it sees, and what is usual for it.
 
+How many bits a code costs tells two things: how hard the place is, and how odd what stands there. The edge of a ball
+that rolls costs many wherever it goes; the GPT knows that, its own distribution is wide there. So the odd shows in the
+bits beyond those that it expects, its entropy, by the deviation that it expects of them.
+
 T maps, y, x rows and columns of codes.
 """
 
@@ -21,6 +25,7 @@ from triptych.tasks.common import BATCH, Model, chunks
 FIRST = "draw"  # how the first map of a clip is spelled: a picture of nothing in particular
 NEXT = ("predict", "view", "draw")  # how the later ones are: by the best that the model has learned
 FAR = 4.0  # deviations from the mean beyond which something is unlike the training data
+LEAST = 0.3  # nats squared added to a variance: where the network is sure, any other code would be endlessly odd
 SPREAD = 0.05  # a deviation, where the model tells none, as a share of the way from its mean to knowing nothing
 
 
@@ -69,23 +74,29 @@ def is_unlike(model: Model, bits: np.ndarray) -> bool:
 
 
 def clip_bits(model: Model, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Clips uint8 (F, size, size, 3) of one length 1 + 4k -> bits (T, y, x) of their codes.
+    """The bits (T, y, x) of `clip_costs`."""
+    return [costs[..., 0] for costs in clip_costs(model, frames)]
+
+
+def clip_costs(model: Model, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Clips uint8 (F, size, size, 3) of one length 1 + 4k -> (T, y, x, 2) of their codes: bits, and by how many
+    standard deviations they are more than expected.
 
     The first map is scored alone, as a picture; each later one given those before it.
     """
     spelling = next_spelling(model)
     maps = model.look(frames) if spelling == "predict" else _stills(model, frames)
     if spelling == "draw":
-        flat = picture_bits(model, [map_ for clip in maps for map_ in clip])
+        flat = _picture_costs(model, [map_ for clip in maps for map_ in clip])
         return [np.stack(flat[i : i + len(maps[0])]) for i in range(0, len(flat), len(maps[0]))]
-    first = picture_bits(model, [stills[0] for stills in _stills(model, [clip[:1] for clip in frames])])
+    first = _picture_costs(model, [stills[0] for stills in _stills(model, [clip[:1] for clip in frames])])
     if len(maps[0]) == 1:
-        return [bits[None] for bits in first]
+        return [costs[None] for costs in first]
     if spelling == "predict":
-        later = _bits(model, [_predicted(model, clip) for clip in maps])
+        later = _costs(model, [_predicted(model, clip) for clip in maps])
     else:
         rows = [_after(model, one, two) for clip in maps for one, two in itertools.pairwise(clip)]
-        flat = _bits(model, rows)
+        flat = _costs(model, rows)
         each = len(maps[0]) - 1
         later = [np.concatenate(flat[i : i + each]) for i in range(0, len(flat), each)]
     return [np.concatenate([one[None], more]) for one, more in zip(first, later, strict=True)]
@@ -93,8 +104,12 @@ def clip_bits(model: Model, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def picture_bits(model: Model, maps: Sequence[Map]) -> list[np.ndarray]:
     """Pictures' maps -> bits (y, x) of their codes, given nothing."""
+    return [costs[..., 0] for costs in _picture_costs(model, maps)]
+
+
+def _picture_costs(model: Model, maps: Sequence[Map]) -> list[np.ndarray]:
     rows = [spell.drawn(spell.draw_prompt(model.begin(), []), map_).finish() for map_ in maps]
-    return [bits[0] for bits in _bits(model, rows)]
+    return [costs[0] for costs in _costs(model, rows)]
 
 
 def _stills(model: Model, clips: Sequence[np.ndarray]) -> list[list[Map]]:
@@ -118,8 +133,8 @@ def _after(model: Model, before: Map, map_: Map) -> Row:
 
 
 @torch.inference_mode()
-def _bits(model: Model, rows: Sequence[Row]) -> list[np.ndarray]:
-    """Bits (T, y, x) of the maps that rows ask for: those that count in training."""
+def _costs(model: Model, rows: Sequence[Row]) -> list[np.ndarray]:
+    """(T, y, x, 2), as of `clip_costs`, of the maps that rows ask for: those that count in training."""
     gpt, out = model.gpt, []
     group, side = gpt.config.group, model.codes
     for chunk in chunks(rows, BATCH // 2):
@@ -131,8 +146,11 @@ def _bits(model: Model, rows: Sequence[Row]) -> list[np.ndarray]:
             codes = batch["codes"][place, wanted]
             before = batch["before"][place, wanted]
             logits = gpt.code_logits(states[place, wanted - 1], codes, before).float().log_softmax(-1)
-            bits = -logits.gather(2, codes[..., None])[..., 0] / math.log(2)  # (positions, G)
-            each = (side // group) ** 2
-            tables = bits.cpu().numpy().reshape(-1, each, group * group)
+            shares, nats = logits.exp(), -logits.gather(2, codes[..., None])[..., 0]  # (positions, G)
+            expected = -(shares * logits).sum(-1)
+            spread = (shares * logits.square()).sum(-1) - expected.square()
+            beyond = (nats - expected) / (spread.clamp_min(0) + LEAST).sqrt()
+            costs = torch.stack([nats / math.log(2), beyond], -1)
+            tables = costs.cpu().numpy().reshape(-1, (side // group) ** 2, group * group, 2)
             out.append(np.stack([ungrouped(table, group, side, side) for table in tables]))
     return out

@@ -14,7 +14,7 @@ from triptych.tasks import parts, surprisal
 from triptych.tasks.common import Model, is_clip, still_to
 
 APART = 1.0  # seconds between two of the most surprising moments
-PATCH = 3  # codes on a side of the patch whose mean is the peak: an impossible event is small
+ODDEST = 12  # codes whose mean is the peak: an impossible event is small, and may be in two places
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Scored:
     Args:
         times: float64 (T,), seconds at which each map ends.
         bits: float32 (T, y, x), of each code; the first map of a shot is scored alone, the others given those before.
+        peaks: float32 (T,), as of `peaks`.
         fresh: bool (T,), whether a map begins a shot.
         frames: uint8 (F, size, size, 3) at `fps`, the frames of these maps, from `start` seconds on.
         start, fps: when the first of the frames is shown, and how many come a second.
@@ -32,6 +33,7 @@ class Scored:
 
     times: np.ndarray
     bits: np.ndarray
+    peaks: np.ndarray
     fresh: np.ndarray
     frames: np.ndarray
     start: float
@@ -51,30 +53,33 @@ def surprise(model: Model, path: Path | str) -> Iterator[Scored]:
     """
     if not is_live(path) and not is_clip(path):
         frames = model.frames(path)
-        bits = surprisal.clip_bits(model, [frames])[0]
-        unlike = surprisal.is_unlike(model, bits)
-        yield Scored(np.zeros(1), bits, np.ones(1, bool), frames, 0.0, model.bundle.info.fps, unlike)
+        costs = surprisal.clip_costs(model, [frames])[0]
+        bits, unlike = costs[..., 0], surprisal.is_unlike(model, costs[..., 0])
+        yield Scored(
+            np.zeros(1), bits, peaks(costs[..., 1]), np.ones(1, bool), frames, 0.0, model.bundle.info.fps, unlike
+        )
         return
     info = model.bundle.info
     span, shot = info.visual.span, -1
     for some in parts.batches(model, path):
         clips = [still_to(part.segment.frames, info.frames) for part in some]
-        for part, bits in zip(some, surprisal.clip_bits(model, clips), strict=True):
+        for part, costs in zip(some, surprisal.clip_costs(model, clips), strict=True):
             here = part.segment
             real = 1 + -(-(len(here.frames) - 1) // span)  # maps that hold a frame of the clip
             first = 0 if here.shot != shot else 1  # the first frame was the last one of the segment before
             times = here.start + np.minimum(np.arange(real) * span, len(here.frames) - 1) / info.fps
-            unlike = surprisal.is_unlike(model, bits[:real])
+            bits, odd = costs[:real, ..., 0], peaks(costs[:real, ..., 1])
+            unlike = surprisal.is_unlike(model, bits)
             fresh = np.arange(first, real) == 0
-            yield Scored(times[first:], bits[first:real], fresh, here.frames, here.start, info.fps, unlike)
+            yield Scored(times[first:], bits[first:], odd[first:], fresh, here.frames, here.start, info.fps, unlike)
             shot = here.shot
 
 
-def peaks(bits: np.ndarray) -> np.ndarray:
-    """The largest mean over any patch of PATCH x PATCH codes: (T, y, x) -> (T,)."""
-    side = min(PATCH, *bits.shape[1:])
-    windows = np.lib.stride_tricks.sliding_window_view(bits, (side, side), axis=(1, 2))
-    return windows.mean((3, 4)).max((1, 2))
+def peaks(beyond: np.ndarray) -> np.ndarray:
+    """How odd the oddest of each map is: the mean of its ODDEST codes that cost most beyond what was expected, in
+    standard deviations; (T, y, x) -> (T,)."""
+    flat = np.sort(beyond.reshape(len(beyond), -1), 1)
+    return flat[:, -ODDEST:].mean(1)
 
 
 def collect(
@@ -98,8 +103,7 @@ def collect(
     for part in parts:
         if each is not None:
             each(part)
-        heights = peaks(part.bits)
-        for time, height, begins in zip(part.times, heights, part.fresh, strict=True):
+        for time, height, begins in zip(part.times, part.peaks, part.fresh, strict=True):
             if not begins or len(part.times) == 1:
                 place = min(round((time - part.start) * part.fps), len(part.frames) - 1)
                 best.append((float(height), float(time), part.frames[place].copy()))
@@ -112,7 +116,7 @@ def collect(
         file,
         np.concatenate([part.times for part in joined]),
         bits.astype(np.float16),
-        peaks(bits).astype(np.float32),
+        np.concatenate([part.peaks for part in joined]).astype(np.float32),
         np.concatenate([part.fresh for part in joined]),
         tuple(time for _, time, _ in best),
         np.stack([frame for _, _, frame in best]) if best else np.zeros((0, size, size, 3), np.uint8),
