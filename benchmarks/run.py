@@ -10,6 +10,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -19,6 +20,7 @@ from rich.table import Table
 
 import triptych
 from triptych.api import Triptych
+from triptych.results import Picture
 
 ROUNDS = 5
 TEXT = "a red ball to the left of a blue cube"
@@ -52,6 +54,11 @@ def without_cache(model: Triptych) -> None:
                 gpt.code_logits(states, torch.zeros(2, known, dtype=torch.long))
 
 
+def draw(model: Triptych, **how: Any) -> list[Picture]:
+    """One candidate a picture."""
+    return model.draw(TEXT, best_of=1, **how)
+
+
 def main() -> None:
     """Print the table."""
     with mock.patch.dict(os.environ, TRIPTYCH_ENGINE="torch"):
@@ -60,12 +67,13 @@ def main() -> None:
     choice = "native" if model._model.engine.choice.build else "torch"
     clip = np.zeros((17, model.info.size, model.info.size, 3), np.uint8)
     rows = {
-        "a picture, on torch: no cache / engine": compare(lambda: without_cache(plain), lambda: plain.draw(TEXT)),
-        f"a picture: on torch / {choice}": compare(lambda: plain.draw(TEXT), lambda: model.draw(TEXT)),
+        "a picture, on torch: no cache / engine": compare(lambda: without_cache(plain), lambda: draw(plain)),
+        f"a picture: on torch / {choice}": compare(lambda: draw(plain), lambda: draw(model)),
         "8 pictures: one by one / together": compare(
-            lambda: [model.draw(TEXT, seed=seed) for seed in range(8)], lambda: model.draw(TEXT, n=8)
+            lambda: [draw(model, seed=seed) for seed in range(8)],
+            lambda: draw(model, n=8),
         ),
-        "a picture: guided / not": compare(lambda: model.draw(TEXT), lambda: model.draw(TEXT, guidance=1.0)),
+        "a picture: guided / not": compare(lambda: draw(model), lambda: draw(model, guidance=1.0)),
         "2 s of video: describe / encode and decode": compare(
             lambda: model.caption(clip), lambda: model.reconstruct(clip)
         ),

@@ -17,7 +17,6 @@ from triptych.terminal import show_pictures
 
 SENTENCES = {"en": "a red ball to the left of a blue cube", "zh": "一个红色的球在一个蓝色的方块的左边"}
 QUESTION = "How many objects are there?"
-BEST_OF = 8  # candidates of each picture
 FRAMES = 4  # of the clip that are shown
 T = TypeVar("T")
 
@@ -39,7 +38,7 @@ def run(out: Path, name: str = "tabletop", device: str = "auto", show: bool | No
     _watch(model, console, show)
     console.print(f"\nThe pictures are in {out}/. What to try next:", style="bold")
     for command in (
-        f'triptych draw "two metal cylinders and a green ball" -n 4 --best-of 8{_model(name)}',
+        f'triptych draw "two metal cylinders and a green ball" -n 4{_model(name)}',
         f'triptych ask {out / "en.png"} "What color is the ball?" --choices red,blue,green{_model(name)}',
         "triptych --help",
     ):
@@ -54,8 +53,8 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 def _draw(model: Triptych, out: Path, console: Console, show: bool | None) -> Path:
     texts = list(SENTENCES.values())
-    pictures, seconds = timed(lambda: model.draw_many(texts, [0] * len(texts), best_of=BEST_OF))
-    told = f"each the best of {BEST_OF} by the model's own reading"
+    pictures, seconds = timed(lambda: model.draw_many(texts, [0] * len(texts)))
+    told = f"each the best of {pictures[0].settings['best_of']} by the model's own reading"
     console.print(f"\nDrawn in {seconds:.1f} s, both, {told}:", style="bold")
     for language, picture in zip(SENTENCES, pictures, strict=True):
         path = picture.save(out / f"{language}.png")

@@ -35,7 +35,9 @@ def preview(
         media: pictures and clips to describe; one that can't be read is left out.
     """
     model = Triptych(bundle)
-    drawn = model.draw_many([text for text in prompts for _ in range(SEEDS)], list(range(SEEDS)) * len(prompts))
+    drawn = model.draw_many(
+        [text for text in prompts for _ in range(SEEDS)], list(range(SEEDS)) * len(prompts), best_of=1
+    )
     columns = [[picture.pixels for picture in drawn[first::SEEDS]] for first in range(SEEDS)]
     image.write(folder / f"step-{step:06d}.png", np.concatenate([np.concatenate(row, 1) for row in columns]))
     lines = [f"picture {number}: {text or '(no text)'}" for number, text in enumerate(prompts, 1)]

@@ -1,0 +1,167 @@
+"""Loss against compute: sizes and lengths of training, each from nothing on the same data, and other choices.
+
+    python benchmarks/scaling.py DATA/prepared WORK --json docs/scaling.json   # half an hour of two cores
+    python benchmarks/scaling.py --render docs/scaling.json                    # docs/scaling.md and its picture
+
+Every run is `triptych train recipes/tabletop-pictures.yaml` with the settings that its row tells, drawing alone, with a
+rise and fall of the rate of its own; runs that are there already are read, not repeated. A run's compute is 6 FLOP a
+parameter and position. Loss is bits per code of held-out drawings, and the text gain what they cost more with another
+picture's text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from safetensors import safe_open
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "tabletop-pictures.yaml"
+DEPTHS, STEPS = (3, 5, 7), (200, 400)
+COMMON = {"mix": "{draw: 1}", "batch": 32, "optim.ema": 0.98, "optim.warmup": 30, "summary": 0.5}
+BASE = 5  # the depth at which the other choices are tried, at the longer length
+CHOICES: dict[str, dict[str, Any]] = {
+    "AdamW at 1e-3 in place of Muon": {"optim.optimizer": "adamw", "optim.lr": 1e-3},
+    "AdamW at 3e-3 in place of Muon": {"optim.optimizer": "adamw", "optim.lr": 3e-3},
+    "no summary of what is still to be drawn": {"summary": 0},
+    "no row and column beside a position's values": {"gpt.placed": "false"},
+}
+COLOURS = ((200, 110, 40), (47, 111, 94), (70, 90, 170), (150, 60, 120))
+FOUND, TRIED = "<!-- sizes and lengths -->", "<!-- choices -->"
+
+
+def run(data: Path, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Train, unless the run is there, and read what came of it."""
+    if not (out / "model" / "SHA256.json").is_file():
+        given = [f"{name}={value}" for name, value in settings.items()]
+        command = [sys.executable, "-m", "triptych", "train", str(RECIPE), f"data={data}", f"out={out}", *given]
+        subprocess.run([*command, "minutes=null", "validate_every=100000", "checkpoint_every=100"], check=True)
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
+    last = [line for line in lines if line["kind"] == "validation"][-1]
+    positions = float(np.mean([line["tokens"] for line in lines if line["kind"] == "train"])) * last["step"]
+    with safe_open(out / "model" / "gpt.safetensors", "np") as file:
+        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    parameters = sum(math.prod(shape) for shape in shapes)
+    made = json.loads((out / "model" / "model.json").read_text("utf-8"))["made"]
+    return {
+        "parameters": parameters,
+        "steps": last["step"],
+        "positions": round(positions),
+        "flops": 6 * parameters * positions,
+        "minutes": round(60 * made["hours"], 1),
+        "loss": round(last["draw bits/code"], 4),
+        "gain": round(last["text gain"], 4),
+    }
+
+
+def law(rows: list[dict[str, Any]]) -> tuple[float, float]:
+    """Of loss = a * compute^-b through the rows that no other beats with less compute: a at 1e12 FLOP, and b."""
+    best = [row for row in rows if not any(o["flops"] < row["flops"] and o["loss"] <= row["loss"] for o in rows)]
+    slope, start = np.polyfit(np.log([r["flops"] / 1e12 for r in best]), np.log([r["loss"] for r in best]), 1)
+    return float(np.exp(start)), float(-slope)
+
+
+def picture(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Loss against compute, a line a size; compute on a logarithmic scale."""
+    width, height, edge = 560, 340, 56
+    image = Image.new("RGB", (width, height), (255, 255, 255))
+    pen = ImageDraw.Draw(image)
+    scale = np.log10([row["flops"] for row in rows])
+    low, high = float(scale.min()) - 0.05, float(scale.max()) + 0.05
+    least, most = min(r["loss"] for r in rows) - 0.03, max(r["loss"] for r in rows) + 0.03
+
+    def at(flops: float, loss: float) -> tuple[float, float]:
+        x = edge + (math.log10(flops) - low) / (high - low) * (width - edge - 16)
+        return x, edge / 2 + (most - loss) / (most - least) * (height - 1.5 * edge)
+
+    a, b = law(rows)
+    curve = [at(10**x, a * (10**x / 1e12) ** -b) for x in np.linspace(low, high, 60)]
+    pen.line([point for point in curve if edge / 2 <= point[1] <= height - edge], fill=(190, 190, 190), width=2)
+    pen.line([(edge, edge / 2), (edge, height - edge), (width - 16, height - edge)], fill=(120, 120, 120))
+    for loss in np.linspace(least, most, 4):
+        pen.text((8, at(10**low, loss)[1] - 6), f"{loss:.2f}", fill=(60, 60, 60))
+    for number, depth in enumerate(sorted({row["depth"] for row in rows})):
+        line = sorted((r["flops"], r["loss"]) for r in rows if r["depth"] == depth)
+        colour = COLOURS[number % len(COLOURS)]
+        for one, two in pairwise(line):
+            pen.line([at(*one), at(*two)], fill=colour, width=3)
+        for point in line:
+            x, y = at(*point)
+            pen.ellipse([x - 4, y - 4, x + 4, y + 4], fill=colour)
+            pen.text((x - 16, height - edge + 6), f"{point[0]:.1e}", fill=(60, 60, 60))
+        pen.text((width - 150, 20 + 16 * number), f"depth {depth}", fill=colour)
+    pen.text((edge, 6), "bits a code of held-out drawings", fill=(0, 0, 0))
+    pen.text((width - 170, height - 20), "FLOP of training", fill=(0, 0, 0))
+    image.save(path, optimize=True)
+
+
+def tables(told: dict[str, Any]) -> tuple[str, str]:
+    """Sizes and lengths, and choices, as docs/scaling.md holds them."""
+    heads = ("depth", "parameters", "steps", "FLOP", "minutes", "bits a code", "text gain, bits a code")
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---:|" * len(heads)]
+    for row in told["sizes"]:
+        cells = (f"{row['depth']}", f"{row['parameters']:,}", f"{row['steps']}", f"{row['flops']:.2e}",
+                 f"{row['minutes']}", f"{row['loss']:.3f}", f"{row['gain']:.3f}")  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    a, b = law(told["sizes"])
+    lines += [
+        "",
+        f"Through the points that none beats with less compute: bits a code = {a:.2f} (FLOP / 1e12)^-{b:.3f}.",
+    ]
+    heads = (f"at depth {BASE}", "steps", "minutes", "bits a code", "text gain, bits a code")
+    more = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    base = next(r for r in told["sizes"] if r["depth"] == BASE and r["steps"] == max(STEPS))
+    for name, row in {"as the recipe has it": base, **told["choices"]}.items():
+        more.append(f"| {name} | {row['steps']} | {row['minutes']} | {row['loss']:.3f} | {row['gain']:.3f} |")
+    return "\n".join(lines), "\n".join(more)
+
+
+def render(found: Path) -> None:
+    """Put tables and picture where docs/scaling.md shows them."""
+    told = json.loads(found.read_text("utf-8"))
+    picture(found.with_suffix(".png"), told["sizes"])
+    page = found.with_suffix(".md")
+    text = page.read_text("utf-8")
+    for mark, table in zip((FOUND, TRIED), tables(told), strict=True):
+        before, _, after = text.split(mark)
+        text = f"{before}{mark}\n{table}\n{mark}{after}"
+    page.write_text(text, "utf-8")
+
+
+def main() -> None:
+    """Run what is missing, and write the JSON; or render it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?", help="prepared folder")
+    parser.add_argument("work", type=Path, nargs="?", help="where the runs stand")
+    parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--render", type=Path, metavar="JSON", help="only put a JSON file into its page")
+    given = parser.parse_args()
+    if given.render:
+        render(given.render)
+        return
+    if given.data is None or given.work is None:
+        parser.error("give the prepared folder and the folder of runs")
+    told: dict[str, Any] = {"common": COMMON, "sizes": [], "choices": {}}
+    for depth in DEPTHS:
+        for steps in STEPS:
+            settings = COMMON | {"gpt.depth": depth, "steps": steps}
+            told["sizes"].append({"depth": depth} | run(given.data, given.work / f"depth-{depth}-{steps}", settings))
+    for number, (name, changes) in enumerate(CHOICES.items()):
+        settings = COMMON | {"gpt.depth": BASE, "steps": max(STEPS)} | changes
+        told["choices"][name] = run(given.data, given.work / f"choice-{number}", settings)
+    text = json.dumps(told, indent=2) + "\n"
+    if given.json:
+        given.json.write_text(text, "utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
