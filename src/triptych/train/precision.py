@@ -104,7 +104,8 @@ def nats(path: NativePath, row: Row) -> np.ndarray:
     visual = row.ids == Special.VISUAL
     ids = np.where(visual, -1, row.ids)
     length = np.array([len(row)], np.int64)
-    states = session.read(ids[None], path.seen(row.values[None]), row.positions[None], length, True)[0]
+    seen = path.seen(torch.from_numpy(row.values[None]), torch.from_numpy(row.positions[None]))
+    states = session.read(ids[None], seen, row.positions[None], length, True)[0]
     out = np.zeros(4)
     for is_code in (False, True):
         places = np.flatnonzero((visual == is_code) & (row.weights > 0) & (np.arange(len(row)) > 0))
