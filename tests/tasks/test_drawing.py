@@ -239,6 +239,23 @@ def test_of_a_text_alone_the_best_of_eight_is_kept(model):
     assert Request("", 0, DrawSettings(best_of=8)).candidates == 1  # nothing tells them apart
 
 
+def test_the_best_edit_is_the_one_that_guidance_finds_likeliest(model, noise, monkeypatch):
+    """Not the one of which the instruction would be the likeliest caption, nor the likeliest after it unguided."""
+    inner = model._model
+    views = tuple(inner.read([noise]))
+    request = Request("make it red", 0, DrawSettings(best_of=2), views, guided_from_views=True)
+    pair = [Candidate(0, request, 0, not i, None, views[0].maps[0].codes) for i in range(2)]
+    asked = []
+
+    def nats(prompts, maps):
+        asked.append([len(prompt.finish()) for prompt in prompts])
+        return [np.full((4, 4), each / 16) for each in ((0, -4), (-3, -5))[len(asked) - 1]]
+
+    monkeypatch.setattr(inner, "code_nats", nats)
+    assert canvas._best(inner, pair) is pair[1]
+    assert asked[0][0] < asked[1][0]  # without the instruction, then with it
+
+
 def test_the_best_filling_is_drawn_in_proportion_to_its_fit(model, monkeypatch):
     """Of two candidates with odds of 3 to 1, the first is taken in three of four seeds."""
     taken = 0

@@ -23,7 +23,7 @@ from triptych.generate.sample import Sampling
 from triptych.media import image
 from triptych.model.cache import STEP
 from triptych.sequence import spell
-from triptych.sequence.layout import Row
+from triptych.sequence.layout import Builder, Row
 from triptych.tasks import kept
 from triptych.tasks.common import BATCH, Media, Medium, Model, chunks, language_of, sampling
 from triptych.tasks.settings import DrawSettings
@@ -215,17 +215,17 @@ def derived(seed: int, *salt: object) -> int:
 
 def _candidates(model: Model, number: int, request: Request) -> Iterator[Candidate]:
     assert request.codes is not None
-    prompt = _prompt(model, request.text, request.views)
+    prompt = _prompt(model, request.text, request.views).finish()
     for place in range(request.candidates):
         seed = derived(request.seed, "candidate", place) if place else request.seed
         yield Candidate(number, request, seed, not place, prompt, request.codes.copy())
 
 
-def _prompt(model: Model, text: str, views: Sequence[Medium]) -> Row:
+def _prompt(model: Model, text: str, views: Sequence[Medium]) -> Builder:
     builder = model.begin()
     for view in views:
         model.show(builder, view)
-    return spell.draw_prompt(builder, model.encode(text)).finish()
+    return spell.draw_prompt(builder, model.encode(text))
 
 
 def _draw(
@@ -247,7 +247,7 @@ def _draw(
         [DrawMap(given[0].shape[0] // group, given[0].shape[1] // group, settings.any_order)],
         [_sampling(c, place) for c in part],
         unconditional=[
-            _prompt(model, c.request.settings.negative, c.request.views if c.request.guided_from_views else ())
+            _prompt(model, c.request.settings.negative, c.request.views if c.request.guided_from_views else ()).finish()
             for c in part
         ],
         given=[[codes] for codes in given],
@@ -273,7 +273,8 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     Where codes were given behind drawn ones, candidate i is taken with a probability in proportion to exp(fit_i): as
     candidates grow in number, that draws from the model's own distribution given all that is given, not only what
     stands before (importance resampling; likelihood weighting). Otherwise it is the one that the model, when it reads
-    the picture, finds the text of likeliest; without a text, the first.
+    the picture, finds the text of likeliest; where the text is an instruction, which no picture tells, the one that
+    guidance finds likeliest; without a text, the first.
     """
     if len(candidates) == 1:
         return candidates[0]
@@ -284,9 +285,24 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
         return candidates[int((fits + noise * (request.settings.temperature > 0)).argmax())]
     if not request.text:
         return candidates[0]
+    if request.guided_from_views:
+        return candidates[int(np.argmax(_guided_nats(model, candidates)))]
     pixels = model.paint([candidate.canvas for candidate in candidates])
     nats = model.caption_nats(pixels, [request.text] * len(pixels), language_of(request.text))
     return candidates[int(np.argmax(nats))]
+
+
+def _guided_nats(model: Model, candidates: Sequence[Candidate]) -> np.ndarray:
+    """Log-likelihoods of candidates of one request as guidance weighs them, up to a constant."""
+    request = candidates[0].request
+    maps = [model.known_maps(candidate.canvas[None])[0] for candidate in candidates]
+
+    def nats(text: str) -> np.ndarray:
+        prompts = [_prompt(model, text, request.views) for _ in candidates]
+        return np.array([part.sum() for part in model.code_nats(prompts, maps)])
+
+    without = nats("")
+    return without + request.settings.guidance * (nats(request.text) - without)
 
 
 def _show(
