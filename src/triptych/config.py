@@ -172,8 +172,8 @@ class RunConfig(Settings):
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: cuda where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the forward pass; `auto` is bf16 on cuda and fp32 on a CPU. Some CPUs with AVX512_BF16 or AMX train
-    twice as fast in bf16, some slower: `--dry-run` times a step."""
+    """Arithmetic of the forward pass; `auto` is bf16 on cuda and on a CPU with AMX, else fp32. Some other CPUs
+    train twice as fast in bf16, some slower: `--dry-run` times a step."""
     compile: bool = False
     """Compile the network by torch.compile."""
     workers: int = Field(2, ge=0)

@@ -39,11 +39,11 @@ def preview(
         [text for text in prompts for _ in range(SEEDS)], list(range(SEEDS)) * len(prompts), best_of=1
     )
     columns = [[picture.pixels for picture in drawn[first::SEEDS]] for first in range(SEEDS)]
-    image.write(folder / f"step-{step:06d}.png", np.concatenate([np.concatenate(row, 1) for row in columns]))
+    image.write(folder / f"step-{step:08d}.png", np.concatenate([np.concatenate(row, 1) for row in columns]))
     lines = [f"picture {number}: {text or '(no text)'}" for number, text in enumerate(prompts, 1)]
     for path in media:
         lines += _said(model, path)
-    write_text(folder / f"step-{step:06d}.txt", "\n".join(lines) + "\n")
+    write_text(folder / f"step-{step:08d}.txt", "\n".join(lines) + "\n")
 
 
 def preview_of(config: RunConfig) -> Callable[[zoo.Bundle, Path, int], None]:

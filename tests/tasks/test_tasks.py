@@ -198,7 +198,7 @@ def test_a_preview_of_a_model_in_training(model, tmp_path, noise, brief):
 
     image.write(tmp_path / "a.png", noise)
     preview(model._model.bundle, tmp_path / "samples", 20, prompts=["a", "球", ""], media=[tmp_path / "a.png"])
-    assert image.read(tmp_path / "samples" / "step-000020.png").shape == (128, 192, 3)
-    text = (tmp_path / "samples" / "step-000020.txt").read_text("utf-8")
+    assert image.read(tmp_path / "samples" / "step-00000020.png").shape == (128, 192, 3)
+    text = (tmp_path / "samples" / "step-00000020.txt").read_text("utf-8")
     assert "picture 2: 球" in text
     assert "a.png (zh)" in text

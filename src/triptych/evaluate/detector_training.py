@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from triptych.config import Settings, load_settings
 from triptych.data.shuffle import shuffled
-from triptych.device import device_of
+from triptych.device import autocast, device_of
 from triptych.errors import ConfigError, DataError, TriptychError
 from triptych.evaluate import metrics
 from triptych.evaluate.degrade import degrade, recolour
@@ -208,7 +208,6 @@ def train_detector(
     """
     train, held = split(labelled(folder))
     place = device_of(device)
-    bf16 = precision == "bf16" or (precision == "auto" and (place.type == "cuda" or _has_amx()))
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)
     model = Detector().to(place)
@@ -248,7 +247,7 @@ def train_detector(
                 classes[:, COLOR] = classes[:, COLOR].masked_fill(turned[:, None, None], -1)
                 pixels = degrade(pixels, random)
             pixels = pixels.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(place.type, torch.bfloat16, enabled=bf16):
+            with autocast(precision, place):
                 maps = model(pixels)
             loss = loss_of(maps, heat, spot, classes)
             optimizer.zero_grad(set_to_none=True)
@@ -276,11 +275,6 @@ def train_detector(
     if progress:
         console.print(f"{Path(out) / 'detector.safetensors'}: " + ", ".join(f"{k} {v:.3g}" for k, v in result.items()))
     return result
-
-
-def _has_amx() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in tiles; there a step takes a third of the time."""
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
 def score(model: Detector, folder: Path, rows: Sequence[tuple[str, list[Found]]]) -> dict[str, float]:

@@ -16,14 +16,13 @@ from triptych import zoo
 from triptych.config import RunConfig
 from triptych.data.loader import MEDIA, Batches, Rows
 from triptych.data.shards import Shards
-from triptych.device import device_of
+from triptych.device import autocast, device_of
 from triptych.errors import DataError
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Row
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special, size
 from triptych.train import precision
-from triptych.train.loop import autocast
 from triptych.train.summary import Learner, rest_of
 
 Z_LOSS = 1e-4  # keeps the logits' normaliser near 1 (PaLM, arXiv 2204.02311)
@@ -176,7 +175,7 @@ class GPTJob:
         tokens = 0
         for part in batch:
             part = {name: value.to(self.device, non_blocking=True) for name, value in choose(part, wanted).items()}
-            with autocast(self.run, self.device):
+            with autocast(self.run.precision, self.device):
                 text_nats, code_nats, rest_nats, z = self.sums(self.model, part)
             loss = text_nats / text_total + code_nats / code_total
             loss = loss + self.run.summary * rest_nats / code_total * self.config.slots
@@ -232,7 +231,7 @@ class GPTJob:
             some = rows[first : first + 16]
             chosen = choose(collate(some, multiple=16))
             batch = {name: value.to(self.device) for name, value in chosen.items()}
-            with autocast(self.run, self.device):
+            with autocast(self.run.precision, self.device):
                 text, code, _, _ = losses(self.model, batch)
             table = np.zeros((len(some), 2, 2))
             for unit, (nats, places) in enumerate(((text, "text_places"), (code.sum(1), "code_places"))):

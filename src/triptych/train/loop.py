@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from triptych.config import RunConfig
+from triptych.device import arithmetic
 from triptych.errors import TriptychError
 from triptych.files import write_json, write_text
 from triptych.train import checkpoint, optim
@@ -51,18 +52,6 @@ class Job(Protocol):
         """Write the model folder."""
 
 
-def arithmetic(config: RunConfig, device: torch.device) -> torch.dtype:
-    """What matrix products are computed in."""
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
-    return torch.bfloat16 if bf16 else torch.float32
-
-
-def autocast(config: RunConfig, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """The arithmetic of the forward pass."""
-    dtype = arithmetic(config, device)
-    return contextlib.nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
-
-
 class Loop:
     """Runs a job to its end, or from its newest whole checkpoint to its end."""
 
@@ -70,7 +59,7 @@ class Loop:
         self.job, self.config = job, config
         self.console = console or Console()
         self.device = next(job.model.parameters()).device
-        self.optimizers = optim.build(job.model, config.optim, arithmetic(config, self.device))
+        self.optimizers = optim.build(job.model, config.optim, arithmetic(config.precision, self.device))
         self.average = optim.Average(job.model, config.optim.ema) if config.optim.ema else None
         self.step = 0
         self.saved = -1  # the step of the newest checkpoint

@@ -3,7 +3,6 @@ codes that hold still (see `train.steady`)."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,10 @@ from triptych import zoo
 from triptych.config import RunConfig
 from triptych.data.frames import FrameBatches
 from triptych.data.prepare import Prepared
-from triptych.device import device_of
+from triptych.device import autocast, device_of
 from triptych.media import image
 from triptych.tokenizers.visual import VisualTokenizer, to_bytes, to_float
 from triptych.train.features import load_features, perceptual_loss
-from triptych.train.loop import autocast
 from triptych.train.steady import twin, wander
 
 HELD_PICTURES, HELD_CLIPS = 64, 8
@@ -98,7 +96,7 @@ class TokenizerJob:
             pixels = to_float(part.to(self.device, non_blocking=True))
             share = part.shape[0] * part.shape[1] / total
             others, same = twin(pixels, self.model.config.stride) if self.run.steady else (None, None)
-            with autocast(self.run, self.device):
+            with autocast(self.run.precision, self.device):
                 drawn, latents, theirs = self.through(self.model, pixels, others)
             far = moved = torch.zeros((), device=self.device)
             if theirs is not None and same is not None:
@@ -112,7 +110,7 @@ class TokenizerJob:
                 window = _window(pixels, self.run.perceptual_crop)
                 some = torch.randperm(len(pixels), device=self.device)[:PERCEPTUAL_FRAMES]
                 # On a CPU this network's depthwise convolutions are slower in bfloat16.
-                with autocast(self.run, self.device) if self.device.type == "cuda" else contextlib.nullcontext():
+                with autocast("fp32" if self.device.type == "cpu" else self.run.precision, self.device):
                     deep = perceptual_loss(self.features, drawn[some][window], pixels[some][window])
             loss = flat + self.run.perceptual * deep + self.run.steady * far
             scale(loss * share)
