@@ -9,7 +9,7 @@ from tests.train import tiny
 from triptych import zoo
 from triptych.config import GPTConfig
 from triptych.model.gpt import GPT
-from triptych.train.gpt import GPTJob, choose
+from triptych.train.gpt import FEW, GPTJob, choose
 from triptych.train.loop import Loop
 from triptych.train.summary import Learner, rest_of
 
@@ -43,9 +43,9 @@ def test_positions_that_fill_up_cost_nothing(tmp_path):
     part = job.batches[0][0]
     without = {**part, "weights": torch.zeros_like(part["weights"])}
     batch = choose(without, job.config.codes)
-    assert batch["rest"].shape == (2, job.config.codes)
+    assert batch["rest"].shape == (FEW, job.config.codes)
     assert not batch["rest"].any()
-    assert float(job.model.summary_nats(torch.randn(2, job.config.width), batch["rest"])) == 0
+    assert float(job.model.summary_nats(torch.randn(FEW, job.config.width), batch["rest"])) == 0
 
 
 def test_training_lowers_it_and_the_model_holds_no_trace_of_it(tmp_path):

@@ -215,13 +215,17 @@ def derived(seed: int, *salt: object) -> int:
 
 def _candidates(model: Model, number: int, request: Request) -> Iterator[Candidate]:
     assert request.codes is not None
-    prompt = _prompt(model, request.text, request.views).finish()
+    prompt = _prompt(model, request.text, request.views)
     for place in range(request.candidates):
         seed = derived(request.seed, "candidate", place) if place else request.seed
         yield Candidate(number, request, seed, not place, prompt, request.codes.copy())
 
 
-def _prompt(model: Model, text: str, views: Sequence[Medium]) -> Builder:
+def _prompt(model: Model, text: str, views: Sequence[Medium]) -> Row:
+    return _begun(model, text, views).finish()
+
+
+def _begun(model: Model, text: str, views: Sequence[Medium]) -> Builder:
     builder = model.begin()
     for view in views:
         model.show(builder, view)
@@ -247,7 +251,7 @@ def _draw(
         [DrawMap(given[0].shape[0] // group, given[0].shape[1] // group, settings.any_order)],
         [_sampling(c, place) for c in part],
         unconditional=[
-            _prompt(model, c.request.settings.negative, c.request.views if c.request.guided_from_views else ()).finish()
+            _prompt(model, c.request.settings.negative, c.request.views if c.request.guided_from_views else ())
             for c in part
         ],
         given=[[codes] for codes in given],
@@ -298,7 +302,7 @@ def _guided_nats(model: Model, candidates: Sequence[Candidate]) -> np.ndarray:
     maps = [model.known_maps(candidate.canvas[None])[0] for candidate in candidates]
 
     def nats(text: str) -> np.ndarray:
-        prompts = [_prompt(model, text, request.views) for _ in candidates]
+        prompts = [_begun(model, text, request.views) for _ in candidates]
         return np.array([part.sum() for part in model.code_nats(prompts, maps)])
 
     without = nats("")
