@@ -1,6 +1,6 @@
 """A sheet of what a model draws, each picture below its sentence.
 
-python examples/sheet.py docs/drawn.png --best-of 8                       # the README's: fixed sentences and seeds
+python examples/sheet.py docs/drawn.png                                   # the README's: fixed sentences and seeds
 python examples/sheet.py sheet.jpg --data WORLD --count 64 --seed 0       # sentences of pictures of a folder, by lot
 """
 
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 import triptych
 from triptych.data.folder import scan
 from triptych.evaluate.gallery import prompts
-from triptych.tasks.settings import Drawing, DrawSettings
+from triptych.tasks.settings import Drawing, usual
 
 SENTENCES = [
     "a red ball and a blue cube",
@@ -46,10 +46,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--columns", type=int, default=COLUMNS)
-    parser.add_argument("--guidance", type=float, default=DrawSettings.guidance)
-    parser.add_argument(
-        "--best-of", type=int, default=1, help="candidates a picture, chosen by the model's own reading"
-    )
+    parser.add_argument("--guidance", type=float, default=usual().guidance)
+    parser.add_argument("--best-of", type=int, default=usual().best_of, help="candidates a picture")
     parser.add_argument("--model", default="tabletop")
     given = parser.parse_args()
     model = triptych.load(given.model)

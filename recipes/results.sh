@@ -14,5 +14,5 @@ triptych evaluate "$MODEL" --data "$WORK/test" --json docs/results.json --limit 
 python -m triptych.evaluate.report docs/results.json README.md "$MODEL/README.md" docs/results.md
 python -m triptych.evaluate.gallery "$MODEL" "$WORK/test" docs/gallery \
   --pictures "$(count 40 4)" --edits "$(count 12 2)" --clips "$(count 20 2)"
-python examples/sheet.py docs/drawn.png --model "$MODEL" --best-of 8
+python examples/sheet.py docs/drawn.png --model "$MODEL"
 python examples/sheet.py docs/drawn-64.jpg --model "$MODEL" --data "$WORK/test" --count "$(count 64 8)" --columns 8
