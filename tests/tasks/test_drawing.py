@@ -243,7 +243,7 @@ def test_the_best_edit_is_the_one_that_guidance_finds_likeliest(model, noise, mo
     """Not the one of which the instruction would be the likeliest caption, nor the likeliest after it unguided."""
     inner = model._model
     views = tuple(inner.read([noise]))
-    request = Request("make it red", 0, DrawSettings(best_of=2), views, guided_from_views=True)
+    request = Request("make it red", 0, DrawSettings(best_of=2, guidance=3.0), views, guided_from_views=True)
     pair = [Candidate(0, request, 0, not i, None, views[0].maps[0].codes) for i in range(2)]
     asked = []
 

@@ -311,12 +311,13 @@ class Bench:
         """What the codes keep of a picture (Y, X, 3)."""
         return self.reader.reconstruct(picture[None])[0]
 
-    def draw(self, texts: Sequence[str], seeds: Sequence[int]) -> list[np.ndarray]:
-        """A picture of each text, in chunks."""
+    def draw(self, texts: Sequence[str], seeds: Sequence[int], **changes: Unpack[Drawing]) -> list[np.ndarray]:
+        """A picture of each text, in chunks, by the settings of the run or with some changed."""
         out: list[np.ndarray] = []
+        how = {**self.settings, **changes}
         for chunk in chunks(list(zip(texts, seeds, strict=True))):
             said, numbers = zip(*chunk, strict=True)
-            out += [picture.pixels for picture in self.reader.draw_many(list(said), list(numbers), **self.settings)]
+            out += [picture.pixels for picture in self.reader.draw_many(list(said), list(numbers), **how)]
             self.advance(len(out), len(texts))
         return out
 

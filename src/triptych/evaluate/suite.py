@@ -27,7 +27,7 @@ from triptych.evaluate.report import table
 from triptych.evaluate.truth import metadata_hash
 from triptych.files import sha256, write_json
 from triptych.tasks.predict import PredictSettings
-from triptych.tasks.settings import Drawing, DrawSettings, usual
+from triptych.tasks.settings import Drawing, usual
 
 FORMAT = 1
 
@@ -175,7 +175,7 @@ def evaluate(
         raise ConfigError(f"limit={limit}: at least one medium is measured")
     place = str(device_of(device))
     reader = _reader(model, place)
-    settings = DrawSettings().changed(drawing)
+    settings = usual().changed(drawing)
     if settings.width or settings.height:
         raise ConfigError("pictures are measured at the model's own size: leave width and height out")
     bench = Bench(reader, Path(data), limit=limit, seed=seed, settings=drawing, device=place, detector=detector)

@@ -27,8 +27,8 @@ class DrawSettings:
     """
 
     guidance: float = _setting(
-        5.0,
-        "1 is none; more follows the text more closely (arXiv 2207.12598); 3 after pictures and in edits.",
+        2.0,
+        "1 is none; more follows the text more closely (arXiv 2207.12598).",
         "a number from 0",
     )
     ramp: float = _setting(
@@ -121,7 +121,7 @@ def usual(verb: str = "draw", images: bool = False) -> DrawSettings:
     """The defaults of a verb. Edits, and what is drawn from pictures, keep nearer to the likeliest: most of it is to
     stay as it was, and what only a text asks for isn't. Of what only a text asks for the best of several is kept."""
     if verb == "edit" or images:
-        return DrawSettings(guidance=3.0, temperature=0.3)
+        return DrawSettings(temperature=0.3)
     return DrawSettings(best_of=8 if verb == "draw" else 1)
 
 
