@@ -16,7 +16,7 @@ import json
 import math
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ CHOICES: dict[str, dict[str, Any]] = {
     "AdamW at 1e-3 in place of Muon": {"optim.optimizer": "adamw", "optim.lr": 1e-3},
     "AdamW at 3e-3 in place of Muon": {"optim.optimizer": "adamw", "optim.lr": 3e-3},
     "no summary of what is still to be drawn": {"summary": 0},
-    "no row and column beside a position's values": {"gpt.placed": "false"},
 }
 COLOURS = ((200, 110, 40), (47, 111, 94), (70, 90, 170), (150, 60, 120))
 FOUND, TRIED = "<!-- sizes and lengths -->", "<!-- choices -->"
@@ -150,13 +149,12 @@ def main() -> None:
     if given.data is None or given.work is None:
         parser.error("give the prepared folder and the folder of runs")
     told: dict[str, Any] = {"common": COMMON, "sizes": [], "choices": {}}
-    for depth in DEPTHS:
-        for steps in STEPS:
-            settings = COMMON | {"gpt.depth": depth, "steps": steps}
-            told["sizes"].append({"depth": depth} | run(given.data, given.work / f"depth-{depth}-{steps}", settings))
-    for number, (name, changes) in enumerate(CHOICES.items()):
+    for depth, steps in product(DEPTHS, STEPS):
+        settings = COMMON | {"gpt.depth": depth, "steps": steps}
+        told["sizes"].append({"depth": depth} | run(given.data, given.work / f"depth-{depth}-{steps}", settings))
+    for name, changes in CHOICES.items():
         settings = COMMON | {"gpt.depth": BASE, "steps": max(STEPS)} | changes
-        told["choices"][name] = run(given.data, given.work / f"choice-{number}", settings)
+        told["choices"][name] = run(given.data, given.work / name.replace(" ", "-"), settings)
     text = json.dumps(told, indent=2) + "\n"
     if given.json:
         given.json.write_text(text, "utf-8")

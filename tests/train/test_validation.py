@@ -8,8 +8,10 @@ import torch
 
 from tests.train import tiny
 from triptych import zoo
+from triptych.sequence import spell
+from triptych.sequence.layout import Builder, Map, Row
 from triptych.sequence.pack import collate
-from triptych.train.gpt import GPTJob, choose, sums
+from triptych.train.gpt import GPTJob, _with_text_of, choose, sums
 from triptych.train.loop import Loop
 
 
@@ -52,3 +54,19 @@ def test_a_wrong_text_comes_from_far_away(job, monkeypatch):
     assert len(texts) == count
     far = count - count // 2
     np.testing.assert_array_equal(texts[0][1].ids, job.held.spell("draw", far, np.random.default_rng([2, far])).ids)
+
+
+def test_a_row_with_another_text_is_as_it_would_be_spelled():
+    """What follows the text comes so much later; the rows and columns of a map are where they were."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 9, (4, 4))
+    map_ = Map(codes, *[rng.random((4, 4, 2)).astype(np.float32)] * 2)
+
+    def drawn(text: list[int]) -> Row:
+        return spell.drawn(spell.draw_prompt(spell.begin(Builder(2, 2)), text), map_).finish()
+
+    mine, other = drawn([20, 21, 22]), drawn([30, 31, 32, 33, 34, 35, 36])
+    for row, wanted in ((mine, other), (other, mine)):
+        found = _with_text_of(row, wanted)
+        for name in ("ids", "values", "codes", "before", "positions", "weights"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), name)

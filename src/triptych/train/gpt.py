@@ -327,10 +327,12 @@ def _with_text_of(row: Row, other: Row) -> Row:
         return int(np.flatnonzero(r.ids == Special.DRAW)[0])
 
     mine, theirs = split(row), split(other)
-    shift = theirs - mine
 
-    def join(name: str, move: int = 0) -> np.ndarray:
+    def join(name: str, move: np.ndarray | int = 0) -> np.ndarray:
         return np.concatenate([getattr(other, name)[:theirs], getattr(row, name)[mine:] + move])
 
+    # What comes after the text comes so much later; rows and columns of maps stay what they are.
+    text = (row.ids[mine:] != Special.VISUAL)[:, None]
+    later = (theirs - mine) * np.where(text, [1, 1, 1], [1, 0, 0])
     ids, values, codes, before, weights = map(join, ("ids", "values", "codes", "before", "weights"))
-    return Row(ids, values, codes, before, join("positions", shift), weights)
+    return Row(ids, values, codes, before, join("positions", later), weights)
