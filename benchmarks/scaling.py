@@ -39,7 +39,7 @@ FOUND, TRIED = "<!-- sizes and lengths -->", "<!-- choices -->"
 
 def run(data: Path, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Train, unless the run is there, and read what came of it."""
-    if not (out / "model" / "SHA256.json").is_file():
+    if not whole(out):
         given = [f"{name}={value}" for name, value in settings.items()]
         command = [sys.executable, "-m", "triptych", "train", str(RECIPE), f"data={data}", f"out={out}", *given]
         subprocess.run([*command, "minutes=null", "validate_every=100000", "checkpoint_every=100"], check=True)
@@ -59,6 +59,11 @@ def run(data: Path, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
         "loss": round(last["draw bits/code"], 4),
         "gain": round(last["text gain"], 4),
     }
+
+
+def whole(out: Path) -> bool:
+    """Whether a run came to its end."""
+    return (out / "model" / "SHA256.json").is_file()
 
 
 def law(rows: list[dict[str, Any]]) -> tuple[float, float]:
@@ -141,6 +146,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", help="prepared folder")
     parser.add_argument("work", type=Path, nargs="?", help="where the runs stand")
     parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--found", action="store_true", help="leave out the runs that are not there yet")
     parser.add_argument("--render", type=Path, metavar="JSON", help="only put a JSON file into its page")
     given = parser.parse_args()
     if given.render:
@@ -151,10 +157,14 @@ def main() -> None:
     told: dict[str, Any] = {"common": COMMON, "sizes": [], "choices": {}}
     for depth, steps in product(DEPTHS, STEPS):
         settings = COMMON | {"gpt.depth": depth, "steps": steps}
-        told["sizes"].append({"depth": depth} | run(given.data, given.work / f"depth-{depth}-{steps}", settings))
+        out = given.work / f"depth-{depth}-{steps}"
+        if whole(out) or not given.found:
+            told["sizes"].append({"depth": depth} | run(given.data, out, settings))
     for name, changes in CHOICES.items():
         settings = COMMON | {"gpt.depth": BASE, "steps": max(STEPS)} | changes
-        told["choices"][name] = run(given.data, given.work / name.replace(" ", "-"), settings)
+        out = given.work / name.replace(" ", "-")
+        if whole(out) or not given.found:
+            told["choices"][name] = run(given.data, out, settings)
     text = json.dumps(told, indent=2) + "\n"
     if given.json:
         given.json.write_text(text, "utf-8")
