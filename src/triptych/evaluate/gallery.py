@@ -82,7 +82,7 @@ def gallery(
         raise DataError(f"{data} holds no picture with a text and no clip: give a folder as docs/data.md tells")
     head = (
         f"# What `{model.info.name}` draws, changes and tells\n\n"
-        "Held-out texts and clips, chosen by lot and not by hand; every drawing is what one seed gives, by the model's own defaults.\n"
+        "Held-out texts and clips, chosen by lot and not by hand; every drawing is what one seed gives by default.\n"
         "Made by `make results`.\n"
     )
     write_text(out / "README.md", "\n".join([head, *filter(None, parts)]))
