@@ -44,20 +44,19 @@ def run(data: Path, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
         command = [sys.executable, "-m", "triptych", "train", str(RECIPE), f"data={data}", f"out={out}", *given]
         subprocess.run([*command, "minutes=null", "validate_every=100000", "checkpoint_every=100"], check=True)
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
-    last = [line for line in lines if line["kind"] == "validation"][-1]
-    positions = float(np.mean([line["tokens"] for line in lines if line["kind"] == "train"])) * last["step"]
+    made = json.loads((out / "model" / "model.json").read_text("utf-8"))["made"]
+    positions = float(np.mean([line["tokens"] for line in lines if line["kind"] == "train"])) * made["steps"]
     with safe_open(out / "model" / "gpt.safetensors", "np") as file:
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
     parameters = sum(math.prod(shape) for shape in shapes)
-    made = json.loads((out / "model" / "model.json").read_text("utf-8"))["made"]
     return {
         "parameters": parameters,
-        "steps": last["step"],
+        "steps": made["steps"],
         "positions": round(positions),
         "flops": 6 * parameters * positions,
         "minutes": round(60 * made["hours"], 1),
-        "loss": round(last["draw bits/code"], 4),
-        "gain": round(last["text gain"], 4),
+        "loss": round(made["validation"]["draw bits/code"], 4),
+        "gain": round(made["validation"]["text gain"], 4),
     }
 
 
