@@ -91,6 +91,8 @@ def picture(path: Path, rows: list[dict[str, Any]]) -> None:
     pen.line([(edge, edge / 2), (edge, height - edge), (width - 16, height - edge)], fill=(120, 120, 120))
     for loss in np.linspace(least, most, 4):
         pen.text((8, at(10**low, loss)[1] - 6), f"{loss:.2f}", fill=(60, 60, 60))
+    for flops in np.geomspace(10**low, 10**high, 4):
+        pen.text((at(flops, least)[0] - 24, height - edge + 6), f"{flops / 1e12:.1f} T", fill=(60, 60, 60))
     for number, depth in enumerate(sorted({row["depth"] for row in rows})):
         line = sorted((r["flops"], r["loss"]) for r in rows if r["depth"] == depth)
         colour = COLOURS[number % len(COLOURS)]
@@ -99,7 +101,6 @@ def picture(path: Path, rows: list[dict[str, Any]]) -> None:
         for point in line:
             x, y = at(*point)
             pen.ellipse([x - 4, y - 4, x + 4, y + 4], fill=colour)
-            pen.text((x - 16, height - edge + 6), f"{point[0]:.1e}", fill=(60, 60, 60))
         pen.text((width - 150, 20 + 16 * number), f"depth {depth}", fill=colour)
     pen.text((edge, 6), "bits a code of held-out drawings", fill=(0, 0, 0))
     pen.text((width - 170, height - 20), "FLOP of training", fill=(0, 0, 0))
