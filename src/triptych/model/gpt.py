@@ -19,14 +19,15 @@ AGAIN = 4.0  # how much likelier a code is to come again, in nats, before anythi
 def seen(config: GPTConfig, values: Tensor, positions: Tensor) -> Tensor:
     """What the network reads of positions (..., 3) that hold values (..., k): (..., inputs), see `config.parts`.
 
-    Rows and columns are ones among zeros; the last of each stands for all that are further out.
+    Positions may be those of one row for a whole batch. Rows and columns are ones among zeros; the last of each stands
+    for all that are further out.
     """
     own, beside, place = config.parts
     values = values[..., : own + beside]
     if not place:
         return values
     where = positions[..., 1:, None].clamp_max(PLACES - 1) == torch.arange(PLACES, device=positions.device)
-    return torch.cat([values, where.flatten(-2).to(values.dtype)], -1)
+    return torch.cat([values, where.flatten(-2).to(values.dtype).expand(*values.shape[:-1], place)], -1)
 
 
 class DepthHead(nn.Module):
