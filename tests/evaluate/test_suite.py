@@ -8,7 +8,7 @@ import pytest
 
 from triptych.config import VisualTokenizerConfig
 from triptych.errors import ConfigError, DataError
-from triptych.evaluate import picture_measures, report, suite
+from triptych.evaluate import clip_measures, picture_measures, report, suite
 from triptych.files import read_jsonl
 from triptych.media import image, video
 from triptych.zoo import ModelInfo
@@ -365,3 +365,9 @@ def test_every_measure_is_described() -> None:
     for name, measure in suite.MEASURES.items():
         assert f"| `{name}` |" in page
         assert all((measure.task, measure.data, measure.metrics, measure.baselines))
+
+
+def test_a_strange_moment_stands_out_from_the_calmest() -> None:
+    """Of a clip's few maps two may be strange; the first of a shot is scored alone and doesn't count."""
+    found = SimpleNamespace(peaks=np.array([9.0, 1.0, 4.0, 5.0]), fresh=np.array([True, False, False, False]))
+    assert clip_measures._stands_out(found) == 4

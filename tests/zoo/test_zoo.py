@@ -8,6 +8,7 @@ import torch
 
 from triptych import zoo
 from triptych.errors import ModelError
+from triptych.model.gpt import GPT
 
 
 @pytest.fixture
@@ -105,3 +106,19 @@ def test_a_model_of_another_spelling_is_refused(folder, learned):
     zoo.seal(folder)
     with pytest.raises(ModelError, match=f"learned spelling {learned or 1} of sequences"):
         zoo.load(folder)
+
+
+@pytest.mark.parametrize("names", [("placed",), ("beside", "placed")])
+def test_a_model_from_before_a_setting_is_read_as_it_learned(tmp_path, tiny_model, names):
+    """What model.json doesn't name, its network never read."""
+    bundle = zoo.load(tiny_model)
+    config = bundle.gpt.config.model_copy(update=dict.fromkeys(names, False))
+    gpt = GPT(config)
+    info = bundle.info.model_copy(update={"gpt": config})
+    path = zoo.save(tmp_path / "older", info, bundle.text, bundle.visual, gpt)
+    facts = json.loads((path / "model.json").read_text("utf-8"))
+    for name in names:
+        del facts["gpt"][name]
+    (path / "model.json").write_text(json.dumps(facts), "utf-8")
+    zoo.seal(path)
+    assert zoo.load(path).gpt.config == config
