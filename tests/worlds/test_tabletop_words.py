@@ -7,12 +7,22 @@ import re
 import numpy as np
 import pytest
 
-from triptych.worlds.tabletop.audit import balance_problems, derive
+from triptych.worlds.tabletop.audit import _check_caption_places, balance_problems, derive
 from triptych.worlds.tabletop.geometry import View, sightings
-from triptych.worlds.tabletop.language import LANGUAGES, ZH, listing, phrase, picture_texts, relations, the
+from triptych.worlds.tabletop.language import (
+    LANGUAGES,
+    ZH,
+    listing,
+    phrase,
+    picture_texts,
+    place,
+    place_texts,
+    relations,
+    the,
+)
 from triptych.worlds.tabletop.narrate import clip_texts, event_rows, say
 from triptych.worlds.tabletop.physics import Event
-from triptych.worlds.tabletop.questions import picture_questions
+from triptych.worlds.tabletop.questions import picture_questions, place_questions
 from triptych.worlds.tabletop.scene import (
     COLORS,
     SHAPES,
@@ -72,6 +82,34 @@ def test_the_wanted_style_of_caption_appears() -> None:
     assert any(t == wanted or t.startswith(wanted + ",") for row in texts for t in row["en"])
     assert any("在一个蓝色的方块的左边" in t for row in texts for t in row["zh"])
     assert all(len(row[lang]) == 6 for row in texts for lang in LANGUAGES)
+
+
+def test_places_are_told_where_they_are_clear() -> None:
+    near_the_edge_of_the_middle = thing(3, "small red metal ball", 0.40 * SIZE, 110, 5.0)
+    stacked = {**BALL, "on": 1}
+    places = [place(t, SIZE) for t in (BALL, CUBE, NEAR, near_the_edge_of_the_middle, stacked)]
+    assert places == [("left", None), ("right", None), None, None, None]
+    assert place(thing(4, "small red metal ball", 112, 60, 6.0), SIZE) == (None, "back")
+    texts = place_texts(np.random.default_rng(1), [NEAR, BALL], "wood", SIZE)
+    assert texts["en"][0].startswith("on a wooden table: a ")
+    assert "ball on the left and a" in texts["en"][0]
+    assert texts["zh"][0].startswith("木桌上，左边有一个")
+    assert "，还有一个" in texts["zh"][0]
+    assert place_texts(np.random.default_rng(1), [NEAR], "wood", SIZE) == {"en": [], "zh": []}
+    for seed in range(20):
+        (question, chinese) = place_questions(np.random.default_rng(seed), [BALL, CUBE, NEAR], SIZE)
+        assert derive(question, [BALL, CUBE, NEAR], SIZE) == question["answer"]
+        assert (question["answer"], chinese["answer"]) in (("on the left", "左边"), ("on the right", "右边"))
+
+
+def test_a_wrong_place_is_noticed() -> None:
+    things = [BALL, CUBE, NEAR]
+    for seed in range(20):
+        text = place_texts(np.random.default_rng(seed), things, "wood", SIZE)["en"][0]
+        assert not list(_check_caption_places(text, things, SIZE)), text
+        assert list(_check_caption_places(text.replace("on the left", "at the back"), things, SIZE)), text
+    question = {"question": "Where is the red ball?", "answer": "on the right", "lang": "en"}
+    assert derive(question, things, SIZE) == "on the left"
 
 
 @pytest.mark.parametrize("seed", range(40))

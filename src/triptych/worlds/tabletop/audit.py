@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.worlds.tabletop.edits import edit_problems
-from triptych.worlds.tabletop.language import LANGUAGES, OPPOSITE, ZH, plural, relations, the
+from triptych.worlds.tabletop.language import LANGUAGES, OPPOSITE, PLACE, ZH, place, plural, relations, the
 from triptych.worlds.tabletop.narrate import say
 from triptych.worlds.tabletop.physics import DURATION, FRAMES, Event
 from triptych.worlds.tabletop.scene import COLORS, SHAPES, WITHHELD
@@ -19,6 +19,8 @@ Row = dict[str, Any]
 # Forms with enough questions must not be answerable by always saying the same.
 ENOUGH, MOST = 150, 0.65
 _RELATIONS = {"to the left of": "left", "to the right of": "right", "in front of": "front", "behind": "behind"}
+_PLACES = "|".join(words for words, _ in PLACE.values())
+_PLACED = re.compile(rf"\ban? ([a-z ]+?) ({_PLACES})(?=,| and |$)")
 _NUMBER_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
 
 
@@ -138,6 +140,7 @@ def _check_row(folder: Path, row: Row, settings: Row, media: bool) -> Iterator[s
         for text in row["texts"]["en"]:
             yield from _check_counts(text, objects)
             yield from _check_caption_relations(text, objects, size)
+            yield from _check_caption_places(text, objects, size)
         for q in row["qa"]:
             expected = derive(q, objects, size)
             if expected is not None and expected != q["answer"]:
@@ -208,6 +211,13 @@ def _check_caption_relations(text: str, objects: list[Row], size: int) -> Iterat
             yield f"{text!r}: the relation does not hold"
 
 
+def _check_caption_places(text: str, objects: list[Row], size: int) -> Iterator[str]:
+    """Phrases like "a red cube at the back left" hold for one of the objects that they fit."""
+    for match in re.finditer(_PLACED, text):
+        if match.group(2) not in {PLACE[w][0] for o in _matching(match.group(1), objects) if (w := place(o, size))}:
+            yield f"{text!r}: {match.group(0)!r} does not hold"
+
+
 def derive(question: Row, objects: list[Row], size: int) -> str | None:
     """The answer to a picture's English question by the truth, or None where the wording is not understood."""
     text = question["question"]
@@ -227,6 +237,10 @@ def derive(question: Row, objects: list[Row], size: int) -> str | None:
             return "an unclear name"
         held, asked = relations(a[0], b[0], size), _RELATIONS[match.group(2)]
         return "yes" if asked in held else "no" if OPPOSITE[asked] in held else "no clear relation"
+    if match := re.fullmatch(r"Where is the (.+)\?", text):
+        found = _matching(match.group(1), objects)
+        where = place(found[0], size) if len(found) == 1 else None
+        return PLACE[where][0] if where else "an unclear place"
     forms = (
         (r"What color is the (.+)\?", "color"),
         (r"What is the (.+) made of\?", "material"),

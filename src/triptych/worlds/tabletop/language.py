@@ -39,6 +39,23 @@ RELATION = {
     "on": ("on top of", "在{b}的上面"),
 }
 OPPOSITE = {"left": "right", "right": "left", "front": "behind", "behind": "front"}
+# Where in the picture, by side and by depth; None where neither a side nor the middle is clear.
+PLACE = {
+    ("left", None): ("on the left", "左边"),
+    ("right", None): ("on the right", "右边"),
+    (None, "front"): ("at the front", "前面"),
+    (None, "back"): ("at the back", "后面"),
+    ("left", "front"): ("at the front left", "左前方"),
+    ("right", "front"): ("at the front right", "右前方"),
+    ("left", "back"): ("at the back left", "左后方"),
+    ("right", "back"): ("at the back right", "右后方"),
+    (None, None): ("in the middle", "中间"),
+}
+MIDDLE = ((0.42, 0.58), (0.44, 0.54))  # shares of the width, of the height, that are clearly the middle
+OUTSIDE = (
+    (0.38, 0.62),
+    (0.40, 0.58),
+)  # beyond which it is clearly a side
 SIDE_MARGIN = 0.12  # of the picture's width
 DEPTH_MARGIN = 0.5  # metres along the camera's axis
 
@@ -129,6 +146,45 @@ def relate(a: str, relation: str, b: str, lang: str) -> str:
     """ "a to the left of b", "a在b的左边"."""
     english, chinese = RELATION[relation]
     return f"{a} {english} {b}" if lang == "en" else a + chinese.format(b=b)
+
+
+def place(thing: Object, size: int) -> tuple[str | None, str | None] | None:
+    """The key of PLACE that says where a thing is in the picture, or None where that isn't clear."""
+    if thing.get("on") is not None:
+        return None  # height and depth look alike
+    found = []
+    for at, middle, outside, names in zip(
+        thing["center"], MIDDLE, OUTSIDE, (("left", "right"), ("back", "front")), strict=True
+    ):
+        share = at / size
+        if outside[0] <= share <= outside[1] and not middle[0] <= share <= middle[1]:
+            return None
+        found.append(names[0] if share < outside[0] else names[1] if share > outside[1] else None)
+    return found[0], found[1]
+
+
+def place_texts(rng: np.random.Generator, things: list[Object], floor: str, size: int) -> dict[str, list[str]]:
+    """Captions that say where things are, one for each language: they teach what sides are, as do relations between
+    two things; none where no place is clear."""
+    order = [things[i] for i in rng.permutation(len(things))]
+    order.sort(key=lambda t: place(t, size) is None)
+    if place(order[0], size) is None:
+        return {lang: [] for lang in LANGUAGES}
+    full = rng.random() < 0.5
+    keys = [ATTRIBUTES if full else some_keys(rng) for _ in order]
+    texts = {}
+    for lang in LANGUAGES:
+        parts = []
+        for thing, named in zip(order, keys, strict=True):
+            words, where = one(thing, named, lang), place(thing, size)
+            if lang == "en":
+                parts.append(f"{words} {PLACE[where][0]}" if where else words)
+            else:
+                parts.append(f"{PLACE[where][1]}有{words}" if where else f"还有{words}")
+        english, chinese = FLOOR[floor]
+        listed = join(parts, lang) if lang == "en" else "，".join(parts)
+        texts[lang] = [f"on {english}: {listed}" if lang == "en" else f"{chinese}上，{listed}"]
+    return texts
 
 
 def some_keys(rng: np.random.Generator) -> tuple[str, ...]:

@@ -10,10 +10,12 @@ import numpy as np
 from triptych.worlds.tabletop.language import (
     LANGUAGES,
     OPPOSITE,
+    PLACE,
     ZH,
     Object,
     naming_keys,
     phrase,
+    place,
     plural,
     relations,
     the,
@@ -153,4 +155,20 @@ def _relation(rng: np.random.Generator, things: list[Object], size: int) -> list
         "relation",
         (f"Is {the(a, things, 'en')} {english} {the(b, things, 'en')}?", "yes" if true else "no"),
         (f"{the(a, things, 'zh')}在{the(b, things, 'zh')}的{chinese}吗？", "在" if true else "不在"),
+    )
+
+
+def place_questions(rng: np.random.Generator, things: list[Object], size: int) -> list[Question]:
+    """Ask where something is; the place is drawn first, so that what lies where most things lie doesn't dominate."""
+    known = [(t, where) for t in things if naming_keys(t, things) and (where := place(t, size))]
+    if not known:
+        return []
+    places = sorted({where for _, where in known}, key=str)
+    wanted = places[int(rng.integers(len(places)))]
+    thing = next(t for t, where in known if where == wanted)
+    english, chinese = PLACE[wanted]
+    return ask(
+        "place",
+        (f"Where is {the(thing, things, 'en')}?", english),
+        (f"{the(thing, things, 'zh')}在哪里？", chinese),
     )

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from triptych.worlds.tabletop.geometry import sightings
-from triptych.worlds.tabletop.language import picture_texts
-from triptych.worlds.tabletop.questions import picture_questions
+from triptych.worlds.tabletop.language import picture_texts, place_texts
+from triptych.worlds.tabletop.questions import picture_questions, place_questions
 from triptych.worlds.tabletop.scene import (
     VIEW_STEP,
     VIEWS,
@@ -73,13 +73,23 @@ def objects_of(scene: Scene, size: int, walked: float = 0.0) -> list[dict[str, A
     return objects
 
 
+def words_of(
+    rng: np.random.Generator, objects: list[dict[str, Any]], floor: str, level: int, size: int
+) -> dict[str, Any]:
+    """Texts and questions of a picture's objects."""
+    apart = rng.spawn(1)[0]  # words about places came later: what the rest says of a seed stays as it was
+    texts, questions = picture_texts(rng, objects, floor, size), picture_questions(rng, objects, level, size)
+    placed = place_texts(apart, objects, floor, size)
+    return {
+        "texts": {lang: [*texts[lang], *placed[lang]] for lang in texts},
+        "qa": [*questions, *place_questions(apart, objects, size)],
+    }
+
+
 def described(rng: np.random.Generator, scene: Scene, size: int, walked: float = 0.0) -> dict[str, Any]:
     """The words and the truth of a picture of a scene."""
     objects = objects_of(scene, size, walked)
-    record: dict[str, Any] = {
-        "texts": picture_texts(rng, objects, scene.floor, size),
-        "qa": picture_questions(rng, objects, scene.level, size),
-    }
+    record: dict[str, Any] = words_of(rng, objects, scene.floor, scene.level, size)
     if len(objects) == 1:
         record["label"] = objects[0]["shape"]
     record["truth"] = {
