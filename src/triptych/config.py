@@ -28,6 +28,8 @@ class VisualTokenizerConfig(Settings):
     """Channels at strides 4 (of the decoder), 8 and 16."""
     blocks: int = Field(2, ge=1)
     """Residual blocks at strides 8 and 16."""
+    extra: int = Field(0, ge=0)
+    """Further residual blocks at stride 4 (of the decoder), 8 and 16: a trained tokenizer grows by them (`start`)."""
 
     stride: Literal[16] = 16
     """Pixels a code spans on each side."""
@@ -196,6 +198,8 @@ class RunConfig(Settings):
     """Media whose vectors the head learns from (kind: retrieval); clips first, since they are fewer."""
     perceptual: float = Field(0.5, ge=0)
     """Weight of the perceptual loss (kind: tokenizer); 0 needs no feature network."""
+    detail: float = Field(0.0, ge=0)
+    """How much more pixels count whose surroundings vary: edges, small things, gloss (kind: tokenizer)."""
     steady: float = Field(0.0, ge=0)
     """Weight of codes that hold still when something else in the picture changes (kind: tokenizer); for a second run,
     from a tokenizer that has learned: at the beginning it keeps codes from coming apart."""

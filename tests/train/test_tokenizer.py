@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from triptych import zoo
@@ -11,7 +12,7 @@ from triptych.data.records import Record, Text
 from triptych.data.settings import PrepareConfig
 from triptych.errors import TriptychError
 from triptych.train.loop import Loop
-from triptych.train.tokenizer import TokenizerJob
+from triptych.train.tokenizer import TokenizerJob, pixel_loss, prominence
 
 
 def prepared(tmp_path, side):
@@ -72,3 +73,42 @@ def test_the_loss_on_four_pictures_falls_by_half(folder, tmp_path):
     bundle = zoo.load(tmp_path / "run" / "model")
     with pytest.raises(TriptychError, match="no GPT"):
         bundle.need_gpt()
+
+
+def test_a_trained_tokenizer_grows_without_a_change_and_goes_on_learning(folder, tmp_path):
+    base = ["kind=tokenizer", f"data={folder}", "device=cpu", "workers=0", "batch=4", "perceptual=0", "optim.warmup=0"]
+    small = ["visual.widths=[16,16,16]", "visual.blocks=1"]
+    first = load_settings(RunConfig, None, [*base, *small, f"out={tmp_path / 'first'}", "steps=5", "optim.lr=1e-2"])
+    Loop(TokenizerJob(first), first).run()
+    more = [f"start={tmp_path / 'first' / 'model'}", "visual.extra=2", f"out={tmp_path / 'more'}", "steps=3"]
+    second = load_settings(RunConfig, None, [*base, *more])
+    job, before = TokenizerJob(second), zoo.load(tmp_path / "first" / "model").visual
+    pixels = torch.rand(1, 5, 3, 32, 32) * 2 - 1
+    assert job.model.config.widths == (16, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(job.model(pixels), before(pixels))
+    grown = {name for name, _ in job.model.named_parameters()} - {name for name, _ in before.named_parameters()}
+    assert len(grown) == 4 * 2 * 4  # at four grids two blocks of two convolutions, each with a bias
+    Loop(job, second).run()
+    after = zoo.load(tmp_path / "more" / "model").visual  # the stored folder knows its size
+    assert after.config.extra == 2
+    assert all(after.state_dict()[name].abs().max() > 0 for name in grown)
+
+
+def test_detail_makes_edges_count_more_than_floors():
+    picture = torch.zeros(2, 3, 48, 48)
+    picture[..., 24:] = 1.0
+    weight = prominence(picture, 4.0)
+    assert weight.shape == (2, 1, 48, 48)
+    assert float(weight.mean()) == pytest.approx(1, abs=1e-5)
+    assert float(weight[..., 23].mean()) > 4 * float(weight[..., 4].mean())
+    assert torch.equal(prominence(picture, 0.0), torch.ones(2, 1, 48, 48))
+
+    def loss(column: int, detail: float) -> float:
+        drawn = picture.clone()
+        drawn[..., column] += 0.2
+        return float(pixel_loss(drawn, picture, detail))
+
+    assert loss(23, 0) == pytest.approx(loss(20, 0), rel=0.1)
+    assert loss(23, 4) > 1.5 * loss(4, 4)
+    assert pixel_loss(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16), 4.0) == 0  # nothing varies at all

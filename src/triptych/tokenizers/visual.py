@@ -66,13 +66,19 @@ class VisualTokenizer(nn.Module):
         def blocks(width: int) -> list[nn.Module]:
             return [Residual(width) for _ in range(config.blocks)]
 
+        def extra(width: int, *, then: nn.Module | None = None, after: nn.Module | None = None) -> nn.Module:
+            """Further blocks beside a layer without weights, so that names of weights don't depend on their number."""
+            layers = [layer for layer in (after, *(Residual(width) for _ in range(config.extra)), then) if layer]
+            return layers[0] if len(layers) == 1 else nn.Sequential(*layers)
+
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(8),  # no convolution at full size: on a CPU it would cost more than all the rest
             nn.Conv2d(192, middle, 1),
             *blocks(middle),
-            nn.PixelUnshuffle(2),
+            extra(middle, then=nn.PixelUnshuffle(2)),
             nn.Conv2d(4 * middle, coarse, 1),
             *blocks(coarse),
+            *(Residual(coarse) for _ in range(config.extra)),
         )
         self.merge = nn.Conv2d(config.span * coarse, coarse, 1)
         self.encoder_time = Causal(coarse)
@@ -83,11 +89,11 @@ class VisualTokenizer(nn.Module):
         self.decoder = nn.Sequential(
             *blocks(coarse),
             nn.Conv2d(coarse, 4 * middle, 1),
-            nn.PixelShuffle(2),
+            extra(middle, after=nn.PixelShuffle(2)),
             *blocks(middle),
             nn.Conv2d(middle, 4 * fine, 1),
             nn.PixelShuffle(2),
-            nn.LeakyReLU(0.2),
+            extra(fine, then=nn.LeakyReLU(0.2)),
             nn.Conv2d(fine, 48, 3, padding=1),
             nn.PixelShuffle(4),
         )

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych import zoo
-from triptych.config import RunConfig
+from triptych.config import RunConfig, VisualTokenizerConfig
 from triptych.data.frames import FrameBatches
 from triptych.data.prepare import Prepared
 from triptych.device import autocast, device_of
@@ -26,19 +26,40 @@ HELD_PICTURES, HELD_CLIPS = 64, 8
 PERCEPTUAL_FRAMES = 8  # of each part of a batch: the feature network would cost more than all the rest
 
 
-def pixel_loss(one: Tensor, two: Tensor) -> Tensor:
+def prominence(pixels: Tensor, detail: float) -> Tensor:
+    """How much each pixel counts: more where its surroundings vary, since floors and walls would outvote small things.
+
+    Args:
+        pixels: (B, 3, Y, X), the truth.
+        detail: 0 counts all alike; else a place that varies as most do counts 1 + `detail`, before the mean is made 1.
+
+    Returns:
+        (B, 1, Y, X), of mean 1.
+    """
+    if not detail:
+        return torch.ones_like(pixels[:, :1])
+    mean, square = (F.avg_pool2d(part, 9, 1, 4, count_include_pad=False) for part in (pixels, pixels.square()))
+    spread = (square - mean.square()).clamp_min(0).mean(1, keepdim=True).sqrt()
+    weight = 1 + detail * spread / spread.mean().clamp_min(1e-6)
+    return weight / weight.mean()
+
+
+def pixel_loss(one: Tensor, two: Tensor, detail: float = 0.0) -> Tensor:
     """Mean |difference| and |gradient of it| at three scales, so that edges weigh as much as areas. (B, 3, Y, X).
 
     Colour counts once more, over squares of 8x8 pixels: it is what texts name first, and what codes learn last.
+    `detail` is that of `prominence`, which looks at the second, the truth.
     """
-    error = one - two
+    error, weight = one - two, prominence(two, detail)
     red, green, blue = F.avg_pool2d(error, 8).unbind(1)
-    loss = (red - green).abs().mean() + (blue - (red + green) / 2).abs().mean()
+    coarse = F.avg_pool2d(weight, 8)[:, 0]
+    loss = ((red - green).abs() * coarse).mean() + ((blue - (red + green) / 2).abs() * coarse).mean()
     for scale in range(3):
         if scale:
-            error = F.avg_pool2d(error, 2)
+            error, weight = F.avg_pool2d(error, 2), F.avg_pool2d(weight, 2)
         right, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
-        loss = loss + error.abs().mean() * (1.0 if scale == 0 else 0.5) + (right.abs().mean() + down.abs().mean()) / 2
+        loss = loss + (error.abs() * weight).mean() * (1.0 if scale == 0 else 0.5)
+        loss = loss + ((right.abs() * weight[..., 1:]).mean() + (down.abs() * weight[..., 1:, :]).mean()) / 2
     return loss
 
 
@@ -66,6 +87,15 @@ def through(model: VisualTokenizer, pixels: Tensor, others: Tensor | None) -> tu
     return model.decode(model.fsq.quantize(latents)), latents, theirs
 
 
+def _grown(start: VisualTokenizer, config: VisualTokenizerConfig) -> VisualTokenizer:
+    """`start` with as many extra blocks as the recipe asks for; they change nothing until they have learned."""
+    if config.extra <= start.config.extra:
+        return start
+    grown = VisualTokenizer(start.config.model_copy(update={"extra": config.extra}))
+    grown.load_state_dict(grown.state_dict() | start.state_dict())
+    return grown
+
+
 class TokenizerJob:
     """The visual tokenizer on a prepared folder; see train.loop.Job."""
 
@@ -74,7 +104,7 @@ class TokenizerJob:
         self.prepared = Prepared.load(config.data)
         torch.manual_seed(config.seed)
         start = zoo.load(config.start) if config.start else None
-        self.model = start.visual if start else VisualTokenizer(config.visual)
+        self.model = _grown(start.visual, config.visual) if start else VisualTokenizer(config.visual)
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.through: Callable[..., Any] = torch.compile(through) if config.compile else through
         self.batches = FrameBatches(
@@ -104,7 +134,7 @@ class TokenizerJob:
             drawn = drawn.flatten(0, 1)
             pixels = pixels.flatten(0, 1)
             drawn = drawn.float()
-            flat = pixel_loss(drawn, pixels)
+            flat = pixel_loss(drawn, pixels, self.run.detail)
             deep = flat.new_zeros(())
             if self.features is not None:
                 window = _window(pixels, self.run.perceptual_crop)
