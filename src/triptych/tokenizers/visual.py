@@ -50,6 +50,11 @@ class Causal(nn.Module):
         return self.around(x.flatten(0, 1) + mixed).unflatten(0, (batch, maps))
 
 
+def _one(*layers: nn.Module) -> nn.Module:
+    """Layers in the place of one, so that the names of the weights after them don't depend on how many there are."""
+    return layers[0] if len(layers) == 1 else nn.Sequential(*layers)
+
+
 class VisualTokenizer(nn.Module):
     """Pixels -> bounded latents -> codes -> pixels.
 
@@ -66,19 +71,17 @@ class VisualTokenizer(nn.Module):
         def blocks(width: int) -> list[nn.Module]:
             return [Residual(width) for _ in range(config.blocks)]
 
-        def extra(width: int, *, then: nn.Module | None = None, after: nn.Module | None = None) -> nn.Module:
-            """Further blocks beside a layer without weights, so that names of weights don't depend on their number."""
-            layers = [layer for layer in (after, *(Residual(width) for _ in range(config.extra)), then) if layer]
-            return layers[0] if len(layers) == 1 else nn.Sequential(*layers)
+        def extra(width: int) -> list[nn.Module]:
+            return [Residual(width) for _ in range(config.extra)]
 
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(8),  # no convolution at full size: on a CPU it would cost more than all the rest
             nn.Conv2d(192, middle, 1),
             *blocks(middle),
-            extra(middle, then=nn.PixelUnshuffle(2)),
+            _one(*extra(middle), nn.PixelUnshuffle(2)),
             nn.Conv2d(4 * middle, coarse, 1),
             *blocks(coarse),
-            *(Residual(coarse) for _ in range(config.extra)),
+            *extra(coarse),
         )
         self.merge = nn.Conv2d(config.span * coarse, coarse, 1)
         self.encoder_time = Causal(coarse)
@@ -89,11 +92,11 @@ class VisualTokenizer(nn.Module):
         self.decoder = nn.Sequential(
             *blocks(coarse),
             nn.Conv2d(coarse, 4 * middle, 1),
-            extra(middle, after=nn.PixelShuffle(2)),
+            _one(nn.PixelShuffle(2), *extra(middle)),
             *blocks(middle),
             nn.Conv2d(middle, 4 * fine, 1),
             nn.PixelShuffle(2),
-            extra(fine, then=nn.LeakyReLU(0.2)),
+            _one(*extra(fine), nn.LeakyReLU(0.2)),
             nn.Conv2d(fine, 48, 3, padding=1),
             nn.PixelShuffle(4),
         )
