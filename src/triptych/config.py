@@ -163,6 +163,9 @@ class RunConfig(Settings):
     """Folder of the run: checkpoints, curves, samples, and the exported model."""
     start: str | None = None
     """Name or folder of a model to start from (fine-tuning); its tokenizers are kept."""
+    new_codes: bool = False
+    """Whether the data's visual tokenizer may be another than the one that `start` reads, of the same levels
+    (kind: gpt): a tokenizer that was trained on. The GPT learns what the codes mean anew and keeps the rest."""
     steps: int = Field(2000, ge=1)
     """Optimiser steps."""
     minutes: float | None = Field(None, gt=0)

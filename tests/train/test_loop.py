@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tests.train import tiny
 from triptych import zoo
 from triptych.errors import TriptychError
+from triptych.tokenizers.visual import VisualTokenizer
 from triptych.train import checkpoint
 from triptych.train.loop import Loop
 
@@ -200,7 +201,7 @@ def test_fine_tuning_starts_from_a_model_and_trains_on(data, whole, tmp_path):
     assert zoo.load(tmp_path / "run" / "model").text.encode("picture 1") == start.text.encode("picture 1")
 
 
-def test_fine_tuning_on_codes_of_another_tokenizer_is_refused(whole, tmp_path):
+def test_fine_tuning_on_codes_of_another_tokenizer_is_refused_unless_asked_for(whole, tmp_path):
     (tmp_path / "data").mkdir()
     other = tiny.tokens(tmp_path / "data")
     bundle = zoo.load(other / "tokenizers")
@@ -209,3 +210,12 @@ def test_fine_tuning_on_codes_of_another_tokenizer_is_refused(whole, tmp_path):
     zoo.save(other / "tokenizers", bundle.info, bundle.text, bundle.visual)
     with pytest.raises(TriptychError, match="another visual tokenizer"):
         tiny.GPTJob(tiny.settings(other, tmp_path / "run", f"start={whole / 'model'}"))
+    config = tiny.settings(other, tmp_path / "run", f"start={whole / 'model'}", "new_codes=true", "steps=2")
+    tiny.train(config)
+    trained, there = (zoo.load(path).visual for path in (tmp_path / "run" / "model", other / "tokenizers"))
+    assert equal(trained.half().state_dict(), there.half().state_dict())
+    levels = bundle.info.visual.model_copy(update={"levels": (5, 5, 5)})
+    visual = VisualTokenizer(levels)
+    zoo.save(other / "tokenizers", bundle.info.model_copy(update={"visual": levels}), bundle.text, visual)
+    with pytest.raises(TriptychError, match=r"codes of levels \(5, 5, 5\)"):
+        tiny.GPTJob(config)

@@ -119,10 +119,15 @@ class GPTJob:
         start = zoo.load(config.start, str(self.device)) if config.start else None
         self.parts = zoo.load(prepared / "tokenizers", str(self.device))
         if start is not None:
-            if not _same(start.visual, self.parts.visual):
+            if start.info.visual.levels != self.parts.info.visual.levels:
+                raise DataError(
+                    f"{prepared} was cut with codes of levels {self.parts.info.visual.levels}, and {start.path} reads "
+                    f"{start.info.visual.levels}: prepare it again with --tokenizer {start.path}"
+                )
+            if not (config.new_codes or _same(start.visual, self.parts.visual)):
                 raise DataError(
                     f"{prepared} was cut with another visual tokenizer than {start.path} reads: "
-                    f"prepare it again with --tokenizer {start.path}"
+                    f"prepare it again with --tokenizer {start.path}, or let the GPT learn other codes (new_codes=true)"
                 )
             self.parts.text = start.text  # shards hold texts as they are: they are spelled in the ids that it knows
         self.config = config.gpt.model_copy(
