@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from triptych.worlds.tabletop.audit import _check_caption_places, balance_problems, derive
+from triptych.worlds.tabletop.audit import _check_caption_places, balance_problems, derive, told_by_looks
+from triptych.worlds.tabletop.clips import clip_record, is_arm, story_clip
 from triptych.worlds.tabletop.geometry import View, sightings
 from triptych.worlds.tabletop.language import (
     LANGUAGES,
@@ -252,3 +253,18 @@ def test_views_of_one_scene_are_labelled_each_for_itself() -> None:
     assert all(look == looks[0] for look in looks)
     azimuths = [r["truth"]["camera"]["azimuth"] for r in records]
     assert np.diff(azimuths) == pytest.approx([20, 20, 20], abs=0.05)
+
+
+def test_looks_dont_tell_what_would_happen_without_a_thing() -> None:
+    pytest.importorskip("mujoco", reason="another simulation")
+    asked = []
+    for index in range(24):
+        if not is_arm(index):
+            record = clip_record(story_clip(31, "train", 0, index, SIZE, 0), 31, "train", index)
+            asked += [q for q in record["qa"] if q["kind"] == "counterfactual" and q["lang"] == "en"]
+    assert {q["answer"] for q in asked} == {"yes", "no"}
+    assert not any(told_by_looks(q) for q in asked)
+    question = {"question": "Without the red ball, would the blue cube and the gray cone collide?"}
+    assert told_by_looks(question)
+    question["question"] = "Without the red ball, would the small ball and the gray cone collide?"
+    assert not told_by_looks(question)

@@ -13,6 +13,7 @@ from triptych.worlds.tabletop.edits import edit_problems
 from triptych.worlds.tabletop.language import LANGUAGES, OPPOSITE, PLACE, ZH, place, plural, relations, the
 from triptych.worlds.tabletop.narrate import say
 from triptych.worlds.tabletop.physics import DURATION, FRAMES, Event
+from triptych.worlds.tabletop.reasoning import ROLLING
 from triptych.worlds.tabletop.scene import COLORS, SHAPES, WITHHELD
 
 Row = dict[str, Any]
@@ -292,6 +293,17 @@ def _check_clip(row: Row, shown: list[Row]) -> Iterator[str]:
         expected = _derive_clip(q, events, things)
         if expected is not None and expected != q["answer"]:
             yield f"{q['question']!r} is answered {q['answer']!r}, but the truth says {expected!r}"
+        if told_by_looks(q):
+            yield f"{q['question']!r} can be answered without the clip: only one of them rolls"
+
+
+def told_by_looks(question: Row) -> bool:
+    """Whether a counterfactual English question tells its answer by what rolls: see reasoning.py."""
+    match = re.fullmatch(r"Without the (.+), would the (.+) and the (.+) collide\?", question["question"])
+    if match is None:
+        return False
+    without, *others = (name.split()[-1] in ROLLING for name in match.groups())
+    return without != any(others)
 
 
 def _derive_clip(question: Row, events: list[Event], things: dict[int, Row]) -> str | None:

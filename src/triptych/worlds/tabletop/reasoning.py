@@ -38,6 +38,7 @@ KEEP: dict[tuple[str, str], float] = {
     ("will_move", "yes"): 0.25,
     ("will_hit", "no"): 0.46,
 }
+ROLLING = ("ball", "egg")  # shapes that stories mostly set in motion
 Things = dict[int, Object]
 
 
@@ -74,7 +75,19 @@ def _yes_no(
 ) -> list[Question]:
     """Draw the answer, then one of its candidates; nothing if it has none."""
     answer = "yes" if rng.random() < 0.5 else "no"
-    options = yes if answer == "yes" else no
+    return _answered(rng, kind, form, answer, yes if answer == "yes" else no, words, zh)
+
+
+def _answered(
+    rng: np.random.Generator,
+    kind: str,
+    form: str,
+    answer: str,
+    options: Sequence[Any],
+    words: Callable[[Any], tuple[str, str]],
+    zh: tuple[str, str],
+) -> list[Question]:
+    """Ask about one of the candidates of an answer; nothing if it has none, or is thinned out."""
     keep = _keep(rng, form, answer)
     if not options or not keep:
         return []
@@ -255,7 +268,11 @@ def _predictive(rng: np.random.Generator, rollout: Rollout, sights: Any, things:
 
 
 def _counterfactual(rng: np.random.Generator, scene: Scene, rollout: Rollout, things: Things) -> list[Question]:
-    """Would A and B collide without C? C is one that matters to the story: it moves or is hit."""
+    """Would A and B collide without C? C is one that matters to the story: it moves or is hit.
+
+    What rolls mostly comes first. So where C rolls and neither of the others does, the answer is no, and where one of
+    them does and C doesn't, it is yes: anyone could tell without the clip. Asked is only what looks leave open.
+    """
     if len(things) < 3:
         return []
     real = _collisions([e for e in rollout.events if e.time <= DURATION])
@@ -269,6 +286,8 @@ def _counterfactual(rng: np.random.Generator, scene: Scene, rollout: Rollout, th
         soon = _collisions([e for e in other.events if e.time <= DURATION])
         ever = _collisions(other.events)
         for a, b in _pairs([i for i in sorted(things) if i != c]):
+            if (things[c]["shape"] in ROLLING) != any(things[i]["shape"] in ROLLING for i in (a, b)):
+                continue
             if (a, b) in soon:
                 yes.append((a, b, c))
             elif (a, b) not in ever and ((a, b) in real or len({a, b} & set(involved)) == 2):
@@ -281,4 +300,10 @@ def _counterfactual(rng: np.random.Generator, scene: Scene, rollout: Rollout, th
             f"如果没有{n['zh'][2]}，{n['zh'][0]}和{n['zh'][1]}会相撞吗？",
         )
 
-    return _yes_no(rng, "counterfactual", "without", yes, no, words, ("会", "不会"))
+    zh = ("会", "不会")
+    if yes and no:  # both, since few clips have any
+        both = (("yes", yes), ("no", no))
+        return [
+            q for answer, some in both for q in _answered(rng, "counterfactual", "without", answer, some, words, zh)
+        ]
+    return _yes_no(rng, "counterfactual", "without", yes, no, words, zh)
