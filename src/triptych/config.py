@@ -29,7 +29,8 @@ class VisualTokenizerConfig(Settings):
     blocks: int = Field(2, ge=1)
     """Residual blocks at strides 8 and 16."""
     extra: int = Field(0, ge=0)
-    """Further residual blocks at stride 4 (of the decoder), 8 and 16: a trained tokenizer grows by them (`start`)."""
+    """Further residual blocks at strides 8 and 16 of the encoder, 8 and 4 of the decoder. A trained tokenizer (`start`)
+    grows by them; it keeps those that it has."""
 
     stride: Literal[16] = 16
     """Pixels a code spans on each side."""
@@ -162,10 +163,11 @@ class RunConfig(Settings):
     out: Path
     """Folder of the run: checkpoints, curves, samples, and the exported model."""
     start: str | None = None
-    """Name or folder of a model to start from (fine-tuning); its tokenizers are kept."""
+    """Name or folder of a model to start from (fine-tuning); its tokenizers are kept, but for the visual one where that
+    is what trains (kind: tokenizer) or where `new_codes` is set."""
     new_codes: bool = False
-    """Whether the data's visual tokenizer may be another than the one that `start` reads, of the same levels
-    (kind: gpt): a tokenizer that was trained on. The GPT learns what the codes mean anew and keeps the rest."""
+    """Whether the data's visual tokenizer may take the place of the one that `start` reads, if it has the same levels
+    (kind: gpt): one that was trained on. All weights of the GPT are kept; what codes mean it learns by training."""
     steps: int = Field(2000, ge=1)
     """Optimiser steps."""
     minutes: float | None = Field(None, gt=0)

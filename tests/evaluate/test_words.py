@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from triptych.evaluate import metrics, words
-from triptych.worlds.tabletop.language import picture_texts
+from triptych.worlds.tabletop.language import picture_texts, place_texts
 from triptych.worlds.tabletop.narrate import SAYINGS, clip_texts
 from triptych.worlds.tabletop.physics import Event
 
@@ -46,8 +46,9 @@ def test_relations() -> None:
 def test_all_that_the_world_writes_is_read(seed: int) -> None:
     rng = np.random.default_rng(seed)
     objects = sample(rng, 1 + seed % 3, 224)
-    for texts in picture_texts(rng, objects, "marble", 224).values():
-        for text in texts:
+    placed = place_texts(rng, objects, "marble", 224)
+    for lang, texts in picture_texts(rng, objects, "marble", 224).items():
+        for text in [*texts, *placed[lang]]:
             said = words.objects(text)
             assert len(said) == len(objects) == metrics.objects_right(said, objects), text
             facts = words.relations(text)

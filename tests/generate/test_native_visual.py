@@ -14,10 +14,11 @@ pytestmark = pytest.mark.skipif(NATIVE is None, reason=REASON)
 LEVELS = NATIVE.levels() if NATIVE is not None else []
 
 
-@pytest.fixture(scope="module")
-def visual():
+@pytest.fixture(scope="module", params=[0, 2])
+def visual(request):
     torch.manual_seed(0)
-    out = VisualTokenizer(VisualTokenizerConfig(widths=(12, 20, 28), blocks=1, levels=(8, 5, 5))).eval()
+    config = VisualTokenizerConfig(widths=(12, 20, 28), blocks=1, extra=request.param, levels=(8, 5, 5))
+    out = VisualTokenizer(config).eval()
     for parameter in out.parameters():  # residuals start as the identity: wake them up
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.1)

@@ -211,6 +211,7 @@ def test_fine_tuning_on_codes_of_another_tokenizer_is_refused_unless_asked_for(w
     with pytest.raises(TriptychError, match="another visual tokenizer"):
         tiny.GPTJob(tiny.settings(other, tmp_path / "run", f"start={whole / 'model'}"))
     config = tiny.settings(other, tmp_path / "run", f"start={whole / 'model'}", "new_codes=true", "steps=2")
+    assert equal(tiny.GPTJob(config).gpt.state_dict(), zoo.load(whole / "model").gpt.state_dict())
     tiny.train(config)
     trained, there = (zoo.load(path).visual for path in (tmp_path / "run" / "model", other / "tokenizers"))
     assert equal(trained.half().state_dict(), there.half().state_dict())

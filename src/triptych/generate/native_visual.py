@@ -50,6 +50,7 @@ def _append(network: Any, modules: Sequence[nn.Module]) -> None:
     (C, y, x): the convolution after or before them is turned round instead, so that only whole pieces of memory move.
     """
     leak = 1.0
+    modules = [leaf for module in modules for leaf in (module if isinstance(module, nn.Sequential) else [module])]
     for index, module in enumerate(modules):
         before, after = (modules[i] if 0 <= i < len(modules) else None for i in (index - 1, index + 1))
         if isinstance(module, Residual):

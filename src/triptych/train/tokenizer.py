@@ -1,5 +1,5 @@
-"""Training the visual tokenizer: L1 and gradients of the difference at three scales, colour, a perceptual loss, and
-codes that hold still (see `train.steady`)."""
+"""Training the visual tokenizer: L1 and gradients of the difference at three scales, colour, each more where much
+varies (`prominence`); a perceptual loss; and codes that hold still (see `train.steady`)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def prominence(pixels: Tensor, detail: float) -> Tensor:
 
     Args:
         pixels: (B, 3, Y, X), the truth.
-        detail: 0 counts all alike; else a place that varies as most do counts 1 + `detail`, before the mean is made 1.
+        detail: 0 counts all alike; else a place that varies as the batch does on average counts 1 + `detail`, one that
+            doesn't vary 1, before the mean over the batch is made 1: a bare floor counts less than a full table.
 
     Returns:
         (B, 1, Y, X), of mean 1.
@@ -166,6 +167,7 @@ class TokenizerJob:
                 latents = self.model.encode(pixels)
                 drawn = self.model.decode(self.model.fsq.quantize(latents)).float()
                 ratios.append(psnr(drawn.flatten(0, 1), pixels.flatten(0, 1)))
+                # Without `detail`: runs that differ in it can be compared.
                 loss, parts = loss + float(pixel_loss(drawn.flatten(0, 1), pixels.flatten(0, 1))), parts + 1
                 others, same = twin(pixels, self.model.config.stride)
                 moved.append(float(wander(self.model.fsq, latents, self.model.encode(others), same)[1]))

@@ -1,4 +1,4 @@
-"""Checks of a written world against its own truth, and a sheet of samples to look at."""
+"""Checks of a written world against its own truth."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from triptych.worlds.tabletop.edits import edit_problems
-from triptych.worlds.tabletop.language import LANGUAGES, OPPOSITE, PLACE, ZH, place, plural, relations, the
+from triptych.worlds.tabletop.language import LANGUAGES, OPPOSITE, PLACE, ZH, plural, relations, the, whereabouts
 from triptych.worlds.tabletop.narrate import say
 from triptych.worlds.tabletop.physics import DURATION, FRAMES, Event
-from triptych.worlds.tabletop.reasoning import ROLLING
+from triptych.worlds.tabletop.reasoning import told_by_looks
 from triptych.worlds.tabletop.scene import COLORS, SHAPES, WITHHELD
 
 Row = dict[str, Any]
 # Forms with enough questions must not be answerable by always saying the same.
 ENOUGH, MOST = 150, 0.65
 _RELATIONS = {"to the left of": "left", "to the right of": "right", "in front of": "front", "behind": "behind"}
-_PLACES = "|".join(words for words, _ in PLACE.values())
-_PLACED = re.compile(rf"\ban? ([a-z ]+?) ({_PLACES})(?=,| and |$)")
+_ENGLISH, _CHINESE = zip(*PLACE.values(), strict=True)
+_PLACED = {
+    "en": re.compile(rf"({'|'.join(_ENGLISH)})(?=,| and |$)"),
+    "zh": re.compile(rf"画面({'|'.join(sorted(_CHINESE, key=len, reverse=True))})有"),
+}
 _NUMBER_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
 
 
@@ -141,7 +144,7 @@ def _check_row(folder: Path, row: Row, settings: Row, media: bool) -> Iterator[s
         for text in row["texts"]["en"]:
             yield from _check_counts(text, objects)
             yield from _check_caption_relations(text, objects, size)
-            yield from _check_caption_places(text, objects, size)
+        yield from _check_places(row, objects, size)
         for q in row["qa"]:
             expected = derive(q, objects, size)
             if expected is not None and expected != q["answer"]:
@@ -212,11 +215,24 @@ def _check_caption_relations(text: str, objects: list[Row], size: int) -> Iterat
             yield f"{text!r}: the relation does not hold"
 
 
-def _check_caption_places(text: str, objects: list[Row], size: int) -> Iterator[str]:
-    """Phrases like "a red cube at the back left" hold for one of the objects that they fit."""
-    for match in re.finditer(_PLACED, text):
-        if match.group(2) not in {PLACE[w][0] for o in _matching(match.group(1), objects) if (w := place(o, size))}:
-            yield f"{text!r}: {match.group(0)!r} does not hold"
+def _check_places(row: Row, objects: list[Row], size: int) -> Iterator[str]:
+    """In each language one caption tells the places of all things whose place is clear, and Chinese answers agree."""
+    known = [where for o in objects if (where := whereabouts(o, size))]
+    for column, lang in enumerate(LANGUAGES):
+        told = [(text, found) for text in row["texts"][lang] if (found := _PLACED[lang].findall(text))]
+        if len(told) != bool(known):
+            yield f"{len(told)} captions ({lang}) tell places, not {int(bool(known))}"
+        for text, found in told:
+            if Counter(found) != Counter(PLACE[where][column] for where in known):
+                yield f"{text!r} tells other places than the truth"
+            for words, where in re.findall(rf"\ban? ([a-z ]+?) {_PLACED[lang].pattern}", text) if lang == "en" else ():
+                if where not in {PLACE[w][0] for o in _matching(words, objects) if (w := whereabouts(o, size))}:
+                    yield f"{text!r}: nothing that fits {words!r} is {where}"
+    answers = {
+        lang: [q["answer"] for q in row["qa"] if (q["kind"], q["lang"]) == ("place", lang)] for lang in LANGUAGES
+    }
+    if answers["zh"] != [dict(PLACE.values()).get(answer) for answer in answers["en"]]:
+        yield f"places are answered {answers['en']} and {answers['zh']}"
 
 
 def derive(question: Row, objects: list[Row], size: int) -> str | None:
@@ -240,7 +256,7 @@ def derive(question: Row, objects: list[Row], size: int) -> str | None:
         return "yes" if asked in held else "no" if OPPOSITE[asked] in held else "no clear relation"
     if match := re.fullmatch(r"Where is the (.+)\?", text):
         found = _matching(match.group(1), objects)
-        where = place(found[0], size) if len(found) == 1 else None
+        where = whereabouts(found[0], size) if len(found) == 1 else None
         return PLACE[where][0] if where else "an unclear place"
     forms = (
         (r"What color is the (.+)\?", "color"),
@@ -293,17 +309,17 @@ def _check_clip(row: Row, shown: list[Row]) -> Iterator[str]:
         expected = _derive_clip(q, events, things)
         if expected is not None and expected != q["answer"]:
             yield f"{q['question']!r} is answered {q['answer']!r}, but the truth says {expected!r}"
-        if told_by_looks(q):
-            yield f"{q['question']!r} can be answered without the clip: only one of them rolls"
+        if _shapes_tell(q):
+            yield f"{q['question']!r} can be answered without the clip: the shapes tell"
 
 
-def told_by_looks(question: Row) -> bool:
-    """Whether a counterfactual English question tells its answer by what rolls: see reasoning.py."""
+def _shapes_tell(question: Row) -> bool:
+    """Whether a counterfactual English question can be answered by the shapes that it names."""
     match = re.fullmatch(r"Without the (.+), would the (.+) and the (.+) collide\?", question["question"])
     if match is None:
         return False
-    without, *others = (name.split()[-1] in ROLLING for name in match.groups())
-    return without != any(others)
+    without, *others = (name.split()[-1] for name in match.groups())
+    return told_by_looks(without, others)
 
 
 def _derive_clip(question: Row, events: list[Event], things: dict[int, Row]) -> str | None:
@@ -323,73 +339,3 @@ def _derive_clip(question: Row, events: list[Event], things: dict[int, Row]) -> 
             return "yes" if times[0] < times[1] else "no"
         return "an unclear event"
     return None
-
-
-def contact_sheet(folder: Path, out_png: Path, n: int = 60) -> None:
-    """Draw `n` samples with their captions and questions into one PNG: pictures, and rows of frames of clips.
-
-    A font with Chinese letters is used if one is installed; without it only English is shown.
-    """
-    import numpy as np
-    from PIL import Image, ImageDraw
-
-    folder = Path(folder)
-    rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
-    step = max(1, len(rows) // n)
-    font, chinese = _font()
-    cells = []
-    for row in rows[::step][:n]:
-        clip = "frames" in row["truth"]
-        strip = _strip(folder / row["file_name"], clip)
-        langs = LANGUAGES if chinese else LANGUAGES[:1]
-        texts = [t for lang in langs for t in row["texts"][lang]]
-        texts += [f"{q['question']} {q['answer']}" for q in row["qa"] if q["lang"] in langs]
-        texts += [f"impossible: {row['truth']['impossible']}"] if row["truth"].get("impossible") else []
-        width = 1240
-        lines = [line for t in texts for line in _wrap(t, (width - strip.width - 8) // 6)]
-        cell = Image.new("RGB", (width, max(strip.height, 12 * len(lines) + 14) + 4), "white")
-        cell.paste(strip, (0, 0))
-        draw = ImageDraw.Draw(cell)
-        draw.text((strip.width + 6, 0), row["file_name"], fill="red", font=font)
-        for i, line in enumerate(lines):
-            draw.text((strip.width + 6, 12 * (i + 1)), line, fill="black", font=font)
-        cells.append(np.asarray(cell))
-    Image.fromarray(np.concatenate(cells)).save(out_png)
-
-
-def _strip(path: Path, clip: bool) -> Any:
-    from PIL import Image
-
-    if not clip:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    import av
-
-    with av.open(str(path)) as container:
-        frames = [f.to_image() for f in container.decode(video=0)]
-    chosen = frames[:: 2 if len(frames) > 8 else 1]
-    side = 112
-    strip = Image.new("RGB", (side * 5, side * 2))
-    for i, frame in enumerate(chosen[:10]):
-        strip.paste(frame.resize((side, side)), (side * (i % 5), side * (i // 5)))
-    return strip
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width) or [""]
-
-
-def _font() -> tuple[Any, bool]:
-    from PIL import ImageFont
-
-    for name in ("NotoSansCJK-Regular.ttc", "wqy-microhei.ttc", "DroidSansFallbackFull.ttf", "PingFang.ttc"):
-        try:
-            return ImageFont.truetype(name, 11), True
-        except OSError:
-            continue
-    try:
-        return ImageFont.truetype("DejaVuSans.ttf", 10), False
-    except OSError:
-        return ImageFont.load_default(), False

@@ -39,7 +39,7 @@ RELATION = {
     "on": ("on top of", "在{b}的上面"),
 }
 OPPOSITE = {"left": "right", "right": "left", "front": "behind", "behind": "front"}
-# Where in the picture, by side and by depth; None where neither a side nor the middle is clear.
+# Where in the picture, by side and by depth; None is the middle of either.
 PLACE = {
     ("left", None): ("on the left", "左边"),
     ("right", None): ("on the right", "右边"),
@@ -52,10 +52,7 @@ PLACE = {
     (None, None): ("in the middle", "中间"),
 }
 MIDDLE = ((0.42, 0.58), (0.44, 0.54))  # shares of the width, of the height, that are clearly the middle
-OUTSIDE = (
-    (0.38, 0.62),
-    (0.40, 0.58),
-)  # beyond which it is clearly a side
+OUTSIDE = ((0.38, 0.62), (0.40, 0.58))  # beyond which it is clearly a side
 SIDE_MARGIN = 0.12  # of the picture's width
 DEPTH_MARGIN = 0.5  # metres along the camera's axis
 
@@ -148,7 +145,7 @@ def relate(a: str, relation: str, b: str, lang: str) -> str:
     return f"{a} {english} {b}" if lang == "en" else a + chinese.format(b=b)
 
 
-def place(thing: Object, size: int) -> tuple[str | None, str | None] | None:
+def whereabouts(thing: Object, size: int) -> tuple[str | None, str | None] | None:
     """The key of PLACE that says where a thing is in the picture, or None where that isn't clear."""
     if thing.get("on") is not None:
         return None  # height and depth look alike
@@ -167,23 +164,25 @@ def place_texts(rng: np.random.Generator, things: list[Object], floor: str, size
     """Captions that say where things are, one for each language: they teach what sides are, as do relations between
     two things; none where no place is clear."""
     order = [things[i] for i in rng.permutation(len(things))]
-    order.sort(key=lambda t: place(t, size) is None)
-    if place(order[0], size) is None:
+    order.sort(key=lambda t: whereabouts(t, size) is None)
+    if whereabouts(order[0], size) is None:
         return {lang: [] for lang in LANGUAGES}
     full = rng.random() < 0.5
     keys = [ATTRIBUTES if full else some_keys(rng) for _ in order]
     texts = {}
     for lang in LANGUAGES:
-        parts = []
+        parts, rest = [], []
         for thing, named in zip(order, keys, strict=True):
-            words, where = one(thing, named, lang), place(thing, size)
-            if lang == "en":
-                parts.append(f"{words} {PLACE[where][0]}" if where else words)
-            else:
-                parts.append(f"{PLACE[where][1]}有{words}" if where else f"还有{words}")
+            words, where = one(thing, named, lang), whereabouts(thing, size)
+            if where is None:
+                rest.append(words)
+            else:  # of the picture: in Chinese the words alone would mean a side of the thing before
+                parts.append(f"{words} {PLACE[where][0]}" if lang == "en" else f"画面{PLACE[where][1]}有{words}")
         english, chinese = FLOOR[floor]
-        listed = join(parts, lang) if lang == "en" else "，".join(parts)
-        texts[lang] = [f"on {english}: {listed}" if lang == "en" else f"{chinese}上，{listed}"]
+        if lang == "en":
+            texts[lang] = [f"on {english}: {join([*parts, *rest], lang)}"]
+        else:
+            texts[lang] = [f"{chinese}上，" + "，".join([*parts, *(["还有" + join(rest, lang)] if rest else [])])]
     return texts
 
 

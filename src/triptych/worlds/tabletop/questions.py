@@ -15,10 +15,10 @@ from triptych.worlds.tabletop.language import (
     Object,
     naming_keys,
     phrase,
-    place,
     plural,
     relations,
     the,
+    whereabouts,
 )
 from triptych.worlds.tabletop.scene import COLORS, MATERIALS, SHAPES, SIZES, WITHHELD
 
@@ -160,7 +160,7 @@ def _relation(rng: np.random.Generator, things: list[Object], size: int) -> list
 
 def place_questions(rng: np.random.Generator, things: list[Object], size: int) -> list[Question]:
     """Ask where something is; the place is drawn first, so that what lies where most things lie doesn't dominate."""
-    known = [(t, where) for t in things if naming_keys(t, things) and (where := place(t, size))]
+    known = [(t, where) for t in things if naming_keys(t, things) and (where := whereabouts(t, size))]
     if not known:
         return []
     places = sorted({where for _, where in known}, key=str)
