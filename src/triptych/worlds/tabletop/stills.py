@@ -73,23 +73,17 @@ def objects_of(scene: Scene, size: int, walked: float = 0.0) -> list[dict[str, A
     return objects
 
 
-def words_of(
-    rng: np.random.Generator, objects: list[dict[str, Any]], floor: str, level: int, size: int
-) -> dict[str, Any]:
-    """Texts and questions of a picture's objects."""
-    apart = rng.spawn(1)[0]  # words about places came later: what the rest says of a seed stays as it was
-    texts, questions = picture_texts(rng, objects, floor, size), picture_questions(rng, objects, level, size)
-    placed = place_texts(apart, objects, floor, size)
-    return {
-        "texts": {lang: [*texts[lang], *placed[lang]] for lang in texts},
-        "qa": [*questions, *place_questions(apart, objects, size)],
-    }
-
-
 def described(rng: np.random.Generator, scene: Scene, size: int, walked: float = 0.0) -> dict[str, Any]:
     """The words and the truth of a picture of a scene."""
     objects = objects_of(scene, size, walked)
-    record: dict[str, Any] = words_of(rng, objects, scene.floor, scene.level, size)
+    apart = rng.spawn(1)[0]  # words about places came later: what the rest says of a seed stays as it was
+    texts = picture_texts(rng, objects, scene.floor, size)
+    questions = picture_questions(rng, objects, scene.level, size)
+    placed = place_texts(apart, objects, scene.floor, size)
+    record: dict[str, Any] = {
+        "texts": {lang: [*texts[lang], *placed[lang]] for lang in texts},
+        "qa": [*questions, *place_questions(apart, objects, size)],
+    }
     if len(objects) == 1:
         record["label"] = objects[0]["shape"]
     record["truth"] = {
