@@ -21,7 +21,7 @@ render detector "$(count 5000 240)" 0 0 1000 --split test
 triptych prepare "$WORK/train" "$WORK/data" --tokenizer later
 triptych train "$HERE/tabletop-tokenizer.yaml" data="$WORK/data" out="$WORK/tokenizer" minutes="$(share 60)"
 triptych train "$HERE/tabletop-tokenizer.yaml" data="$WORK/data" out="$WORK/steady" start="$WORK/tokenizer/model" \
-  minutes="$(share 17)" steady=0.6 optim.lr=1.2e-3 optim.decay=0.8 clip_share=0.4
+  minutes="$(share 34)" steady=0.6 optim.decay=0.7 optim.ema=0.995 clip_share=0.4
 triptych prepare "$WORK/train" "$WORK/data" --tokenizer "$WORK/steady/model"
 triptych train "$HERE/tabletop-pictures.yaml" data="$WORK/data" out="$WORK/pictures" minutes="$(share 40)"
 triptych train "$HERE/tabletop.yaml" data="$WORK/data" start="$WORK/pictures/model" out="$WORK/gpt" minutes="$(share 120)"
