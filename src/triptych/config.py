@@ -44,6 +44,8 @@ class VisualTokenizerConfig(Settings):
 
 
 SEEN = 3  # places whose values a position of a map holds (see `sequence.layout`)
+WORDS = 32  # numbers of the words of a thing (see `sequence.plan`)
+LAID = 5 + WORDS  # numbers of a planned thing at one code
 PLACES = 32  # rows, and columns, of groups that the network tells apart by a vector of their own
 SPELLING = 2  # 1, which older models learned, counted the rows and columns of a map on from its time
 
@@ -71,6 +73,8 @@ class GPTConfig(Settings):
     placed: bool = True
     """Each position of a map also holds its row and its column, so that what reads it elsewhere knows where it stood:
     rotary positions tell attention how far a place is, but not what is read there."""
+    planned: bool = True
+    """Each position of a map also holds what is planned for the next place (see `sequence.plan`)."""
     spelling: int = SPELLING
     """Version of the spelling (see `sequence`) in which it learned; set by the program."""
 
@@ -100,10 +104,16 @@ class GPTConfig(Settings):
         return self.group * self.group
 
     @property
-    def parts(self) -> tuple[int, int, int]:
-        """Numbers of one position of a map that the network reads: its own values, those beside it, its place."""
+    def parts(self) -> tuple[int, int, int, int]:
+        """Numbers of one position of a map that the network reads: its own values, those beside it, what is planned, its
+        place."""
         own = self.slots * self.latent
-        return own, own * (SEEN - 1) * self.beside, 2 * PLACES * self.placed
+        return own, own * (SEEN - 1) * self.beside, self.slots * LAID * self.planned, 2 * PLACES * self.placed
+
+    @property
+    def laid(self) -> int:
+        """Numbers of one position as `sequence.layout` lays them, whether the network reads them or not."""
+        return self.slots * (SEEN * self.latent + LAID)
 
     @property
     def inputs(self) -> int:

@@ -123,7 +123,7 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
                 f"{path}: its GPT learned spelling {learned} of sequences, this version of triptych reads and writes "
                 f"spelling {SPELLING}: train it anew, or from these weights on with the version that made it"
             )
-        older = {name: False for name in ("beside", "placed") if name not in info.gpt.model_fields_set}
+        older = {name: False for name in ("beside", "placed", "planned") if name not in info.gpt.model_fields_set}
         info = info.model_copy(update={"gpt": info.gpt.model_copy(update=older)})
     visual = VisualTokenizer(info.visual)
     _read_weights(visual, path / "visual.safetensors")

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from triptych.data.records import Event, Place, Question, Record, Text, as_texts
+from triptych.data.records import Box, Event, Place, Question, Record, Text, as_texts
 from triptych.errors import DataError, MediaError
 from triptych.media import image, video
 
@@ -238,6 +238,11 @@ def _add(record: Record, value: dict[str, Any], where: str, report: Report) -> N
             record.events += _events(item)
         except _WRONG_FORM:
             bad("events", '[{"start": 0.0, "end": 1.5, "text": "..."}] with start before end, in seconds')
+    if value.get("objects") is not None:
+        try:
+            record.objects = _boxes(value["objects"])
+        except _WRONG_FORM:
+            bad("objects", '{"bbox": [[x, y, width, height], ...], "categories": ["red ball", ...]}, in pixels, as many of each')
     if value.get("sequence") is not None:
         try:
             place = Place.model_validate(value["sequence"])
@@ -256,6 +261,20 @@ def _events(item: Any) -> list[Event]:
         raise ValueError
     lang = item.get("lang", "")
     return [Event(start=start, end=end, text=t.text, lang=t.lang or lang) for t in texts]
+
+
+def _boxes(value: Any) -> list[Box]:
+    boxes, names = value["bbox"], value["categories"]
+    if len(boxes) != len(names):
+        raise ValueError
+    out = []
+    for (x, y, width, height), name in zip(boxes, names, strict=True):
+        box = (x, y, x + width, y + height)
+        texts = as_texts(name)
+        if not texts or not all(map(math.isfinite, box)) or width <= 0 or height <= 0:
+            raise ValueError
+        out.append(Box(texts=texts, box=box))
+    return out
 
 
 def _list(value: dict[str, Any], key: str, bad: Callable[[str, str], None]) -> list[Any]:

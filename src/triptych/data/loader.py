@@ -1,7 +1,7 @@
 """Shards -> batches of spelled rows. A batch is a pure function of (seed, step), so a run resumes exactly.
 
-Spellings by medium: pictures `draw`, `shuffle` (drawn in any order), `read`; sequences of pictures `view`, or `edit`
-where instructions lead from one to the next; clips `watch`, `predict`, `film`.
+Spellings by medium: pictures `draw`, `lay` (drawn by a plan), `plan`, `shuffle` (drawn in any order), `read`; sequences of
+pictures `view`, or `edit` where instructions lead from one to the next; clips `watch`, `predict`, `film`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from triptych.config import GPTConfig
-from triptych.data.records import Question, Record, Text
+from triptych.data.records import Question, Record, Text, things
 from triptych.data.shards import Shards
 from triptych.data.shuffle import shuffled
 from triptych.errors import ConfigError
-from triptych.sequence import spell, vocab
-from triptych.sequence.layout import Builder, Row
+from triptych.sequence import plan, spell, vocab
+from triptych.sequence.layout import Builder, Map, Row
 from triptych.sequence.pack import collate
 from triptych.tokenizers.text import TextTokenizer
 
 MEDIA = {
     "draw": "picture",
+    "lay": "boxed",
+    "plan": "boxed",
     "shuffle": "picture",
     "read": "picture",
     "view": "sequence",
@@ -37,6 +39,8 @@ MEDIA = {
 }
 DEFAULT_MIX = {
     "draw": 3.0,
+    "lay": 3.0,
+    "plan": 1.0,
     "shuffle": 0.5,
     "read": 2.0,
     "view": 1.0,
@@ -48,6 +52,8 @@ DEFAULT_MIX = {
 TEXT = 256  # positions kept free for the text of a row with many pictures
 CAPTIONS, QUESTIONS = 2, 6  # at most so many after one medium in training
 LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
+PLANNED = 0.5  # share of edits that are drawn by a plan, and of readings that tell one
+LEFT_OUT = 0.8  # share of drawings without a text that have no plan either: what guidance leads away from
 ORDER = 7  # salt of this job's order
 
 
@@ -78,10 +84,12 @@ class Rows:
         self.fps, self.span, self.drop = fps, span, drop
         self.items: dict[str, Any] = {
             "picture": shards.select(clips=False, held=held),
+            "boxed": shards.boxed(held=held),
             "clip": shards.select(clips=True, held=held),
             "sequence": shards.sequences(held=held),
             "edit": shards.edits(held=held),
         }
+        self._before = {int(after): int(before) for before, after in self.items["edit"]}
 
     def has(self, spelling: str) -> bool:
         """Whether there is any medium for this spelling."""
@@ -96,6 +104,8 @@ class Rows:
         builder = spell.begin(Builder(self.config.group, self.config.latent))
         spellers: dict[str, Callable[[Builder, Any, np.random.Generator], Builder]] = {
             "draw": self._draw,
+            "lay": self._lay,
+            "plan": self._plan,
             "shuffle": self._shuffle,
             "read": self._read,
             "view": self._view,
@@ -107,18 +117,22 @@ class Rows:
         return spellers[spelling](builder, self.items[MEDIA[spelling]][item], rng).finish()
 
     def condition(self, record: Record, rng: np.random.Generator) -> list[int]:
-        """A text to draw from, or nothing in `drop` of the cases.
+        """A text to draw from, or nothing in `drop` of the cases."""
+        return self.encode(self._asked(record, rng).text)
+
+    def _asked(self, record: Record, rng: np.random.Generator) -> Text:
+        """A text to draw from, or an empty one in `drop` of the cases.
 
         Each language is as likely; of its texts the short ones come more often, since people ask in few words.
         """
         texts = record.texts or ([Text(text=record.label)] if record.label else [])
         if not texts or rng.random() < self.drop:
-            return []
+            return Text(text="")
         languages = sorted({text.lang for text in texts})
         language = languages[rng.integers(len(languages))]
         texts = [text for text in texts if text.lang == language]
         chances = 1 / np.array([len(text.text) for text in texts])
-        return self.encode(texts[rng.choice(len(texts), p=chances / chances.sum())].text)
+        return texts[rng.choice(len(texts), p=chances / chances.sum())]
 
     def instruction(self, record: Record, rng: np.random.Generator) -> list[int]:
         """What leads to a medium, or nothing in `drop` of the cases."""
@@ -128,6 +142,36 @@ class Rows:
     def _draw(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.draw_prompt(builder, self.condition(self.shards.record(index), rng))
         return spell.drawn(builder, self.shards.maps(index)[0])
+
+    def _lay(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
+        record, map_ = self.shards.record(index), self.shards.maps(index)[0]
+        asked = self._asked(record, rng)
+        spell.draw_prompt(builder, self.encode(asked.text))
+        if asked.text or rng.random() >= LEFT_OUT:
+            builder.plan(self.laid(record, asked.lang or self._language(record, rng), map_))
+        return spell.drawn(builder, map_)
+
+    def laid(self, record: Record, language: str, map_: Map) -> np.ndarray:
+        """The plan of a picture, beside its codes."""
+        return plan.laid(things(record, language), self.encode, *map_.codes.shape)
+
+    def _plan(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
+        """The plan of a text, or of a picture that an instruction leads to."""
+        record, before = self.shards.record(index), self._before.get(int(index))
+        if before is not None and rng.random() < 0.5:
+            told = record.instruction[rng.integers(len(record.instruction))]
+            spell.picture(builder, self.shards.maps(before)[0])
+        else:
+            told = self._asked(record, rng)
+        return self._planned(builder, record, told.text, told.lang or self._language(record, rng))
+
+    def _planned(self, builder: Builder, record: Record, text: str, language: str) -> Builder:
+        spell.plan_prompt(builder, self.encode(text), self.encode(language))
+        return spell.answer(builder, self.encode(plan.write(things(record, language))))
+
+    def _language(self, record: Record, rng: np.random.Generator) -> str:
+        known = sorted({text.lang for item in record.objects for text in item.texts})
+        return known[rng.integers(len(known))]
 
     def _shuffle(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.draw_prompt(builder, self.condition(self.shards.record(index), rng))
@@ -154,9 +198,12 @@ class Rows:
 
     def _edit(self, builder: Builder, pair: np.ndarray, rng: np.random.Generator) -> Builder:
         before, after = pair
-        told = self.instruction(self.shards.record(after), rng)
+        record, map_ = self.shards.record(after), self.shards.maps(after)[0]
+        told = self.instruction(record, rng)
         spell.edit_prompt(builder, self.shards.maps(before)[0], told)
-        return spell.drawn(builder, self.shards.maps(after)[0])
+        if record.objects and told and rng.random() < PLANNED:
+            builder.plan(self.laid(record, self._language(record, rng), map_))
+        return spell.drawn(builder, map_)
 
     def _film(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.film_prompt(builder, self.condition(self.shards.record(index), rng))
@@ -193,6 +240,9 @@ class Rows:
                     spell.question_prompt(builder, self.encode(q.question)), self.encode(q.answer)
                 )
             )
+        if record.objects and rng.random() < PLANNED:
+            language = self._language(record, rng)
+            parts.append(lambda: self._planned(builder, record, "", language))
         for choice in rng.permutation(len(record.events))[:2]:
             event = record.events[choice]
             times = f"{spell.time_text(event.start)}-{spell.time_text(event.end)}"

@@ -187,6 +187,8 @@ def _cut_chunk(
             codes, latents = visual.tokenize(torch.from_numpy(np.stack([f for _, f in good])).to(device))
             for (window, _), code, latent in zip(good, codes.cpu().numpy(), latents.cpu().numpy(), strict=True):
                 record, _, copy = window
+                if copy:  # boxes are those of the first framing
+                    record = record.model_copy(update={"objects": []})
                 writer.add(record, code, latent, held=is_held(record), copy=copy)
     return lost
 

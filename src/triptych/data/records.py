@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from triptych.sequence.plan import Thing
+
 
 class Text(BaseModel):
     """A text about a medium, with its language tag ("en", "zh", or "" where nobody said)."""
@@ -44,6 +46,14 @@ class Place(BaseModel):
     index: int
 
 
+class Box(BaseModel):
+    """A thing in a picture: its words, and its box in pixels of the file (left, top, right, bottom)."""
+
+    model_config = ConfigDict(extra="forbid")
+    texts: list[Text]
+    box: tuple[float, float, float, float]
+
+
 class Record(BaseModel):
     """One picture or clip of a folder, with all its texts.
 
@@ -63,6 +73,21 @@ class Record(BaseModel):
     events: list[Event] = Field(default_factory=list)
     sequence: Place | None = None
     instruction: list[Text] = Field(default_factory=list)
+    objects: list[Box] = Field(default_factory=list)
+
+
+def things(record: Record, lang: str) -> list[Thing]:
+    """What stands where in a picture, cut to a square as the tokenizers see it (media.image.fit), in the words of a
+    language, or in any where it has none."""
+    side = min(record.width, record.height)
+    left, top = (record.width - side) / 2, (record.height - side) / 2
+    out = []
+    for item in record.objects if side else ():
+        words = next((t.text for t in item.texts if t.lang == lang), item.texts[0].text)
+        edges = [(edge - start) / side for edge, start in zip(item.box, (left, top) * 2, strict=True)]
+        shown = Thing(words, (edges[0], edges[1], edges[2], edges[3])).within(0, 0, 1, 1)
+        out += [] if shown is None else [shown]
+    return out
 
 
 def edit_pairs(records: Iterable[Record]) -> list[tuple[Record, Record]]:

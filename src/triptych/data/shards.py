@@ -116,6 +116,10 @@ class Shards:
         """Indices of the pictures or clips of one split."""
         return np.flatnonzero((self.kind == clips) & (self.held == held))
 
+    def boxed(self, *, held: bool) -> np.ndarray:
+        """Indices of the pictures of one split of which it is known what stands where."""
+        return np.array([i for i in self.select(clips=False, held=held) if self._names(i, b"objects")], np.int64)
+
     def sequences(self, *, held: bool) -> list[np.ndarray]:
         """Indices of each sequence of two or more pictures, in order; those with instructions are `edits` instead."""
         return [part for part in self._sequences(held) if not any(self._told(index) for index in part)]
@@ -137,8 +141,13 @@ class Shards:
         return [part for part in np.split(members, cuts) if len(part) > 1]
 
     def _told(self, index: int) -> bool:
-        """Whether a record has an instruction: a text that holds these characters has its quotes escaped."""
-        return b'"instruction":' in self._record_bytes(index)
+        """Whether a record has an instruction."""
+        return self._names(index, b"instruction")
+
+    def _names(self, index: int, key: bytes) -> bool:
+        """Whether a record has a key, which is left out where it is empty; a text that holds these characters has its
+        quotes escaped."""
+        return b'"%s":' % key in self._record_bytes(index)
 
     def _record_bytes(self, index: int) -> bytes:
         file, row = self._where(index)

@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.config import SEEN
+from triptych.config import LAID
 from triptych.generate.grammar import DrawMap, Say, Step, Write, legal, unwound
 from triptych.generate.line import Line, schedule
 from triptych.generate.paths import choose, open_path
@@ -175,6 +175,7 @@ class _Run:
         self.session, self.state = engine.path.open(rows, sampler, self.total + longest + places)  # state (R, D)
         self.next = torch.tensor([row.next_position for row in rows], device=engine.device)
         self.shown = [row.shown for row in rows]
+        self.plans: list[np.ndarray | None] = [row.plan for row in rows]
 
     def write(self, step: Write) -> None:
         ids = torch.tensor(step.ids, device=self.engine.device).expand(len(self.next), -1)
@@ -211,6 +212,7 @@ class _Run:
     def draw(self, step: DrawMap, known: Tensor, last: bool) -> None:
         """Draw one map; `known` (B, N, G) holds the codes that are given."""
         self.before, self.there = self._before(step)
+        self.planned = self._planned(step)
         self.places = torch.from_numpy(map_positions(0, step.rows, step.columns)).to(known.device)
         codes, nats = (self._scatter if step.passes else self._raster)(step, known, last)
         shown = codes.repeat(self.branches, 1, 1)
@@ -305,6 +307,18 @@ class _Run:
                 values[row, :count], codes[row] = shown.values, shown.codes + 1
         return torch.from_numpy(values).to(self.engine.device), torch.from_numpy(codes).to(self.engine.device)
 
+    def _planned(self, step: DrawMap) -> Tensor:
+        """What is planned for each place of a map, (R, N + 1, G*LAID), zero at its end. A prompt plans its first map."""
+        count = step.rows * step.columns
+        table = np.zeros((len(self.plans), count + 1, self.config.slots * LAID), np.float32)
+        for row, plan in enumerate(self.plans):
+            if plan is not None:
+                if len(plan) != count:
+                    raise ValueError(f"a plan of {len(plan)} places is laid beside a map of {count}")
+                table[row, :count] = plan
+        self.plans = [None] * len(self.plans)
+        return torch.from_numpy(table).to(self.engine.device)
+
     def _at(self, table: Tensor, places: Tensor) -> Tensor:
         """What a table (R, N, k) holds at places (B, W), for each row and its twin: (R, W, k)."""
         return table.gather(1, places.repeat(self.branches, 1)[..., None].expand(-1, -1, table.shape[2]))
@@ -317,11 +331,12 @@ class _Run:
         both, where = codes.repeat(self.branches, 1, 1), places.repeat(self.branches, 1)
         ids = torch.full_like(where, Special.VISUAL)
         same, following = self._at(self.before, places), self._at(self.before, places + 1)
-        values = torch.cat([self.engine.grid[both].flatten(2), same, following], 2)
+        planned = self._at(self.planned, places + 1)
+        values = torch.cat([self.engine.grid[both].flatten(2), same, following, planned], 2)
         if asks is not None:
             ids[:, asks] = Special.PLACE
             values[:, asks] = 0.0
-            values[..., -same.shape[2] :] = 0.0  # which place is next is not known yet
+            values[..., 2 * same.shape[2] :] = 0.0  # which place is next is not known yet
         positions = self.places[where]
         positions[..., 0] += self.next[:, None]  # a map's time; its rows and columns are its own
         return self.session.read(ids, values, positions)
@@ -329,8 +344,8 @@ class _Run:
     def _feed_text(self, ids: Tensor) -> None:
         steps = torch.arange(ids.shape[1], device=ids.device)
         place = (self.next[:, None] + steps)[..., None].expand(-1, -1, 3)
-        width = SEEN * self.config.slots * self.config.latent
-        self.state = self.session.read(ids, torch.zeros(*ids.shape, width, device=ids.device), place)[:, -1]
+        nothing = torch.zeros(*ids.shape, self.config.laid, device=ids.device)
+        self.state = self.session.read(ids, nothing, place)[:, -1]
         self.session.advance(ids.shape[1])
         self.next = self.next + ids.shape[1]
 

@@ -22,12 +22,14 @@ def seen(config: GPTConfig, values: Tensor, positions: Tensor) -> Tensor:
     Positions may be those of one row for a whole batch. Rows and columns are ones among zeros; the last of each stands
     for all that are further out.
     """
-    own, beside, place = config.parts
-    values = values[..., : own + beside]
+    own, beside, planned, place = config.parts
+    read = values[..., : own + beside]
+    if planned:
+        read = torch.cat([read, values[..., -planned:]], -1)
     if not place:
-        return values
+        return read
     where = positions[..., 1:, None].clamp_max(PLACES - 1) == torch.arange(PLACES, device=positions.device)
-    return torch.cat([values, where.flatten(-2).to(values.dtype).expand(*values.shape[:-1], place)], -1)
+    return torch.cat([read, where.flatten(-2).to(values.dtype).expand(*values.shape[:-1], place)], -1)
 
 
 class DepthHead(nn.Module):
@@ -99,7 +101,7 @@ class GPT(nn.Module):
         Args:
             ids: (B, S) int64 in [0, V).
             values: (B, S, k) latents where `is_visual`, ignored elsewhere, as `sequence.layout` lays them; of the k
-                values of a position the first are read, as many as `config.parts` says.
+                values of a position those are read that `config.parts` names.
             is_visual: (B, S) bool.
             positions: (B, S, 3) time, row, column.
             cache: earlier positions of the same rows; the caller advances it.

@@ -8,6 +8,8 @@ Positions are three-dimensional (time, row, column). Text walks all three togeth
 their time, and what follows continues after the larger side. Rows and columns of every map are counted from 0, so that
 the same place of two pictures differs in time alone: what stays where it was is copied from the same distance, whatever
 text stands between.
+Beside what stands at a place of a map that is drawn comes what a plan says of the next place (see `plan`); zero where
+there is no plan.
 Source: multimodal rotary embedding of Qwen2-VL, arXiv 2409.12191, which counts rows and columns on from the time.
 """
 
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from triptych.config import SEEN
+from triptych.config import LAID, SEEN
 from triptych.sequence.vocab import Special
 
 
@@ -50,10 +52,11 @@ class Shown:
 class Row:
     """A finished sequence.
 
-    ids (S,) int64; values (S, SEEN*G*d) float32, zero where text stands: of each position its own, those of the same
-    place in the map before, those of the next place there; codes (S, G) int64, zero where text stands; before (S, G)
+    ids (S,) int64; values (S, SEEN*G*d + G*LAID) float32, zero where text stands: of each position its own, those of the
+    same place in the map before, those of the next place there, what is planned for the next place; codes (S, G) int64, zero where text stands; before (S, G)
     int64: the codes of the same place in the map before, plus one, zero where there are none; positions (S, 3) int64;
-    weights (S,) float32: how much predicting this very position counts in training; shown: the last map, or None.
+    weights (S,) float32: how much predicting this very position counts in training; shown: the last map, or None; plan (N, G*LAID): what is planned for
+    each place of the next map, or None.
     """
 
     ids: np.ndarray
@@ -64,6 +67,7 @@ class Row:
     weights: np.ndarray
     next_position: int = 0
     shown: Shown | None = None
+    plan: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -117,6 +121,7 @@ class Builder:
     _positions: list[np.ndarray] = field(default_factory=list)
     _visual: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
     _shown: Shown | None = None
+    _plan: np.ndarray | None = None
 
     def text(self, ids: Sequence[int], weight: float = 0.0) -> Builder:
         """Add sequence ids, each one position further."""
@@ -128,15 +133,24 @@ class Builder:
         self.position += count
         return self
 
+    def plan(self, laid: np.ndarray) -> Builder:
+        """Plan the next target: (y, x, LAID) as `plan.laid` gives it, of the target's rows and columns."""
+        self._plan = grouped(laid, self.group).reshape(-1, self.group * self.group * LAID)
+        return self
+
     def map(self, map_: Map, *, target: bool) -> Builder:
-        """Add one map: as a condition by its latents, as a target by its rounded values."""
+        """Add one map: as a condition by its latents, as a target by its rounded values, beside its plan."""
         values = grouped(map_.grid if target else map_.latents, self.group)
         codes = grouped(map_.codes, self.group)
         rows, columns = map_.codes.shape[0] // self.group, map_.codes.shape[1] // self.group
         values = values.reshape(len(values), -1)
         before = self._before(rows, columns)
         there = np.zeros_like(codes) if before is None else before.codes + 1
-        self._visual.append((len(self._ids), beside(values, None if before is None else before.values), codes, there))
+        seen = beside(values, None if before is None else before.values)
+        plan = np.zeros((len(codes), codes.shape[1] * LAID), np.float32)
+        if target and self._plan is not None:
+            plan[:-1], self._plan = self._plan[1:], None
+        self._visual.append((len(self._ids), np.concatenate([seen, plan], 1), codes, there))
         self._shown = Shown(rows, columns, values, codes)
         self._ids += [int(Special.VISUAL)] * len(codes)
         self._weights += [float(target)] * len(codes)
@@ -179,10 +193,10 @@ class Builder:
     def finish(self) -> Row:
         """The arrays of all parts so far."""
         count, slots = len(self._ids), self.group * self.group
-        values = np.zeros((count, SEEN * slots * self.latent), np.float32)
+        values = np.zeros((count, slots * (SEEN * self.latent + LAID)), np.float32)
         codes, before = np.zeros((count, slots), np.int64), np.zeros((count, slots), np.int64)
         for start, part_values, part_codes, there in self._visual:
-            values[start : start + len(part_codes)] = part_values
+            values[start : start + len(part_codes), : part_values.shape[1]] = part_values
             codes[start : start + len(part_codes)] = part_codes
             before[start : start + len(part_codes)] = there
         positions = np.concatenate(self._positions) if self._positions else np.zeros((0, 3), np.int64)
@@ -195,4 +209,5 @@ class Builder:
             np.array(self._weights, np.float32),
             self.position,
             self._shown,
+            self._plan,
         )

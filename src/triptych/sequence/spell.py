@@ -5,11 +5,14 @@
     film      BEGIN text DRAW VIDEO (TIME t codes)... END
     view      BEGIN (IMAGE latents)... text DRAW IMAGE codes END
     edit      BEGIN IMAGE latents instruction DRAW IMAGE codes END
+    plan      BEGIN [IMAGE latents] text PLAN lang ANSWER plan END     text, or picture and instruction -> what stands where
+    lay       as draw, with a plan laid beside the codes (see `plan`)
     predict   BEGIN VIDEO (TIME t latents)... text DRAW (TIME t codes)... END
     read      BEGIN medium, then any of               CAPTION lang ANSWER text END
                                                       ASK question ANSWER text END
                                                       LOCATE event ANSWER times END
                                                       LABEL ANSWER label END
+                                                      PLAN lang ANSWER plan END
 Texts are sequence ids (vocab.to_ids); a weight of 0 marks what is given, 1 what is to be learned.
 """
 
@@ -120,6 +123,11 @@ def locate_prompt(builder: Builder, event: Ids) -> Builder:
 def label_prompt(builder: Builder) -> Builder:
     """Ask for the label."""
     return builder.text([Special.LABEL, Special.ANSWER])
+
+
+def plan_prompt(builder: Builder, text: Ids, language: Ids) -> Builder:
+    """Ask what stands where, in a language given by its tag: in the medium before, or in what a text asks for."""
+    return builder.text([*text, Special.PLAN, *language, Special.ANSWER])
 
 
 def answer(builder: Builder, text: Ids) -> Builder:

@@ -28,6 +28,7 @@ class Special(IntEnum):
     DRAW = 11  # what follows is to be drawn, given all before
     TIME = 12  # a time in seconds follows
     PLACE = 13  # the codes of this very position follow, whatever the order
+    PLAN = 14  # a language tag and then a plan follow: what is to stand where
 
 
 OFFSET = 16

@@ -139,7 +139,7 @@ class GPTJob:
         )
         torch.manual_seed(config.seed)
         if start is not None:
-            own = {name: getattr(self.config, name) for name in ("dropout", "beside", "placed")}
+            own = {name: getattr(self.config, name) for name in ("dropout", "beside", "placed", "planned")}
             self.config = start.need_gpt().config.model_copy(update=own)
             self.gpt = GPT(self.config)
             self.gpt.load_state_dict(_fitted(start.need_gpt(), self.gpt))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from triptych.worlds.tabletop.geometry import sightings
-from triptych.worlds.tabletop.language import picture_texts, place_texts
+from triptych.worlds.tabletop.language import ATTRIBUTES, LANGUAGES, phrase, picture_texts, place_texts
 from triptych.worlds.tabletop.questions import picture_questions, place_questions
 from triptych.worlds.tabletop.scene import (
     VIEW_STEP,
@@ -84,6 +85,8 @@ def described(rng: np.random.Generator, scene: Scene, size: int, walked: float =
         "texts": {lang: [*texts[lang], *placed[lang]] for lang in texts},
         "qa": [*questions, *place_questions(apart, objects, size)],
     }
+    if objects:
+        record["objects"] = boxes(objects, size)
     if len(objects) == 1:
         record["label"] = objects[0]["shape"]
     record["truth"] = {
@@ -99,6 +102,15 @@ def described(rng: np.random.Generator, scene: Scene, size: int, walked: float =
         "objects": objects,
     }
     return record
+
+
+def boxes(objects: Sequence[dict[str, Any]], size: int) -> dict[str, Any]:
+    """Objects as a person's folder tells them (docs/data.md): their boxes in the picture, and their words."""
+    edges = [np.clip(o["box"], 0, size).tolist() for o in objects]
+    return {
+        "bbox": [[round(n, 1) for n in (x0, y0, x1 - x0, y1 - y0)] for x0, y0, x1, y1 in edges],
+        "categories": [{lang: phrase(o, ATTRIBUTES, lang) for lang in LANGUAGES} for o in objects],
+    }
 
 
 def picture_record(scene: Scene, seed: int, split: str, index: int, attempt: int, size: int) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""A plan: what is to stand where in a picture, as text and as numbers beside the places of its map.
+
+As text it is a list of things, each in words with its box in percent of the picture (left, top, right, bottom):
+    small red ball 12 40 27 55; large blue metal cube 60 31 85 60
+so a GPT writes it, a person reads and changes it, and it is parsed again. As numbers it is laid to the codes that it
+covers, so that what a code is to show need not be searched for in the text: each place of a map holds, of each code at
+the next place, whether a thing stands there, where the edges of its box lie from there, and its words. Words are sums
+of one fixed random vector a text id (random indexing, Kanerva et al. 2000): what they mean is learned by the first
+layer that reads them, and nothing but the numbers has to be kept.
+
+G codes a position; y, x rows and columns of codes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from triptych.config import WORDS
+
+EDGES = 5  # numbers of a box: one if there is any, and its four edges
+REACH = 4.0  # codes; edges further out count as that far
+THINGS = 32  # of one plan
+_THING = re.compile(r"(?P<words>.*\S)\s+" + r"\s+".join([r"(\d{1,3})"] * 4), re.DOTALL)
+
+Encode = Callable[[str], list[int]]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something in a picture: its words, and its box as shares of the picture's sides (left, top, right, bottom)."""
+
+    words: str
+    box: tuple[float, float, float, float]
+
+    def within(self, left: float, top: float, right: float, bottom: float) -> Thing | None:
+        """As a part of the picture shows it, by its box as shares of that part; None if it lies outside."""
+        wide, high = right - left, bottom - top
+        a, b, c, d = self.box
+        box = tuple(
+            min(max(edge, 0.0), 1.0) for edge in ((a - left) / wide, (b - top) / high, (c - left) / wide, (d - top) / high)
+        )
+        return Thing(self.words, box) if box[0] < box[2] and box[1] < box[3] else None  # type: ignore[arg-type]
+
+
+def write(things: Sequence[Thing]) -> str:
+    """A plan as text, from left to right.
+
+    >>> write([Thing("red ball", (0.5, 0.25, 0.75, 0.5)), Thing("cone", (0.0, 0.0, 0.1, 0.2))])
+    'cone 0 0 10 20; red ball 50 25 75 50'
+    """
+    ordered = sorted(things, key=lambda thing: thing.box[0] + thing.box[2])
+    return "; ".join(f"{thing.words} " + " ".join(f"{100 * edge:.0f}" for edge in thing.box) for thing in ordered)
+
+
+def parse(text: str) -> list[Thing]:
+    """The things of a plan.
+
+    Raises:
+        ValueError: a part that is no thing with a box; the message names it.
+
+    >>> parse("red ball 50 25 75 50")[0].box
+    (0.5, 0.25, 0.75, 0.5)
+    """
+    things = []
+    for part in re.split("[;；]", text):
+        if not part.strip():
+            continue
+        found = _THING.fullmatch(part.strip())
+        edges = tuple(int(edge) / 100 for edge in found.groups()[1:]) if found else ()
+        if found is None or max(edges) > 1 or edges[0] >= edges[2] or edges[1] >= edges[3]:
+            raise ValueError(
+                f"{part.strip()!r} is no thing with a box: write its words and left, top, right and bottom in percent, "
+                "such as 'red ball 10 40 30 60'"
+            )
+        things.append(Thing(found["words"], edges))  # type: ignore[arg-type]
+    if len(things) > THINGS:
+        raise ValueError(f"a plan has {len(things)} things, {THINGS} are allowed")
+    return things
+
+
+def laid(things: Sequence[Thing], encode: Encode, rows: int, columns: int) -> np.ndarray:
+    """(y, x, EDGES + WORDS) float32: for each code of a map of `rows` x `columns`, the thing that covers most of it.
+
+    Where two cover as much, the one whose box ends lower is taken to stand in front.
+    """
+    out = np.zeros((rows, columns, EDGES + WORDS), np.float32)
+    best = np.zeros((rows, columns))
+    for thing in sorted(things, key=lambda thing: -thing.box[3]):
+        left, top, right, bottom = np.array(thing.box) * (columns, rows, columns, rows)
+        across, down = np.arange(columns), np.arange(rows)
+        wide = np.clip(np.minimum(right, across + 1) - np.maximum(left, across), 0, None)
+        high = np.clip(np.minimum(bottom, down + 1) - np.maximum(top, down), 0, None)
+        covered = high[:, None] * wide
+        here = covered > best
+        best[here] = covered[here]
+        edges = np.ones((rows, columns, EDGES), np.float32)
+        for index, (edge, middle) in enumerate(((left, across + 0.5), (right, across + 0.5))):
+            edges[..., 1 + index] = np.clip((edge - middle) / REACH, -1, 1)
+        for index, (edge, middle) in enumerate(((top, down + 0.5), (bottom, down + 0.5))):
+            edges[..., 3 + index] = np.clip((edge - middle) / REACH, -1, 1)[:, None]
+        words = np.sum([_vector(id_) for id_ in encode(thing.words)], 0) if thing.words else np.zeros(WORDS)
+        out[here, :EDGES] = edges[here]
+        out[here, EDGES:] = words
+    return out
+
+
+@lru_cache(4096)
+def _vector(id_: int) -> np.ndarray:
+    """(WORDS,) of one text id: signs by lot, so that the vectors of two ids are nearly at right angles."""
+    return np.random.default_rng(id_).choice([-0.5, 0.5], WORDS)
