@@ -13,7 +13,7 @@ from triptych import zoo
 from triptych.api_clips import ClipVerbs
 from triptych.device import device_of
 from triptych.errors import TriptychError
-from triptych.results import Answer, Caption, Film, Match, Picture
+from triptych.results import Answer, Caption, Film, Match, Picture, Plan
 from triptych.tasks.ask import TOGETHER, ask_whole
 from triptych.tasks.ask import ask as ask_task
 from triptych.tasks.canvas import Partial, Progress, encode, source
@@ -25,6 +25,7 @@ from triptych.tasks.likelihood import likelihood as likelihood_task
 from triptych.tasks.likelihood import text_nats
 from triptych.tasks.orders import Order, fulfil, picture_of
 from triptych.tasks.parts import is_long
+from triptych.tasks.plan import plan as plan_task
 from triptych.tasks.settings import Drawing, usual
 
 
@@ -89,8 +90,8 @@ class Triptych(ClipVerbs):
             progress: called with (done, all).
             partial: called with a picture's place among the n, its pixels so far uint8 (Y, X, 3), and the share that is
                 drawn, whenever another line of it is there.
-            settings: guidance, ramp, temperature, top_k, top_p, negative, best_of, decode, passes, width, height; see
-                tasks.settings.DrawSettings.
+            settings: guidance, ramp, temperature, top_k, top_p, negative, best_of, decode, passes, width, height, plan;
+                see tasks.settings.DrawSettings.
 
         Raises:
             ConfigError: a setting is out of range, or the model can't draw this size.
@@ -110,6 +111,30 @@ class Triptych(ClipVerbs):
         how = usual().changed(settings)
         orders = [Order(text, seed, how) for text, seed in zip(texts, seeds, strict=True)]
         return self._whole(orders, progress, None)
+
+    def plan(
+        self,
+        text: str = "",
+        *,
+        image: Media | None = None,
+        language: str = "",
+        seed: int = 0,
+        temperature: float = 0.0,
+    ) -> Plan:
+        """Tell what is to stand where in a picture of a text, what stands in a picture, or what will after a change.
+
+        `draw(text, plan=str(plan))` draws by it, changed or not.
+
+        Args:
+            text: what to draw; with a picture an instruction, or nothing.
+            image: a picture.
+            language: of the words, `en` or `zh`; that of the text if not given.
+            seed, temperature: other plans; temperature 0 gives the likeliest.
+
+        Raises:
+            ModelError: the model has not learned plans.
+        """
+        return plan_task(self._model, text, image=image, language=language, seed=seed, temperature=temperature)
 
     def complete(
         self,

@@ -105,7 +105,7 @@ class GPTConfig(Settings):
 
     @property
     def parts(self) -> tuple[int, int, int, int]:
-        """Numbers of one position of a map that the network reads: its own values, those beside it, what is planned, its
+        """Numbers of one position of a map that the network reads: its own values, those beside it, its plan, its
         place."""
         own = self.slots * self.latent
         return own, own * (SEEN - 1) * self.beside, self.slots * LAID * self.planned, 2 * PLACES * self.placed

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from triptych.media import image, video
+from triptych.sequence.plan import Thing, write
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Picture:
         model: name of the model, and the beginning of its weights' hash.
         verb: draw, complete, inpaint, outpaint, vary or edit.
         inputs: what it was made from besides the text, as plain values.
+        plan: what was to stand where, as `draw` takes it; empty where it was drawn without a plan.
     """
 
     pixels: np.ndarray = field(repr=False)
@@ -36,6 +38,7 @@ class Picture:
     model: str
     verb: str = "draw"
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    plan: str = ""
 
     def metadata(self) -> dict[str, str]:
         """How it was made, as the texts that `save` keeps in the file."""
@@ -68,6 +71,7 @@ class Picture:
             "settings": dict(self.settings),
             "verb": self.verb,
             "inputs": dict(self.inputs),
+            "plan": self.plan,
             "width": width,
             "height": height,
         }
@@ -80,6 +84,29 @@ class Picture:
         buffer = io.BytesIO()
         self.to_pil().save(buffer, "PNG")
         return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What stands where in a picture, or is to stand there.
+
+    Args:
+        prompt: the text that it was made from.
+        things: words, and a box as shares of the picture's sides (left, top, right, bottom).
+        model: name of the model, and the beginning of its weights' hash.
+    """
+
+    prompt: str
+    things: tuple[tuple[str, tuple[float, float, float, float]], ...]
+    model: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        things = [{"words": words, "box": list(box)} for words, box in self.things]
+        return {"prompt": self.prompt, "plan": str(self), "things": things, "model": self.model}
+
+    def __str__(self) -> str:
+        return write([Thing(words, box) for words, box in self.things])
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Commands that read, and the demo: caption, ask, likelihood, demo."""
+"""Commands that read, and the demo: caption, plan, ask, likelihood, demo."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from triptych.cli.output import Device, Json, Model, document, note, split_choic
 from triptych.errors import ConfigError
 
 Positive = Annotated[float, Parameter(validator=validators.Number(gte=0))]
+Seed = Annotated[int, Parameter(validator=validators.Number(gte=0, lt=2**62))]
 
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (caption, ask, likelihood, demo):
+    for command in (caption, plan, ask, likelihood, demo):
         app.command(command)
 
 
@@ -50,6 +51,44 @@ def caption(
         return
     print(result)
     _say_what_was_read(file, result.times)
+
+
+def plan(
+    text: str = "",
+    /,
+    *,
+    image: Path | None = None,
+    language: str = "",
+    seed: Seed = 0,
+    temperature: Positive = 0.0,
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Tell what is to stand where: for a text to draw, in a picture, or in a picture after an instruction.
+
+    A line a thing: its words, and left, top, right and bottom of its box in percent. `draw --plan` takes such lines.
+
+    Args:
+        text: What to draw; with a picture, an instruction, or nothing.
+        image: Picture.
+        language: Tag of the words' language, en or zh; that of the text if not given.
+        seed: Of another plan, where the temperature isn't 0.
+        temperature: 0 tells the likeliest.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead.
+    """
+    from triptych import load
+
+    triptych = load(model, device)
+    result = triptych.plan(text, image=image, language=language, seed=seed, temperature=temperature)
+    if image is not None:
+        warn(triptych.unlike(image))
+    if json:
+        document({"file": None if image is None else str(image), **result.as_dict()})
+        return
+    print(str(result).replace("; ", ";\n"))
 
 
 def ask(

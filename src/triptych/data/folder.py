@@ -242,7 +242,10 @@ def _add(record: Record, value: dict[str, Any], where: str, report: Report) -> N
         try:
             record.objects = _boxes(value["objects"])
         except _WRONG_FORM:
-            bad("objects", '{"bbox": [[x, y, width, height], ...], "categories": ["red ball", ...]}, in pixels, as many of each')
+            bad(
+                "objects",
+                '{"bbox": [[x, y, width, height], ...], "categories": ["red ball", ...]}, in pixels, as many of each',
+            )
     if value.get("sequence") is not None:
         try:
             place = Place.model_validate(value["sequence"])

@@ -1,7 +1,8 @@
 """Shards -> batches of spelled rows. A batch is a pure function of (seed, step), so a run resumes exactly.
 
-Spellings by medium: pictures `draw`, `lay` (drawn by a plan), `plan`, `shuffle` (drawn in any order), `read`; sequences of
-pictures `view`, or `edit` where instructions lead from one to the next; clips `watch`, `predict`, `film`.
+Spellings by medium: pictures `draw`, `shuffle` (drawn in any order), `read`, and where it is known what stands where
+`plan` and `lay` (drawn by a plan); sequences of pictures `view`, or `edit` where instructions lead from one to the
+next; clips `watch`, `predict`, `film`.
 """
 
 from __future__ import annotations

@@ -308,7 +308,8 @@ class _Run:
         return torch.from_numpy(values).to(self.engine.device), torch.from_numpy(codes).to(self.engine.device)
 
     def _planned(self, step: DrawMap) -> Tensor:
-        """What is planned for each place of a map, (R, N + 1, G*LAID), zero at its end. A prompt plans its first map."""
+        """What is planned for each place of a map, (R, N + 1, G*LAID), zero at its end. A prompt's plan is that of its
+        first map."""
         count = step.rows * step.columns
         table = np.zeros((len(self.plans), count + 1, self.config.slots * LAID), np.float32)
         for row, plan in enumerate(self.plans):

@@ -42,7 +42,8 @@ class Thing:
         wide, high = right - left, bottom - top
         a, b, c, d = self.box
         box = tuple(
-            min(max(edge, 0.0), 1.0) for edge in ((a - left) / wide, (b - top) / high, (c - left) / wide, (d - top) / high)
+            min(max(edge, 0.0), 1.0)
+            for edge in ((a - left) / wide, (b - top) / high, (c - left) / wide, (d - top) / high)
         )
         return Thing(self.words, box) if box[0] < box[2] and box[1] < box[3] else None  # type: ignore[arg-type]
 
@@ -67,7 +68,7 @@ def parse(text: str) -> list[Thing]:
     (0.5, 0.25, 0.75, 0.5)
     """
     things = []
-    for part in re.split("[;；]", text):
+    for part in re.split("[;；\n]", text):
         if not part.strip():
             continue
         found = _THING.fullmatch(part.strip())

@@ -5,8 +5,8 @@
     film      BEGIN text DRAW VIDEO (TIME t codes)... END
     view      BEGIN (IMAGE latents)... text DRAW IMAGE codes END
     edit      BEGIN IMAGE latents instruction DRAW IMAGE codes END
-    plan      BEGIN [IMAGE latents] text PLAN lang ANSWER plan END     text, or picture and instruction -> what stands where
-    lay       as draw, with a plan laid beside the codes (see `plan`)
+    plan      BEGIN [IMAGE latents] text PLAN lang ANSWER plan END     what is to stand where (see `plan`)
+    lay       as draw, with a plan laid beside the codes
     predict   BEGIN VIDEO (TIME t latents)... text DRAW (TIME t codes)... END
     read      BEGIN medium, then any of               CAPTION lang ANSWER text END
                                                       ASK question ANSWER text END

@@ -24,9 +24,10 @@ from triptych.media import image
 from triptych.model.cache import STEP
 from triptych.sequence import spell
 from triptych.sequence.layout import Builder, Row
-from triptych.tasks import kept
+from triptych.sequence.plan import Thing, parse, write
+from triptych.tasks import kept, plans
 from triptych.tasks.common import BATCH, Media, Medium, Model, chunks, language_of, sampling
-from triptych.tasks.settings import DrawSettings
+from triptych.tasks.settings import PLANS, DrawSettings
 
 OVERLAP = 3 / 7  # of a tile's side that lies on its neighbour
 BLANK = 127  # grey of what is not drawn yet
@@ -69,7 +70,8 @@ class Request:
 
 @dataclass
 class Candidate:
-    """One drawing of a request: `fit` is the log-probability of the given codes among those drawn before them."""
+    """One drawing of a request: `things` are its plan; `fit` is the log-probability of the given codes among those
+    drawn before them."""
 
     number: int
     request: Request
@@ -77,6 +79,7 @@ class Candidate:
     first: bool
     prompt: Row
     canvas: np.ndarray
+    things: tuple[Thing, ...] = ()
     given: np.ndarray = field(init=False)
     fit: float = 0.0
 
@@ -90,7 +93,7 @@ def paint(
     *,
     progress: Progress | None = None,
     partial: Partial | None = None,
-) -> Iterator[tuple[int, np.ndarray]]:
+) -> Iterator[tuple[int, np.ndarray, str]]:
     """Draw requests, those of one size side by side in full batches.
 
     Args:
@@ -101,18 +104,19 @@ def paint(
             the first.
 
     Yields:
-        each request's number and its pixels uint8, as soon as they are there, in any order.
+        each request's number, its pixels uint8 and its plan, as soon as they are there, in any order.
     """
     waiting: dict[tuple[object, ...], list[Candidate]] = {}
-    for number, request in enumerate(requests):
-        for candidate in _candidates(model, number, request):
-            # Long prompts share a batch with their like alone, so that attention rounds as it does for each by itself.
-            length = len(candidate.prompt) + 2 * model.codes**2 // model.gpt.config.slots
-            # In any order each row has as many passes as its own canvas asks for, so only like canvases go together.
-            turns = request.settings.any_order
-            like = turns, candidate.given.tobytes() if turns else b""
-            kind = (candidate.canvas.shape, request.settings.decode, length if length > STEP else 0, *like)
-            waiting.setdefault(kind, []).append(candidate)
+    every = [candidate for number, request in enumerate(requests) for candidate in _candidates(model, number, request)]
+    _plan(model, every)
+    for candidate in every:
+        # Long prompts share a batch with their like alone, so that attention rounds as it does for each by itself.
+        length = len(candidate.prompt) + 2 * model.codes**2 // model.gpt.config.slots
+        # In any order each row has as many passes as its own canvas asks for, so only like canvases go together.
+        settings = candidate.request.settings
+        like = settings.any_order, candidate.given.tobytes() if settings.any_order else b""
+        kind = (candidate.canvas.shape, settings.decode, length if length > STEP else 0, *like)
+        waiting.setdefault(kind, []).append(candidate)
     parts = [part for candidates in waiting.values() for part in chunks(candidates, BATCH)]
     places = [tiles(part[0].canvas.shape, model.codes, model.gpt.config.group) for part in parts]
     drawn: dict[int, list[Candidate]] = {}
@@ -132,14 +136,19 @@ def paint(
                 held = kept.unchanged(request.before, candidate.canvas, model.bundle.info.visual.stride)
             if request.original is not None and held is not None:
                 pixels = kept.merged(pixels, request.original, held)
-            yield candidate.number, pixels
+            yield candidate.number, pixels, write(candidate.things)
 
 
 def checked(model: Model, request: Request) -> Request:
     """A request that can be drawn, with its canvas; ConfigError or ModelError tell what is wrong with another."""
     for text in (request.text, request.settings.negative):
         model.encode(text)
+    given = request.settings.plan not in PLANS
+    if given and not plans.is_learned(model):
+        raise ModelError(f"{model.label} has not learned to draw by a plan (docs/own-data.md): leave the plan out")
     if request.settings.any_order:
+        if given:
+            raise ConfigError("decode='parallel' draws without a plan; by one, use exact or speculative")
         if request.views:
             raise ConfigError(
                 "decode='parallel' draws from texts and given parts; after pictures, use exact or speculative"
@@ -221,6 +230,30 @@ def _candidates(model: Model, number: int, request: Request) -> Iterator[Candida
         yield Candidate(number, request, seed, not place, prompt, request.codes.copy())
 
 
+def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
+    """Give candidates the plan of their settings, or let the model write one where nothing but a text, or a picture and
+    an instruction, says what is to stand where."""
+    told: list[Candidate] = []
+    for candidate in candidates:
+        request = candidate.request
+        if request.settings.plan not in PLANS:
+            candidate.things = tuple(parse(request.settings.plan))
+            continue
+        asked = request.text and (request.guided_from_views or not request.views)
+        single = len(tiles(candidate.canvas.shape, model.codes, model.gpt.config.group)) == 1
+        free = single and not candidate.given.any() and not request.settings.any_order
+        if request.settings.plan == "auto" and asked and free and plans.is_learned(model):
+            told.append(candidate)
+    # Candidates of one request have the same prompt, read once a row all the same: it is short, or is so for a picture.
+    prompts = [plans.prompt(model, c.request.text, c.request.views) for c in told]
+    how = [
+        Sampling(min(plans.TEMPERATURE, c.request.settings.temperature), 0, plans.TOP_P, derived(c.seed, "plan"))
+        for c in told
+    ]
+    for candidate, things in zip(told, plans.write(model, prompts, how), strict=True):
+        candidate.things = things
+
+
 def _prompt(model: Model, text: str, views: Sequence[Medium]) -> Row:
     return _begun(model, text, views).finish()
 
@@ -247,7 +280,7 @@ def _draw(
         return
     settings, group = part[0].request.settings, model.gpt.config.group
     outputs = model.engine.generate(
-        [c.prompt for c in part],
+        [replace(c.prompt, plan=plans.beside(model, c.things, c.canvas.shape, place)) for c in part],
         [DrawMap(given[0].shape[0] // group, given[0].shape[1] // group, settings.any_order)],
         [_sampling(c, place) for c in part],
         unconditional=[

@@ -50,8 +50,11 @@ def film(
     if count % info.visual.span != 1 or not 1 + given * info.visual.span <= count + info.visual.span <= 4 * info.frames:
         span = info.visual.span
         raise ConfigError(f"frames={count}: give 1 + {span}k, more than the start has, up to {4 * info.frames}")
-    if replace(settings, width=0, height=0, best_of=1) != settings:
-        raise ConfigError("film draws at the model's own size, one candidate each: leave width, height and best_of out")
+    if replace(settings, width=0, height=0, best_of=1, plan="auto") != settings:
+        raise ConfigError(
+            "film draws at the model's own size, one candidate each, without a plan: leave width, height, best_of and "
+            "plan out"
+        )
     if settings.any_order:
         raise ConfigError("decode='parallel' draws pictures; for a film use exact or speculative")
     maps = 1 + (count - 1) // info.visual.span

@@ -108,14 +108,14 @@ def fulfil(
             yield number, error
     numbers = [number for number, _ in requests]
     shown = partial and (lambda place, pixels, share: partial(numbers[place], pixels, share))
-    for place, pixels in paint(model, [r for _, r in requests], progress=progress, partial=shown):
-        yield numbers[place], picture_of(model, orders[numbers[place]], pixels)
+    for place, pixels, plan in paint(model, [r for _, r in requests], progress=progress, partial=shown):
+        yield numbers[place], picture_of(model, orders[numbers[place]], pixels, plan)
 
 
-def picture_of(model: Model, order: Order, pixels: np.ndarray) -> Picture:
+def picture_of(model: Model, order: Order, pixels: np.ndarray, plan: str = "") -> Picture:
     """What an order's pixels uint8 (Y, X, 3) become: a picture that knows how it was made."""
     inputs = _noted(order.inputs)
-    return Picture(pixels, order.text, order.seed, asdict(order.settings), model.label, order.verb, inputs)
+    return Picture(pixels, order.text, order.seed, asdict(order.settings), model.label, order.verb, inputs, plan)
 
 
 def again(path: Path | str, changes: Mapping[str, Any]) -> tuple[Order, str]:

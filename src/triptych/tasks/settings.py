@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 from triptych.errors import ConfigError
 
 WINDOWS = {"exact": 1, "speculative": 7, "parallel": 1}  # positions at once, in raster order
+PLANS = ("auto", "none")  # else a plan
 LARGEST = 4096  # pixels of a side
 
 
@@ -66,6 +67,13 @@ class DrawSettings:
     )
     height: int = _setting(0, "Pixels; 0 takes the model's own.", f"a whole number from 0 to {LARGEST}")
 
+    plan: str = _setting(
+        "auto",
+        "What is to stand where: `auto` lets a model that has learned it write a plan of the text first, `none` draws "
+        "without; or a plan, in words and boxes (left, top, right, bottom in percent): 'red ball 10 40 30 60; ...'",
+        "auto, none, or things with their boxes",
+    )
+
     def __post_init__(self) -> None:
         ranges = {
             "guidance": self.guidance >= 0,
@@ -83,6 +91,13 @@ class DrawSettings:
             if not ranges.get(setting.name, True):
                 value = getattr(self, setting.name)
                 raise ConfigError(f"{setting.name}={value!r}: give {setting.metadata['legal']}")
+        if self.plan not in PLANS:
+            from triptych.sequence.plan import parse  # reads no more than text, but brings numpy
+
+            try:
+                parse(self.plan)
+            except ValueError as error:
+                raise ConfigError(f"plan: {error}") from None
 
     @property
     def window(self) -> int:
@@ -139,3 +154,4 @@ class Drawing(TypedDict, total=False):
     passes: int
     width: int
     height: int
+    plan: str
