@@ -53,11 +53,11 @@ class Row:
     """A finished sequence.
 
     ids (S,) int64; values (S, SEEN*G*d + G*LAID) float32, zero where text stands: of each position its own, those of
-    the same place in the map before, those of the next place there, and what is planned for the next place; codes (S, G)
-    int64, zero where text stands; before (S, G) int64: the codes of the same place in the map before, plus one, zero
-    where there are none; positions (S, 3) int64; weights (S,) float32: how much predicting this very position counts in
-    training; shown: the last map, or None; plan (N, G*LAID) float32: what is planned for each place of the map that is
-    to be drawn next, or None.
+    the same place in the map before, those of the next place there, and what is planned for the next place; codes
+    (S, G) int64, zero where text stands; before (S, G) int64: the codes of the same place in the map before, plus one,
+    zero where there are none; positions (S, 3) int64; weights (S,) float32: how much predicting this very position
+    counts in training; shown: the last map, or None; plan (N, G*LAID) float32: what is planned for each place of the
+    map that is to be drawn next, or None.
     """
 
     ids: np.ndarray
