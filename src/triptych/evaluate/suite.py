@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import triptych
 from triptych.device import device_of
 from triptych.errors import ConfigError, ModelError
-from triptych.evaluate import clip_measures, edit_measures, picture_measures, text_measures
+from triptych.evaluate import clip_measures, edit_measures, picture_measures, plan_measures, text_measures
 from triptych.evaluate.bench import Bench, Reader, Scores, Skip, weights_of
 from triptych.evaluate.detector import Detector
 from triptych.evaluate.report import table
@@ -62,6 +62,13 @@ MEASURES: dict[str, Measure] = {
         "objects, scenes and relations right; MobileNetV2 Fréchet distance; diversity; unseen combinations apart",
         "another picture; the true picture and its reconstruction as ceilings",
         picture_measures.draw,
+    ),
+    "plan": Measure(
+        "plan",
+        "pictures with texts and truth",
+        "F1 over things of pictures, by looks and boxes; objects and relations of texts",
+        "things of another picture; plan of another text",
+        plan_measures.plan,
     ),
     "caption": Measure(
         "caption, watch",

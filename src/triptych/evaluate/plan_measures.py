@@ -1,0 +1,99 @@
+"""Measures of plans: whether a text's plan holds what the text asks for, and a picture's what the picture shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from triptych.errors import ModelError
+from triptych.evaluate import metrics, words
+from triptych.evaluate.bench import LANGUAGES, Bench, Item, Scores, Skip
+from triptych.evaluate.metrics import Object
+from triptych.evaluate.picture_measures import asked
+from triptych.media import image
+from triptych.results import Plan
+
+OVERLAP = 0.5  # intersection over union of two boxes that are taken for the same
+
+
+def plan(bench: Bench) -> Scores:
+    """Plans of texts against the texts, and of pictures against their truth."""
+    tell = getattr(bench.reader, "plan", None)
+    items = bench.readable(bench.choose(bench.known_pictures))
+    try:
+        read = [things(tell(image=item.path, language="en")) for item in items] if tell else []
+    except ModelError as error:
+        raise Skip(str(error)) from error
+    if tell is None:
+        raise Skip("the model writes no plans")
+    true = [_shares(item) for item in items]
+    out = {}
+    note = f"right by every look, with an overlap of {OVERLAP} or more"
+    others = true[len(true) // 2 :] + true[: len(true) // 2]
+    out["things of pictures, F1"] = bench.score([overlapping(*pair) for pair in zip(read, true, strict=True)],
+                                                metrics.f1, note=note)  # fmt: skip
+    out["things of pictures, F1"].baselines["things of another picture"] = metrics.f1(
+        [overlapping(*pair) for pair in zip(others, true, strict=True)]
+    )
+    asks = [
+        a for n, item in enumerate(items) if (a := asked(item, LANGUAGES[n % 2]) or asked(item, LANGUAGES[1 - n % 2]))
+    ]
+    if not asks:
+        return out
+    planned = [things(tell(a.text)) for a in asks]
+    other = planned[len(planned) // 2 :] + planned[: len(planned) // 2]
+
+    def objects(which: list[list[Object]]) -> list[tuple[int, int]]:
+        return [(metrics.objects_right(a.objects, seen), len(a.objects)) for a, seen in zip(asks, which, strict=True)]
+
+    def relations(which: list[list[Object]]) -> list[tuple[int, int]]:
+        return [
+            (metrics.relations_right(a.objects, a.relations, seen, 1.0), len(a.relations))
+            for a, seen in zip(asks, which, strict=True)
+        ]
+
+    for name, counts in (("objects of texts", objects), ("relations of texts", relations)):
+        sample = counts(planned)
+        if sum(pair[1] for pair in sample):
+            out[name] = bench.score(sample, metrics.ratio, note="the likeliest plan, before anything is drawn")
+            out[name].baselines["plan of another text"] = metrics.ratio(counts(other))
+    return out
+
+
+def things(told: Plan) -> list[Object]:
+    """The things of a plan whose words name a shape, as objects with boxes and centres in shares of the picture."""
+    return [
+        {**looks, "box": box, "center": ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)}
+        for words_, box in told.things
+        for looks in words.objects(words_)[:1]
+    ]
+
+
+def overlapping(told: Sequence[Object], true: Sequence[Object]) -> tuple[int, int, int]:
+    """(right, told, true) things: alike in every look, and overlapping."""
+    table = np.array([[_alike(a, b) for b in true] for a in told], float).reshape(len(told), len(true))
+    return sum(j is not None for j in metrics.assign(table)), len(told), len(true)
+
+
+def _alike(told: Object, true: Object) -> bool:
+    return all(told.get(look) == true[look] for look in metrics.LOOKS) and _union(told["box"], true["box"]) >= OVERLAP
+
+
+def _union(one: Sequence[float], two: Sequence[float]) -> float:
+    """Intersection over union of two boxes (left, top, right, bottom)."""
+    wide, high = (max(0.0, min(one[i + 2], two[i + 2]) - max(one[i], two[i])) for i in (0, 1))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, two)]
+    return wide * high / (sum(areas) - wide * high)
+
+
+def _shares(item: Item) -> list[Object]:
+    """The true objects of a square picture, their boxes as shares of its sides."""
+    height, width = image.read(item.path).shape[:2]
+    return [
+        {
+            **o,
+            "box": [min(max(edge / side, 0.0), 1.0) for edge, side in zip(o["box"], (width, height) * 2, strict=True)],
+        }
+        for o in item.objects
+    ]
