@@ -33,8 +33,9 @@ def test_the_python_runs(block, tiny_model, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(telling, "SAY_LIMIT", 8)
     monkeypatch.chdir(tmp_path)
     video.write("clip.mp4", np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8))
-    load = triptych.load
-    monkeypatch.setattr(triptych, "load", lambda name: load(tiny_model))
+    model = triptych.load(tiny_model)
+    model.info.bits.update({"plan bits/text": 9.0, "lay bits/code": 9.0})  # said to have learned plans
+    monkeypatch.setattr(triptych, "load", lambda name: model)
     (tmp_path / "clips").mkdir()
     video.write("clips/a.mp4", np.zeros((5, 64, 64, 3), np.uint8))
     exec(compile(block, "page", "exec"), {})
@@ -44,5 +45,5 @@ def test_the_python_runs(block, tiny_model, tmp_path, monkeypatch, capsys):
 def test_every_command_is_on_the_page():
     shown = {line.split()[1] for line in LINES}
     assert {"draw", "caption", "ask", "watch", "demo", "info", "evaluate", "compare"} <= shown
-    assert {"complete", "inpaint", "outpaint", "vary", "edit", "film", "likelihood"} <= shown
+    assert {"complete", "inpaint", "outpaint", "vary", "edit", "film", "likelihood", "plan"} <= shown
     assert {"surprise", "locate", "classify", "predict", "features", "index", "search"} <= shown
