@@ -53,7 +53,7 @@ DEFAULT_MIX = {
 TEXT = 256  # positions kept free for the text of a row with many pictures
 CAPTIONS, QUESTIONS = 2, 6  # at most so many after one medium in training
 LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
-PLANNED = 0.5  # share of edits that are drawn by a plan, and of readings that tell one
+PLANNED = 0.5  # share of edits and views that are drawn by a plan, of readings that tell one, of plans after pictures
 LEFT_OUT = 0.8  # share of drawings without a text that have no plan either: what guidance leads away from
 ORDER = 7  # salt of this job's order
 
@@ -90,7 +90,10 @@ class Rows:
             "sequence": shards.sequences(held=held),
             "edit": shards.edits(held=held),
         }
-        self._before = {int(after): int(before) for before, after in self.items["edit"]}
+        views = {
+            int(index): part[:place] for part in self.items["sequence"] for place, index in enumerate(part) if place
+        }
+        self._earlier = views | {int(after): np.array([before]) for before, after in self.items["edit"]}
 
     def has(self, spelling: str) -> bool:
         """Whether there is any medium for this spelling."""
@@ -157,13 +160,15 @@ class Rows:
         return plan.laid(things(record, language), self.encode, *map_.codes.shape)
 
     def _plan(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
-        """The plan of a text, or of a picture that an instruction leads to."""
-        record, before = self.shards.record(index), self._before.get(int(index))
-        if before is not None and rng.random() < 0.5:
-            told = record.instruction[rng.integers(len(record.instruction))]
-            spell.picture(builder, self.shards.maps(before)[0])
-        else:
-            told = self._asked(record, rng)
+        """The plan of a text, of the next view of a scene, or of a picture that an instruction leads to."""
+        record, earlier = self.shards.record(index), self._earlier.get(int(index))
+        told = self._asked(record, rng)
+        if earlier is not None and rng.random() < PLANNED:
+            if record.instruction:
+                told = record.instruction[rng.integers(len(record.instruction))]
+            elif rng.random() < PLANNED:
+                told = Text(text="")
+            self._show(builder, earlier, rng)
         return self._planned(builder, record, told.text, told.lang or self._language(record, rng))
 
     def _planned(self, builder: Builder, record: Record, text: str, language: str) -> Builder:
@@ -189,13 +194,20 @@ class Rows:
 
     def _view(self, builder: Builder, members: np.ndarray, rng: np.random.Generator) -> Builder:
         target = int(rng.integers(1, len(members)))
-        drawn = self.shards.maps(members[target])[0]
-        room = (LIMIT - TEXT) // (drawn.codes.size // self.config.slots + 1) - 1  # what is drawn must not be cut off
-        for index in members[int(rng.integers(max(0, target - max(room, 1)), target)) : target]:
-            spell.picture(builder, self.shards.maps(index)[0])
-        text = self.condition(self.shards.record(members[target]), rng) if rng.random() < 0.5 else []
+        record, drawn = self.shards.record(members[target]), self.shards.maps(members[target])[0]
+        self._show(builder, members[:target], rng)
+        text = self.condition(record, rng) if rng.random() < 0.5 else []
         spell.draw_prompt(builder, text)
+        if record.objects and rng.random() < PLANNED:
+            builder.plan(self.laid(record, self._language(record, rng), drawn))
         return spell.drawn(builder, drawn)
+
+    def _show(self, builder: Builder, members: np.ndarray, rng: np.random.Generator) -> None:
+        """The last of some pictures, as many as chance and the room for what is to come of them allow."""
+        maps = [self.shards.maps(index)[0] for index in members]
+        room = (LIMIT - TEXT) // (maps[-1].codes.size // self.config.slots + 1) - 1  # what is drawn must not be cut off
+        for map_ in maps[int(rng.integers(max(0, len(maps) - max(room, 1)), len(maps))) :]:
+            spell.picture(builder, map_)
 
     def _edit(self, builder: Builder, pair: np.ndarray, rng: np.random.Generator) -> Builder:
         before, after = pair

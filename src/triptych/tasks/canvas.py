@@ -231,15 +231,15 @@ def _candidates(model: Model, number: int, request: Request) -> Iterator[Candida
 
 
 def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
-    """Give candidates the plan of their settings, or let the model write one where nothing but a text, or a picture and
-    an instruction, says what is to stand where."""
+    """Give candidates the plan of their settings, or let the model write one where nothing but a text, or pictures that
+    come before, says what is to stand where."""
     told: list[Candidate] = []
     for candidate in candidates:
         request = candidate.request
         if request.settings.plan not in PLANS:
             candidate.things = tuple(parse(request.settings.plan))
             continue
-        asked = request.text and (request.guided_from_views or not request.views)
+        asked = bool(request.text or request.views)
         single = len(tiles(candidate.canvas.shape, model.codes, model.gpt.config.group)) == 1
         free = single and not candidate.given.any() and not request.settings.any_order
         if request.settings.plan == "auto" and asked and free and plans.is_learned(model):
