@@ -21,7 +21,7 @@ from triptych.tasks.settings import DrawSettings
 DRAWING = ("draw", "complete", "inpaint", "outpaint", "vary", "edit", "film", "likelihood")
 COMMANDS = (
     *DRAWING,
-    *("caption", "ask", "watch", "surprise", "locate", "classify", "predict", "features", "index", "search"),
+    *("caption", "plan", "ask", "watch", "surprise", "locate", "classify", "predict", "features", "index", "search"),
     *("demo", "info", "evaluate", "compare", "prepare", "train", "world tabletop"),
 )
 

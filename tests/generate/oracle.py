@@ -37,6 +37,7 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
         width = config.slots * config.latent
         same = row.shown is not None and (row.shown.rows, row.shown.columns) == shape
         before = np.concatenate([row.shown.values, np.zeros((1, width), np.float32)]) if same else None
+        laid = None if row.plan is None else np.concatenate([row.plan, np.zeros_like(row.plan[:1])])
         there = row.shown.codes + 1 if same else np.zeros((shape[0] * shape[1], config.slots), np.int64)
         batch = collate([row])
         ids, values, positions = batch["ids"], batch["values"], batch["positions"]
@@ -44,12 +45,14 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
             ids = torch.cat([ids, torch.tensor([[Special.PLACE if codes is None else Special.VISUAL]])], 1)
             value = torch.zeros(values.shape[2])
             if codes is not None:
+                at = place[1] * shape[1] + place[2]
                 value[:width] = grid[codes].flatten()
+                if laid is not None and not scattered:
+                    value[3 * width :] = torch.from_numpy(laid[at + 1])
                 if before is not None:
-                    at = place[1] * shape[1] + place[2]
                     value[width : 2 * width] = torch.from_numpy(before[at])
                     if not scattered:
-                        value[2 * width :] = torch.from_numpy(before[at + 1])
+                        value[2 * width : 3 * width] = torch.from_numpy(before[at + 1])
             values = torch.cat([values, value[None, None]], 1)
             positions = torch.cat([positions, torch.tensor(place)[None, None]], 1)
         return model(ids, values, ids == Special.VISUAL, positions)[:, -1], torch.from_numpy(there)

@@ -110,7 +110,7 @@ def batch(model: GPT, rows: int, count: int, start: int = 0):
     ids = rng.integers(0, model.config.vocabulary, (rows, count))
     ids[rng.random(ids.shape) < 0.3] = -1
     positions = start + np.arange(count)[None, :, None] + rng.integers(0, 9, (rows, count, 3))
-    values = rng.uniform(-1, 1, (rows, count, sum(model.config.parts[:2]))).astype(np.float32)
+    values = rng.uniform(-1, 1, (rows, count, sum(model.config.parts[:3]))).astype(np.float32)
     values = seen(model.config, torch.from_numpy(values), torch.from_numpy(positions)).numpy()
     lengths = rng.integers(max(1, count - 5), count + 1, rows)
     return ids, values, positions, lengths

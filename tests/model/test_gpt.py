@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from triptych.config import GPTConfig
+from triptych.config import LAID, SEEN, GPTConfig
 from triptych.model.gpt import GPT
 
 
@@ -21,7 +21,7 @@ def tiny(group=2, depth=2):
 def inputs(rows, count, slots, seed=0):
     g = torch.Generator().manual_seed(seed)
     ids = torch.randint(0, 40, (rows, count), generator=g)
-    values = torch.randn(rows, count, slots * 6, generator=g)
+    values = torch.randn(rows, count, slots * (2 * SEEN + LAID), generator=g)
     positions = torch.randint(0, 30, (rows, count, 3), generator=g)
     return ids, values, torch.rand(rows, count, generator=g) < 0.5, positions
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from triptych.config import LAID
 from triptych.sequence import spell
 from triptych.sequence.layout import Builder, Map, grouped, ungrouped
 from triptych.sequence.pack import collate
@@ -66,7 +67,12 @@ def test_a_condition_enters_as_latents_and_a_target_as_grid_values():
 
 def test_nothing_is_a_row_too():
     row = Builder(2, 2).finish()
-    assert (len(row), row.values.shape, row.codes.shape, row.positions.shape) == (0, (0, 24), (0, 4), (0, 3))
+    assert (len(row), row.values.shape, row.codes.shape, row.positions.shape) == (
+        0,
+        (0, 24 + 4 * LAID),
+        (0, 4),
+        (0, 3),
+    )
 
 
 M = [VISUAL]  # a map of one group
@@ -132,7 +138,7 @@ def test_collate_pads_on_the_right():
     rows = [Builder(1, 2).text([A, B, C], 1.0).finish(), Builder(1, 2).map(a_map(), target=True).text([A]).finish()]
     batch = collate(rows, multiple=4)
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
-        "ids": (2, 8), "values": (2, 8, 6), "positions": (2, 8, 3), "codes": (2, 8, 1), "before": (2, 8, 1),
+        "ids": (2, 8), "values": (2, 8, 6 + LAID), "positions": (2, 8, 3), "codes": (2, 8, 1), "before": (2, 8, 1),
         "weights": (2, 8), "is_visual": (2, 8)
     }  # fmt: skip
     assert batch["ids"].tolist() == [[A, B, C, 0, 0, 0, 0, 0], [VISUAL] * 4 + [A, 0, 0, 0]]
@@ -162,7 +168,8 @@ def test_beside_each_place_stands_what_the_map_before_had_there_and_at_the_next(
     before = grouped(one.latents, 2).reshape(4, -1)
     assert not row.values[:4, 8:].any()  # nothing was there before the first
     np.testing.assert_array_equal(row.values[5:, 8:16], before)
-    np.testing.assert_array_equal(row.values[5:8, 16:], before[1:])
+    np.testing.assert_array_equal(row.values[5:8, 16:24], before[1:])
+    assert not row.values[:, 24:].any()  # nothing is planned
     assert not row.values[8, 16:].any()
     np.testing.assert_array_equal(row.shown.values, grouped(two.grid, 2).reshape(4, -1))
     np.testing.assert_array_equal(row.before[5:], grouped(one.codes, 2) + 1)

@@ -363,9 +363,10 @@ def test_in_any_order_a_canvas_does_not_hang_on_its_neighbours_canvas(any_order,
     much, little = codes.copy(), codes.copy()
     much[2:, 2:], little[:, 1:] = UNKNOWN, UNKNOWN
     requests = [Request("a ball", 7, settings, codes=given) for given in (much, little)]
-    together = dict(canvas.paint(inner, requests))
+    together = {number: pixels for number, pixels, _ in canvas.paint(inner, requests)}
     for number, request in enumerate(requests):
-        np.testing.assert_array_equal(dict(canvas.paint(inner, [request]))[0], together[number])
+        ((_, alone, _),) = canvas.paint(inner, [request])
+        np.testing.assert_array_equal(alone, together[number])
 
 
 def _collect(seen):

@@ -108,7 +108,7 @@ def test_a_model_of_another_spelling_is_refused(folder, learned):
         zoo.load(folder)
 
 
-@pytest.mark.parametrize("names", [("placed",), ("beside", "placed")])
+@pytest.mark.parametrize("names", [("planned",), ("placed", "planned"), ("beside", "placed", "planned")])
 def test_a_model_from_before_a_setting_is_read_as_it_learned(tmp_path, tiny_model, names):
     """What model.json doesn't name, its network never read."""
     bundle = zoo.load(tiny_model)
