@@ -152,7 +152,7 @@ class Rows:
         asked = self._asked(record, rng)
         spell.draw_prompt(builder, self.encode(asked.text))
         if asked.text or rng.random() >= LEFT_OUT:
-            builder.plan(self.laid(record, asked.lang or self._language(record, rng), map_))
+            builder.plan(self.laid(record, self._language(record, rng, asked.lang), map_))
         return spell.drawn(builder, map_)
 
     def laid(self, record: Record, language: str, map_: Map) -> np.ndarray:
@@ -169,15 +169,17 @@ class Rows:
             elif rng.random() < PLANNED:
                 told = Text(text="")
             self._show(builder, earlier, rng)
-        return self._planned(builder, record, told.text, told.lang or self._language(record, rng))
+        language = self._language(record, rng, told.lang)
+        spell.plan_prompt(builder, self.encode(told.text), self.encode(language))
+        return spell.answer(builder, self._written(record, language))
 
-    def _planned(self, builder: Builder, record: Record, text: str, language: str) -> Builder:
-        spell.plan_prompt(builder, self.encode(text), self.encode(language))
-        return spell.answer(builder, self.encode(plan.write(things(record, language))))
+    def _written(self, record: Record, language: str) -> list[int]:
+        return self.encode(plan.write(things(record, language)))
 
-    def _language(self, record: Record, rng: np.random.Generator) -> str:
+    def _language(self, record: Record, rng: np.random.Generator, asked: str = "") -> str:
+        """The language of a picture's plan: the one asked for, if its things have words in it, else any of theirs."""
         known = sorted({text.lang for item in record.objects for text in item.texts})
-        return known[rng.integers(len(known))]
+        return asked if asked in known else known[rng.integers(len(known))]
 
     def _shuffle(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.draw_prompt(builder, self.condition(self.shards.record(index), rng))
@@ -255,7 +257,11 @@ class Rows:
             )
         if record.objects and rng.random() < PLANNED:
             language = self._language(record, rng)
-            parts.append(lambda: self._planned(builder, record, "", language))
+            parts.append(
+                lambda: spell.answer(
+                    spell.things_prompt(builder, self.encode(language)), self._written(record, language)
+                )
+            )
         for choice in rng.permutation(len(record.events))[:2]:
             event = record.events[choice]
             times = f"{spell.time_text(event.start)}-{spell.time_text(event.end)}"

@@ -5,7 +5,7 @@
     film      BEGIN text DRAW VIDEO (TIME t codes)... END
     view      BEGIN (IMAGE latents)... text DRAW IMAGE codes END
     edit      BEGIN IMAGE latents instruction DRAW IMAGE codes END
-    plan      BEGIN [IMAGE latents] text PLAN lang ANSWER plan END     what is to stand where (see `plan`)
+    plan      BEGIN (IMAGE latents)... text DRAW PLAN lang ANSWER plan END     what is to stand where (see `plan`)
     lay       as draw, with a plan laid beside the codes
     predict   BEGIN VIDEO (TIME t latents)... text DRAW (TIME t codes)... END
     read      BEGIN medium, then any of               CAPTION lang ANSWER text END
@@ -126,8 +126,13 @@ def label_prompt(builder: Builder) -> Builder:
 
 
 def plan_prompt(builder: Builder, text: Ids, language: Ids) -> Builder:
-    """Ask what stands where, in a language given by its tag: in the medium before, or in what a text asks for."""
-    return builder.text([*text, Special.PLAN, *language, Special.ANSWER])
+    """Ask what is to stand where in the picture that `draw_prompt` would ask for, in a language given by its tag."""
+    return things_prompt(builder.text([*text, Special.DRAW]), language)
+
+
+def things_prompt(builder: Builder, language: Ids) -> Builder:
+    """Ask what stands where in a picture that is given."""
+    return builder.text([Special.PLAN, *language, Special.ANSWER])
 
 
 def answer(builder: Builder, text: Ids) -> Builder:
