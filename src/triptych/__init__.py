@@ -16,7 +16,7 @@ from triptych.errors import ConfigError, DataError, MediaError, MissingExtra, Mo
 if TYPE_CHECKING:
     from triptych.api import Triptych
     from triptych.clip_results import Timeline
-    from triptych.results import Answer, Caption, Film, Match, Picture
+    from triptych.results import Answer, Caption, Film, Match, Picture, Plan
 
 __version__ = "0.1.0"
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "MissingExtra",
     "ModelError",
     "Picture",
+    "Plan",
     "Timeline",
     "Triptych",
     "TriptychError",
@@ -39,7 +40,7 @@ __all__ = [
 
 _LAZY = {
     "Triptych": "triptych.api",
-    **dict.fromkeys(("Answer", "Caption", "Film", "Match", "Picture"), "triptych.results"),
+    **dict.fromkeys(("Answer", "Caption", "Film", "Match", "Picture", "Plan"), "triptych.results"),
     "Timeline": "triptych.clip_results",
 }
 

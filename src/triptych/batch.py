@@ -9,7 +9,7 @@ import json
 import string
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from triptych.media import image
 from triptych.results import Picture
 from triptych.tasks.canvas import Partial
 from triptych.tasks.orders import Order, order_of
+from triptych.tasks.settings import DrawSettings
 
 PATTERN = "{n}-{seed}-{prompt}"
 FIELDS = ("n", "seed", "prompt", "verb")
@@ -178,12 +179,21 @@ def _suffixed(name: str) -> str:
     return name if Path(name).suffix.lower() in image.SUFFIXES else f"{name}.png"
 
 
+def _whole(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """A picture's metadata with the defaults of settings that came later than the picture."""
+    try:
+        return {**metadata, "settings": {**asdict(DrawSettings()), **json.loads(metadata.get("settings", "{}"))}}
+    except (ValueError, TypeError):
+        return dict(metadata)
+
+
 def _is_there(model: Triptych, path: Path, order: Order, metadata: bool) -> bool:
     if not path.exists():
         return False
     if not metadata:
         return True
-    asked = model.metadata_of(order)
-    if image.read_metadata(path) == asked:
+    kept = image.read_metadata(path)
+    kept.pop("plan", None)  # the settings say whose plan it was drawn by
+    if _whole(kept) == _whole(model.metadata_of(order)):
         return True
     raise MediaError(path, "is another picture already", "choose another folder or pattern, or remove it")

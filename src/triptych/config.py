@@ -44,8 +44,9 @@ class VisualTokenizerConfig(Settings):
 
 
 SEEN = 3  # places whose values a position of a map holds (see `sequence.layout`)
-WORDS = 32  # numbers of the words of a thing (see `sequence.plan`)
-LAID = 5 + WORDS  # numbers of a planned thing at one code
+EDGES = 5  # numbers of the box of a planned thing (see `sequence.plan`)
+WORDS = 32  # numbers of its words
+LAID = EDGES + WORDS
 PLACES = 32  # rows, and columns, of groups that the network tells apart by a vector of their own
 SPELLING = 2  # 1, which older models learned, counted the rows and columns of a map on from its time
 

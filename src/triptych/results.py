@@ -45,7 +45,8 @@ class Picture:
         settings = json.dumps(dict(self.settings))
         prompt = self.prompt.encode("utf-8", "replace").decode("utf-8")  # lone surrogates can't be stored
         task = json.dumps({"verb": self.verb, "inputs": dict(self.inputs)}, ensure_ascii=False)
-        return {"prompt": prompt, "seed": str(self.seed), "model": self.model, "settings": settings, "task": task}
+        facts = {"prompt": prompt, "seed": str(self.seed), "model": self.model, "settings": settings, "task": task}
+        return facts | ({"plan": self.plan} if self.plan else {})
 
     def save(self, path: Path | str, metadata: bool = True) -> Path:
         """Write it as PNG, JPEG or WebP, by suffix; MediaError if that can't be done.
@@ -92,21 +93,22 @@ class Plan:
 
     Args:
         prompt: the text that it was made from.
-        things: words, and a box as shares of the picture's sides (left, top, right, bottom).
+        things: each with its `words`, and its `box` as shares of the picture's sides (left, top, right, bottom); of a
+            picture that is no square, of the middle square that the model reads.
         model: name of the model, and the beginning of its weights' hash.
     """
 
     prompt: str
-    things: tuple[tuple[str, tuple[float, float, float, float]], ...]
+    things: tuple[Thing, ...]
     model: str
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values."""
-        things = [{"words": words, "box": list(box)} for words, box in self.things]
+        things = [{"words": thing.words, "box": list(thing.box)} for thing in self.things]
         return {"prompt": self.prompt, "plan": str(self), "things": things, "model": self.model}
 
     def __str__(self) -> str:
-        return write([Thing(words, box) for words, box in self.things])
+        return write(self.things)
 
 
 @dataclass(frozen=True)

@@ -209,6 +209,64 @@ def test_pictures_and_clips_are_read(run, clip, tiny_model):
     assert run("ask", clip, "How many?", "--choices", "1,2", "-m", tiny_model)[1].count("%") == 2
 
 
+@pytest.fixture
+def planning(monkeypatch):
+    """Every model has learned plans, and writes the same."""
+    from triptych.sequence.plan import parse
+    from triptych.tasks import plans
+
+    monkeypatch.setattr(plans, "LIMIT", 4)
+    monkeypatch.setattr(plans, "is_learned", lambda model: True)
+    monkeypatch.setattr(plans, "_read", lambda text: tuple(parse("red ball 10 40 30 60; 小方块 50 0 90 25")))
+
+
+def test_a_plan_is_told_a_line_a_thing(run, folder, tiny_model, planning):
+    m = ("-m", tiny_model)
+    assert run("plan", "a red ball", *m) == (0, "red ball 10 40 30 60;\n小方块 50 0 90 25\n", "")
+    told = json.loads(run("plan", "a red ball", "--language", "zh", "--json", *m)[1])
+    assert (told["file"], told["prompt"], told["plan"]) == (
+        None,
+        "a red ball",
+        "red ball 10 40 30 60; 小方块 50 0 90 25",
+    )
+    assert told["things"][1] == {"words": "小方块", "box": [0.5, 0.0, 0.9, 0.25]}
+    assert told["model"].startswith("tiny ")
+    image.write("a.png", np.zeros((64, 64, 3), np.uint8))
+    status, out, _ = run("plan", "make it green", "--image", "a.png", "--json", "--temperature", 1, "--seed", 3, *m)
+    assert (status, json.loads(out)["file"]) == (0, "a.png")
+    for arguments, words in (((), "plan takes a text, a picture, or both"), (("--image", "b.png"), "b.png")):
+        status, out, err = run("plan", *arguments, *m)
+        assert (status, out, words in err) == (1, "", True), err
+
+
+def test_draw_takes_the_lines_of_a_plan(run, folder, tiny_model, planning):
+    m = ("-m", tiny_model, "--seed", 3)
+    lines = run("plan", "a ball", "-m", tiny_model)[1]
+    for number, more in enumerate(([], ["--plan", lines], ["--plan", "none"])):
+        assert run("draw", "a ball", "-o", f"{number}.png", *more, *m)[0] == 0
+    np.testing.assert_array_equal(image.read("0.png"), image.read("1.png"))
+    assert (image.read("2.png") != image.read("1.png")).any()
+    assert json.loads(image.read_metadata("1.png")["settings"])["plan"] == lines
+    for name in range(3):
+        assert run("draw", "--again", f"{name}.png", "-o", "c.png", "-m", tiny_model) == (0, "c.png\n", "")
+        assert Path("c.png").read_bytes() == Path(f"{name}.png").read_bytes()
+    told = json.loads(run("draw", "a ball", "--json", *m)[1])["pictures"][0]
+    assert told["plan"] == "red ball 10 40 30 60; 小方块 50 0 90 25"
+
+
+def test_plans_that_can_not_be_are_told(run, folder, tiny_model):
+    m = ("-m", tiny_model)
+    for arguments, words in (
+        (("draw", "a", "--plan", "a ball"), "'a ball' is no thing with a box"),
+        (("draw", "a", "--plan", "ball 0 0 10 10"), "has not learned to draw by a plan"),
+        (("plan", "a ball"), "has not learned plans"),
+        (("plan", "a ball", "--seed", -1), "seed"),
+        (("plan", "a ball", "--temperature", -1), "temperature"),
+    ):
+        status, out, err = run(*arguments, *m)
+        assert (status != 0, out, words in err.lower()) == (True, "", True), err
+
+
 def test_a_clip_is_watched(run, clip, tiny_model):
     status, out, err = run("watch", clip, "-m", tiny_model)
     assert (status, err) == (0, "")

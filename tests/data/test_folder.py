@@ -100,8 +100,72 @@ HOSTILE = [
     '{"file_name": "a.png", "sequence": "s"}', '{"file_name": "a.png", "sequence": {"id": 1}}',
     '{"file_name": "a.png", "instruction": 4.5}', '{"file_name": "a.png", "text": "' + "x" * 2**20 + '"}',
     '{"file_name": "a.png", "text": ' + "[" * 900 + "]" * 900 + "}", '{"file_name": "a.png", "text": " "}',
-    '{"file_name": "a.png", "label": " "}',
+    '{"file_name": "a.png", "label": " "}', '{"file_name": "a.png", "objects": [[1, 2, 3, 4]]}',
+    '{"file_name": "a.png", "objects": {"bbox": [[0, 0, 1, 1' + "0" * 400 + ']], "categories": ["x"]}}',
+    '{"file_name": "a.png", "objects": {"bbox": [[0, 0, 1, 1]], "categories": [' + "[" * 900 + "]" * 900 + "]}}",
 ]  # fmt: skip
+
+
+def test_objects_are_boxes_with_words(tmp_path) -> None:
+    """As COCO and the folders of pictures of `datasets` write them: x, y, width and height in pixels."""
+    for name in "abcd":
+        scene(1).save(tmp_path / f"{name}.png")
+    lines(
+        tmp_path / "metadata.jsonl",
+        {"file_name": "a.png", "objects": {"bbox": [[10, 20, 30.5, 5], [-4, 0, 90, 1e300]], "categories": [
+            "red ball", {"en": ["cube", "blue cube"], "zh": "方块"}], "area": [152.5, 8100], "id": [1, 2]}},
+        {"file_name": "b.png", "objects": {"bbox": [[0, 0, 1, 1]], "categories": [{"text": "le cube", "lang": "fr"}]}},
+        {"file_name": "c.png", "objects": {"bbox": [], "categories": []}},
+        {"file_name": "d.png", "objects": None},
+    )  # fmt: skip
+    records, findings = found(tmp_path)
+    assert not findings
+    ball, cube = records["a.png"].objects
+    assert (ball.box, [(t.lang, t.text) for t in ball.texts]) == ((10, 20, 40.5, 25), [("", "red ball")])
+    assert cube.box == (-4, 0, 86, 1e300)
+    assert [(t.lang, t.text) for t in cube.texts] == [("en", "cube"), ("en", "blue cube"), ("zh", "方块")]
+    assert records["b.png"].objects[0].texts[0].lang == "fr"
+    assert records["c.png"].objects == records["d.png"].objects == []
+    assert Record.model_validate_json(records["a.png"].model_dump_json()) == records["a.png"]
+
+
+BOX = [0, 0, 1, 1]
+WRONG_OBJECTS = {
+    "no dict": [BOX],
+    "a text": "red ball",
+    "a number": 7,
+    "no boxes": {"categories": ["x"]},
+    "no words": {"bbox": [BOX]},
+    "fewer words": {"bbox": [BOX, BOX], "categories": ["x"]},
+    "more words": {"bbox": [BOX], "categories": ["x", "y"]},
+    "a box that is none": {"bbox": [7], "categories": ["x"]},
+    "three edges": {"bbox": [[0, 0, 1]], "categories": ["x"]},
+    "five edges": {"bbox": [[0, 0, 1, 1, 1]], "categories": ["x"]},
+    "texts": {"bbox": [["0", "0", "1", "1"]], "categories": ["x"]},
+    "a text as box": {"bbox": ["0011"], "categories": ["x"]},
+    "null": {"bbox": [[0, 0, None, 1]], "categories": ["x"]},
+    "a negative width": {"bbox": [[5, 5, -1, 1]], "categories": ["x"]},
+    "no height": {"bbox": [[5, 5, 1, 0]], "categories": ["x"]},
+    "not a number": {"bbox": [[float("nan"), 0, 1, 1]], "categories": ["x"]},
+    "a width that is none": {"bbox": [[0, 0, float("nan"), 1]], "categories": ["x"]},
+    "infinity": {"bbox": [[0, 0, 1, float("inf")]], "categories": ["x"]},
+    "beyond all numbers": {"bbox": [[1e308, 0, 1e308, 1]], "categories": ["x"]},
+    "words that are a number": {"bbox": [BOX], "categories": [3]},
+    "no word": {"bbox": [BOX], "categories": [" "]},
+    "null as words": {"bbox": [BOX], "categories": [None]},
+    "one of two": {"bbox": [BOX, [0, 0, 0, 0]], "categories": ["x", "y"]},
+}
+
+
+@pytest.mark.parametrize("value", WRONG_OBJECTS.values(), ids=WRONG_OBJECTS)
+def test_wrong_objects_cost_their_key_alone(tmp_path, value) -> None:
+    scene(1).save(tmp_path / "a.png")
+    lines(tmp_path / "metadata.jsonl", {"file_name": "a.png", "text": "good", "label": "x", "objects": value})
+    records, findings = found(tmp_path)
+    assert (records["a.png"].texts[0].text, records["a.png"].label, records["a.png"].objects) == ("good", "x", [])
+    assert [(f.file, f.kind) for f in findings] == [("metadata.jsonl:1 (a.png)", "bad metadata")]
+    assert findings[0].detail == "objects has a wrong form"
+    assert "x, y, width, height" in findings[0].remedy
 
 
 @pytest.mark.parametrize("line", HOSTILE, ids=range(len(HOSTILE)))
@@ -111,7 +175,7 @@ def test_hostile_lines_are_findings(tmp_path, line: str) -> None:
     records, findings = found(tmp_path)
     assert [t.text for t in records["a.png"].texts] == ["good"]
     records["a.png"].model_dump_json().encode()
-    if "[" * 900 not in line or line.startswith("["):
+    if "[" * 900 not in line or "objects" in line or line.startswith("["):
         assert len(findings) == 1
         assert findings[0].kind in ("bad metadata", "empty text")
         assert all(len(text) < 250 for text in (findings[0].file, findings[0].detail))

@@ -9,11 +9,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from tests.data.test_shards import GRID, fill
-from triptych.config import GPTConfig
-from triptych.data.loader import MEDIA, Batches, Rows
-from triptych.data.records import Event, Place, Question, Record, Text
+from triptych.config import LAID, GPTConfig
+from triptych.data.loader import LEFT_OUT, MEDIA, PLANNED, Batches, Rows
+from triptych.data.records import Box, Event, Place, Question, Record, Text
 from triptych.data.shards import Shards
 from triptych.errors import ConfigError
+from triptych.sequence.plan import EDGES, Thing, _vector, laid, write
 from triptych.sequence.vocab import Special, to_text_ids
 from triptych.tokenizers.text import TextTokenizer
 
@@ -27,7 +28,13 @@ def records(count=40):
         else:
             place = Place(id=f"s{i % 5}", index=i) if i % 2 else None
             qa = [Question(question=f"what {i}", answer=text[0].text)]
-            yield Record(file=f"{i}.png", kind="picture", texts=text, qa=qa, sequence=place), held
+            boxes = [Box(texts=text, box=(0, 0, 5, 5))] if i % 3 == 0 else []
+            yield (
+                Record(
+                    file=f"{i}.png", kind="picture", width=9, height=9, texts=text, qa=qa, sequence=place, objects=boxes
+                ),
+                held,
+            )
             if i % 8 == 0:
                 for index in (0, 1):
                     place, told = Place(id=f"e{i}", index=index), text if index else []
@@ -157,3 +164,176 @@ def test_every_spelling_appears(rows):
         seen.update({name: int(row.weights.sum() > 0)})
         assert row.ids[0] == Special.BEGIN
     assert all(seen.values())
+
+
+EN, ZH = Text(text="a red ball", lang="en"), Text(text="一个红球", lang="zh")
+BALL = Box(texts=[Text(text="red ball", lang="en"), Text(text="红球", lang="zh")], box=(50, 0, 100, 50))
+CUBE = Box(texts=[Text(text="cube 3", lang="en")], box=(0, 50, 30, 100))
+PLANS = {"en": "cube 3 0 50 30 100; red ball 50 0 100 50", "zh": "cube 3 0 50 30 100; 红球 50 0 100 50"}
+PLAN, ANSWER, VISUAL, END = Special.PLAN, Special.ANSWER, Special.VISUAL, Special.END
+
+
+def picture(number, **known):
+    given = {"texts": [EN], "objects": [BALL, CUBE], "width": 100, "height": 100} | known
+    return Record(file=f"{number}.png", kind="picture", **given)
+
+
+def steps_of(*told, **known):
+    """Pictures of one sequence, each led to by an instruction, or not."""
+    return [
+        picture(index, sequence=Place(id="s", index=index), instruction=[text] if text else [], **known)
+        for index, text in enumerate(told)
+    ]
+
+
+@pytest.fixture
+def planned(tmp_path):
+    """Rows of one code a position, of given pictures of 2 x 2 codes."""
+
+    def make(*records, **kwargs):
+        fill(tmp_path / "00000.safetensors", [(record, False) for record in records])
+        config = GPTConfig(depth=1, group=1, vocabulary=400, codes=12, latent=2)
+        return Rows(Shards(tmp_path, GRID), TextTokenizer.train([EN.text, ZH.text], 300), config, **kwargs)
+
+    return make
+
+
+def each(rows, spelling, count=200, item=0):
+    return [rows.spell(spelling, item, np.random.default_rng(seed)) for seed in range(count)]
+
+
+def plan_of(row):
+    """What is laid beside the codes that are drawn, the last four of a row."""
+    return row.values[-5:-1, 6:]
+
+
+def ends_with(row, ids):
+    return row.ids[-len(ids) :].tolist() == [int(i) for i in ids]
+
+
+def test_a_plan_is_laid_beside_the_place_before(planned):
+    own = planned(picture(0), drop=0.0)
+    row = own.spell("lay", 0, np.random.default_rng(0))
+    assert row.ids.tolist() == own.spell("draw", 0, np.random.default_rng(0)).ids.tolist()
+    assert ends_with(row, [*own.encode(EN.text), Special.DRAW, Special.IMAGE, *[VISUAL] * 4, END])
+    assert row.weights.tolist() == [0] * (len(row) - 5) + [1] * 4 + [0]
+    np.testing.assert_array_equal(row.codes[-5:-1, 0], own.shards.maps(0)[0].codes.ravel())
+    here, last = plan_of(row)[0], plan_of(row)[1]  # of the ball at place 1, of the cube at place 2
+    assert here[:EDGES].tolist() == [1, -0.125, 0.125, -0.125, 0.125]
+    np.testing.assert_array_equal(here[EDGES:], sum(_vector(i) for i in own.encode("red ball")))
+    np.testing.assert_allclose(last[:EDGES], [1, -0.125, 0.025, -0.125, 0.125], atol=1e-6)
+    np.testing.assert_array_equal(last[EDGES:], sum(_vector(i) for i in own.encode("cube 3")))
+    assert not plan_of(row)[2:].any()  # nothing is planned at place 3, and no place comes after it
+    assert not row.values[:-5].any()
+
+
+def test_a_plan_is_in_the_language_of_the_text_or_in_one_that_it_has(planned):
+    for text, words in ((EN, "red ball"), (ZH, "红球"), (Text(text="une balle", lang="fr"), "red ball")):
+        own = planned(picture(0, texts=[text]), drop=0.0)
+        np.testing.assert_array_equal(
+            plan_of(own.spell("lay", 0, np.random.default_rng(0)))[0, EDGES:],
+            sum(_vector(i) for i in own.encode(words)),
+        )
+        told = PLANS["zh" if text is ZH else "en"]
+        wanted = [Special.BEGIN, *own.encode(text.text), PLAN, *own.encode(text.lang), ANSWER, *own.encode(told), END]
+        assert own.spell("plan", 0, np.random.default_rng(0)).ids.tolist() == wanted
+
+
+def test_a_text_of_no_language_has_a_plan_in_any(planned):
+    own = planned(picture(0, texts=[Text(text="ball")]), drop=0.0)
+    rows = each(own, "plan", 40)
+    for lang, told in PLANS.items():
+        assert any(ends_with(row, [PLAN, *own.encode(lang), ANSWER, *own.encode(told), END]) for row in rows)
+    nameless = Box(texts=[Text(text="ball")], box=(0, 0, 50, 50))
+    own = planned(picture(0, texts=[], objects=[nameless]))
+    wanted = [Special.BEGIN, PLAN, ANSWER, *own.encode("ball 0 0 50 50"), END]
+    assert own.spell("plan", 0, np.random.default_rng(0)).ids.tolist() == wanted
+
+
+def test_only_the_plan_is_learned(planned):
+    own = planned(picture(0), drop=0.0)
+    row = own.spell("plan", 0, np.random.default_rng(0))
+    learned = [*own.encode(PLANS["en"]), END]
+    assert row.ids[row.weights > 0].tolist() == learned
+    assert row.weights.tolist() == [0] * (len(row) - len(learned)) + [1] * len(learned)
+
+
+def test_without_a_text_most_drawings_have_no_plan_either(planned):
+    """What guidance leads away from is both left out; what it leads to always has both."""
+    assert all(plan_of(row).any() for row in each(planned(picture(0), drop=0.0), "lay", 40))
+    rows = each(planned(picture(0), drop=1.0), "lay", 400)
+    assert all(len(row) == 8 for row in rows)
+    assert abs(np.mean([not plan_of(row).any() for row in rows]) - LEFT_OUT) < 0.06
+    own = planned(picture(0), drop=1.0)
+    asked = {row.ids.tobytes() for row in each(own, "plan", 20)}
+    assert asked == {
+        np.array([Special.BEGIN, PLAN, *own.encode(lang), ANSWER, *own.encode(told), END]).tobytes()
+        for lang, told in PLANS.items()
+    }
+
+
+def test_the_plan_of_what_an_instruction_leads_to_follows_its_picture(planned):
+    told = Text(text="make it red", lang="en")
+    own = planned(*steps_of(None, told), drop=0.0)
+    begin, image = [Special.BEGIN], [Special.IMAGE, *[VISUAL] * 4]
+    ask = [PLAN, *own.encode("en"), ANSWER, *own.encode(PLANS["en"]), END]
+    texts = [[*begin, *own.encode(EN.text), *ask], [*begin, *image, *own.encode(told.text), *ask]]
+    rows = each(own, "plan", item=1)
+    counts = [sum(row.ids.tolist() == ids for row in rows) for ids in texts]
+    assert sum(counts) == len(rows)
+    assert abs(counts[1] / len(rows) - PLANNED) < 0.12
+    after = next(row for row in rows if VISUAL in row.ids)
+    np.testing.assert_array_equal(after.codes[2:6, 0], own.shards.maps(0)[0].codes.ravel())
+    assert not after.values[:, 6:].any()
+    assert all(row.ids.tolist() == texts[0] for row in each(own, "plan", 20))  # nothing leads to the first
+
+
+@pytest.mark.parametrize("spelling", ["edit", "view"])
+def test_some_of_what_follows_pictures_is_drawn_by_a_plan(planned, spelling):
+    told = Text(text="make it red", lang="en") if spelling == "edit" else None
+    own = planned(*steps_of(None, told), drop=0.0)
+    rows = each(own, spelling)
+    with_plan = [row for row in rows if plan_of(row).any()]
+    assert abs(len(with_plan) / len(rows) - PLANNED) < 0.12
+    for row in with_plan:
+        np.testing.assert_array_equal(plan_of(row)[0, :EDGES], [1, -0.125, 0.125, -0.125, 0.125])
+        assert not row.values[:-5, 6:].any()  # what is given has none
+    bare = planned(*steps_of(None, told, objects=[]), drop=0.0)
+    assert not any(plan_of(row).any() for row in each(bare, spelling, 40))
+
+
+def test_an_edit_without_its_instruction_has_no_plan(planned):
+    own = planned(*steps_of(None, Text(text="make it red", lang="en")), drop=1.0)
+    assert not any(plan_of(row).any() for row in each(own, "edit", 60))
+
+
+def test_a_reading_tells_what_stands_where(planned):
+    own = planned(picture(0, texts=[]))
+    image = [Special.BEGIN, Special.IMAGE, *[VISUAL] * 4]
+    wanted = {lang: [*image, PLAN, *own.encode(lang), ANSWER, *own.encode(told), END] for lang, told in PLANS.items()}
+    rows = [row.ids.tolist() for row in each(own, "read")]
+    shares = [np.mean([row == ids for row in rows]) for ids in wanted.values()]
+    assert sum(shares) + np.mean([row == image for row in rows]) == pytest.approx(1)
+    assert all(abs(share - PLANNED / 2) < 0.1 for share in shares)
+    bare = each(planned(picture(0, objects=[])), "read", 40)
+    assert not any(PLAN in row.ids for row in bare)
+
+
+def test_plans_come_of_pictures_with_boxes_alone(planned):
+    own = planned(picture(0, objects=[]), picture(1), picture(2, objects=[]))
+    assert own.items["boxed"].tolist() == [1]
+    assert set(Batches(own, {}, 12, 0).counts) == {"draw", "lay", "plan", "shuffle", "read"}
+    bare = planned(picture(0, objects=[]))
+    assert not bare.has("lay")
+    assert not bare.has("plan")
+    assert set(Batches(bare, {}, 12, 0).counts) == {"draw", "shuffle", "read"}
+
+
+def test_a_plan_is_cut_with_its_picture(planned):
+    """Of a wide picture the middle is seen: what stands at its side is neither told nor laid."""
+    own = planned(picture(0, width=200), drop=0.0)  # the cube stands out of sight
+    seen = [Thing("red ball", (0.0, 0.0, 0.5, 0.5))]
+    assert ends_with(own.spell("plan", 0, np.random.default_rng(0)), [ANSWER, *own.encode(write(seen)), END])
+    wanted = laid(seen, own.encode, 2, 2).reshape(4, LAID)
+    got = plan_of(own.spell("lay", 0, np.random.default_rng(0)))
+    np.testing.assert_array_equal(got, [*wanted[1:], np.zeros(LAID)])

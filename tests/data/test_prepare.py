@@ -13,7 +13,7 @@ from triptych.data import prepare
 from triptych.data.decode import window_record, windows
 from triptych.data.frames import is_held, jitter
 from triptych.data.prepare import Prepared, cut
-from triptych.data.records import Event, Place, Question, Record, Text
+from triptych.data.records import Box, Event, Place, Question, Record, Text
 from triptych.data.settings import PrepareConfig
 from triptych.data.shards import Shards
 from triptych.errors import DataError
@@ -120,6 +120,24 @@ def test_copies_are_for_training_only(prepared, visual, monkeypatch):
     assert files.count("1.png") == 1
     assert files.count("2.png") == 3
     assert max(np.diff(shards._starts)) <= 10
+
+
+def test_boxes_are_those_of_the_first_framing(prepared, visual, monkeypatch):
+    """A copy shows another part of its picture."""
+    monkeypatch.setattr(prepare, "is_held", lambda record: False)
+    manifest, boxes = prepared.folder / "manifest.jsonl", [Box(texts=[Text(text="ball")], box=(0, 0, 20, 20))]
+    kept = [Record.model_validate_json(line) for line in manifest.read_text().splitlines()[:3]]
+    lines = [record.model_copy(update={"objects": boxes}).model_dump_json() for record in kept]
+    manifest.write_text("\n".join(lines) + "\n")
+    cut(prepared, visual, "t", copies=3)
+    shards = Shards(prepared.folder / "shards", visual.fsq.to_latents(torch.arange(12)).numpy())
+    plain = torch.from_numpy(prepare.decode(kept[0], prepared.source, prepared.settings).copy())[None]
+    first = visual.tokenize(plain)[0][0, 0].numpy()
+    own = [i for i in range(len(shards)) if shards.record(i).file == kept[0].file]
+    boxed = [i for i in own if shards.record(i).objects]
+    assert (len(own), len(boxed), len(shards.boxed(held=False))) == (3, 1, 3)
+    np.testing.assert_array_equal(shards.maps(boxed[0])[0].codes, first)
+    assert shards.record(boxed[0]).objects == boxes
 
 
 def test_nothing_readable_is_an_error(prepared, visual):

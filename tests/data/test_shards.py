@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from triptych.data.records import Place, Record, Text
+from triptych.data.records import Box, Place, Record, Text
 from triptych.data.shards import Shards, ShardWriter, held_out, lost_in, stable_hash
 from triptych.errors import DataError
 
@@ -79,6 +79,23 @@ def test_what_instructions_lead_through_are_edits_and_no_views(tmp_path):
     assert pairs == [["a0.png", "a1.png"], ["a1.png", "a2.png"]]  # of b, the picture between is lost
     assert [[shards.record(i).file for i in part] for part in shards.sequences(held=False)] == [["c0.png", "c1.png"]]
     assert shards.edits(held=True).shape == (0, 2)
+
+
+def test_the_boxed_are_pictures_with_objects(tmp_path):
+    def medium(number, kind="picture", boxed=True, text='"objects": [1], {"objects":[2]}'):
+        box = Box(texts=[Text(text=text, lang="en")], box=(0, 0, 1, 1))
+        objects = [box] if boxed else []  # a text holds the very characters, but quoted
+        return Record(file=f"{number}.x", kind=kind, texts=[Text(text=text)], label=text, objects=objects)
+
+    several = [(medium(0), 0), (medium(1, boxed=False), 0), (medium(2, "clip"), 0), (medium(3), 1), (medium(4), 0)]
+    fill(tmp_path / "00000.safetensors", several)
+    shards = Shards(tmp_path, GRID)
+    assert shards.boxed(held=False).tolist() == [0, 4]
+    assert shards.boxed(held=True).tolist() == [3]
+    assert shards.record(0) == several[0][0]
+    fill(tmp_path / "00000.safetensors", mixed(3))
+    none = Shards(tmp_path, GRID).boxed(held=False)
+    assert (none.shape, none.dtype) == ((0,), np.int64)
 
 
 def test_a_killed_writer_s_half_file_is_not_read(tmp_path):

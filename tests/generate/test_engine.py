@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.generate.oracle import naive
-from triptych.config import GPTConfig
+from triptych.config import LAID, GPTConfig
 from triptych.generate.engine import UNKNOWN, Engine
 from triptych.generate.grammar import DrawMap, Say, Write, unwound
 from triptych.generate.sample import Sampling, choose
@@ -120,6 +120,87 @@ def test_equals_the_naive_loop(plan, group, guidance, partly, window, engine):
             np.testing.assert_allclose(got, want, atol=2e-4)
         for got, want in zip(output.maps, known, strict=False):
             assert want is None or (got[want != UNKNOWN] == want[want != UNKNOWN]).all()
+
+
+def a_plan(seed, group, rows=2, columns=2):
+    """(y, x, LAID) of a map of so many rows and columns of groups."""
+    shape = (rows * group, columns * group, LAID)
+    return np.random.default_rng([9, seed]).uniform(-1, 1, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("steps", ["picture", "any order", "two maps"])
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("guidance", [1.0, 2.5])
+@pytest.mark.parametrize("window", [1, 3])
+def test_equals_the_naive_loop_with_a_plan(steps, group, guidance, window, engine):
+    """Laid beside the first map alone, and beside its condition's drawing alone; one row of four has no plan."""
+    model = tiny(group)
+    two = [DrawMap(2, 2), Write((Special.TIME, OFFSET + 2)), DrawMap(2, 2)]
+    plan = two if steps == "two maps" else PLANS[steps]
+    builds, twins = prompts(len(SAMPLINGS))
+    builds = [
+        build if i == 2 else lambda b, i=i, build=build: build(b).plan(a_plan(i, group))
+        for i, build in enumerate(builds)
+    ]
+    samplings = [Sampling(s.temperature, s.top_k, s.top_p, s.seed, guidance, 0.5) for s in SAMPLINGS]
+    outputs = Engine(model, GRID, engine=engine).generate(
+        [build(Builder(group, 2)).finish() for build in builds],
+        plan,
+        samplings,
+        unconditional=[twin(Builder(group, 2)).finish() for twin in twins],
+        window=window,
+    )
+    for build, twin, sampling, output in zip(builds, twins, samplings, outputs, strict=True):
+        expected = naive(model, GRID, build, plan, sampling, twin if guidance != 1 else None)
+        for got, want in zip(output.maps, expected.maps, strict=True):
+            np.testing.assert_array_equal(got, want)
+        for got, want in zip(output.nats, expected.nats, strict=True):
+            np.testing.assert_allclose(got, want, atol=2e-4)
+
+
+def asked(group, *plans):
+    """The same prompt with each of some plans."""
+    prompt = Builder(group, 2).text([Special.BEGIN, Special.DRAW, Special.IMAGE])
+    return [prompt.finish() if plan is None else prompt.plan(plan).finish() for plan in plans]
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_a_plan_tells_of_each_place_but_the_first(group, engine):
+    """Nothing stands before the first that could be told of it."""
+    plan, where = a_plan(0, group), np.zeros((2 * group, 2 * group), bool)
+    first, last = plan.copy(), plan.copy()
+    first[:group, :group] += 1
+    last[group:, group:] += 1
+    where[group:, group:] = True
+    rows = asked(group, None, plan, a_plan(1, group), 0 * plan, first, last)
+    given = [[np.full(where.shape, 3)]] * len(rows)
+    outputs = Engine(tiny(group), GRID, engine=engine).generate(
+        rows, [DrawMap(2, 2)], [Sampling()] * len(rows), given=given
+    )
+    none, base, other, zero, at_first, at_last = (output.nats[0] for output in outputs)
+    np.testing.assert_allclose(zero, none, atol=1e-5)
+    np.testing.assert_allclose(at_first, base, atol=1e-5)
+    assert abs(none - base).max() > 0.05
+    assert abs(other - base).max() > 0.05
+    assert abs(at_last - base)[where].max() > 0.05
+    np.testing.assert_allclose(at_last[~where], base[~where], atol=1e-5)
+
+
+def test_another_plan_draws_another_picture_but_not_in_any_order(engine):
+    engine, rows = Engine(tiny(2), GRID, engine=engine), asked(2, None, a_plan(0, 2), a_plan(1, 2))
+    for passes, kinds in ((0, 3), (99, 1)):
+        outputs = engine.generate(rows, [DrawMap(2, 2, passes)], [Sampling(seed=1)] * 3)
+        assert len({output.maps[0].tobytes() for output in outputs}) == kinds
+
+
+def test_a_plan_of_another_size_is_refused(engine):
+    engine = Engine(tiny(2), GRID, engine=engine)
+    fits = Builder(2, 2).text([Special.BEGIN]).plan(a_plan(0, 2)).finish()
+    wide = Builder(2, 2).text([Special.BEGIN]).plan(a_plan(0, 2, 2, 3)).finish()
+    for rows in ([wide], [fits, wide]):
+        with pytest.raises(ValueError, match="a plan of 6 places is laid beside a map of 4"):
+            engine.generate(rows, [DrawMap(2, 2)], [Sampling()] * len(rows))
+    assert engine.generate([wide], [Say(2)], [Sampling()])[0].texts  # nothing is drawn
 
 
 def counting(engine):

@@ -11,7 +11,7 @@ from triptych.sequence.vocab import OFFSET, Special
 
 BEGIN, END, VISUAL, IMAGE, VIDEO = Special.BEGIN, Special.END, Special.VISUAL, Special.IMAGE, Special.VIDEO
 CAPTION, ASK, ANSWER, LABEL = Special.CAPTION, Special.ASK, Special.ANSWER, Special.LABEL
-LOCATE, DRAW, TIME = Special.LOCATE, Special.DRAW, Special.TIME
+LOCATE, DRAW, TIME, PLAN = Special.LOCATE, Special.DRAW, Special.TIME, Special.PLAN
 A, B, C = OFFSET, OFFSET + 1, OFFSET + 2
 
 
@@ -112,6 +112,16 @@ SPELLINGS = {
         [*CLIP, LOCATE, C, ANSWER, *encode("0.5-1.0"), END],
         [*encode("0.5-1.0"), END],
     ),
+    "plan of a text": (
+        lambda b, m: spell.answer(spell.plan_prompt(b, [A, B], [C]), [B]),
+        [A, B, PLAN, C, ANSWER, B, END],
+        [B, END],
+    ),
+    "plan of a picture after an instruction": (
+        lambda b, m: spell.answer(spell.plan_prompt(spell.picture(b, m[0]), [A], [C]), [B]),
+        [IMAGE, *M, A, PLAN, C, ANSWER, B, END],
+        [B, END],
+    ),
     "label": (
         lambda b, m: spell.answer(spell.label_prompt(spell.picture(b, m[0])), [A]),
         [IMAGE, *M, LABEL, ANSWER, A, END],
@@ -191,3 +201,36 @@ def test_a_scattered_map_knows_its_place_but_not_the_next():
     np.testing.assert_array_equal(row.before[5::2], grouped(before.codes, 2)[order] + 1)
     assert not row.values[4:, 16:].any()  # which place is next is not known yet
     assert not row.values[4::2].any()  # an id PLACE stands there
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_beside_each_place_stands_what_is_planned_for_the_next(group):
+    """Of the next target alone: what is given has no plan, and neither has the map after it."""
+    plan = np.random.default_rng(0).random((4, 6, LAID)).astype(np.float32)
+    places, own = 24 // group**2, 6 * group**2
+    builder = Builder(group, 2).plan(plan)
+    waiting = builder.finish()
+    np.testing.assert_array_equal(waiting.plan, grouped(plan, group).reshape(places, -1))
+    assert waiting.values.shape == (0, own + group**2 * LAID)
+    one, two = a_map(0, 4, 6), a_map(1, 4, 6)
+    row = builder.map(one, target=False).text([A]).map(two, target=True).map(one, target=True).finish()
+    bare = Builder(group, 2).map(one, target=False).text([A]).map(two, target=True).map(one, target=True).finish()
+    np.testing.assert_array_equal(row.values[:, :own], bare.values[:, :own])
+    assert not bare.values[:, own:].any()
+    drawn = slice(places + 1, 2 * places + 1)
+    np.testing.assert_array_equal(row.values[drawn, own:][:-1], waiting.plan[1:])
+    assert not np.delete(row.values[:, own:], np.arange(places + 1, 2 * places), 0).any()
+    assert row.plan is None
+
+
+def test_a_scattered_map_has_no_plan():
+    map_ = a_map(0, 2, 2)
+    row = Builder(1, 2).plan(np.ones((2, 2, LAID), np.float32)).scattered(map_, [2, 0, 3, 1]).finish()
+    assert not row.values[:, 6:].any()
+
+
+def test_a_plan_that_can_not_be_grouped_is_refused():
+    with pytest.raises(ValueError, match="3x4 codes can't be grouped 2x2"):
+        Builder(2, 2).plan(np.zeros((3, 4, LAID), np.float32))
+    with pytest.raises(ValueError, match="broadcast"):
+        Builder(1, 2).plan(np.zeros((2, 2, LAID), np.float32)).map(a_map(0, 4, 4), target=True)

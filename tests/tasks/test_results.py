@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from triptych.media import image
-from triptych.results import Answer, Caption, Picture, clock
+from triptych.results import Answer, Caption, Picture, Plan, clock
 
 
 @pytest.fixture
@@ -48,6 +48,13 @@ def test_texts_and_answers():
     assert Answer("a", {"b": 0.25, "a": 0.75}).as_dict()["probabilities"] == {"b": 0.25, "a": 0.75}
     assert str(Answer("a", {"b": 0.25, "a": 0.75})) == " 75.0%  a\n 25.0%  b"
     assert str(Answer("3")) == "3"
+
+
+def test_a_plan_is_told_as_it_is_drawn_by():
+    plan = Plan("two", (("cube", (0.5, 0.0, 1.0, 0.125)), ("red ball", (0.0, 0.25, 0.4, 0.5))), "m")
+    assert str(plan) == "red ball 0 25 40 50; cube 50 0 100 12"
+    assert plan.as_dict()["things"][0] == {"words": "cube", "box": [0.5, 0.0, 1.0, 0.125]}
+    assert str(Plan("none", (), "m")) == Picture(np.zeros((1, 1, 3), np.uint8), "", 0, {}, "m").plan == ""
 
 
 def test_times_of_day():

@@ -5,10 +5,11 @@ import pytest
 
 import triptych
 from triptych.data.loader import Rows
-from triptych.data.records import Question, Record, Text
+from triptych.data.records import Box, Question, Record, Text
 from triptych.data.shards import Shards, ShardWriter
+from triptych.sequence.plan import parse
 from triptych.sequence.vocab import Special
-from triptych.tasks import ask, canvas, caption, film
+from triptych.tasks import ask, canvas, caption, film, plans
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,9 @@ def rows(model, media, tmp_path_factory):
             kind=kind,
             texts=[Text(text="一个红色的球", lang="zh")],
             qa=[Question(question="How many?", answer="3", lang="en")],
+            objects=[Box(texts=[Text(text="红色的球", lang="zh")], box=(16, 0, 48, 64))] if kind == "picture" else [],
+            width=64,
+            height=64,
         )
         codes, latents = np.stack([m.codes for m in maps]), np.stack([m.latents for m in maps])
         writer.add(record, codes, latents, held=False)
@@ -55,6 +59,21 @@ def same_start(asked, learned):
 
 def test_draw(model, rows):
     same_start(canvas._prompt(model, "一个红色的球", ()), rows.spell("draw", 0, np.random.default_rng(0)))
+
+
+def test_plan(model, rows):
+    same_start(plans.prompt(model, "一个红色的球", ()), rows.spell("plan", 0, np.random.default_rng(0)))
+
+
+def test_what_is_drawn_by_a_plan(model, rows):
+    """Beside each place of a drawing comes what the engine will lay there."""
+    learned = rows.spell("lay", 0, np.random.default_rng(0))
+    prompt = canvas._prompt(model, "一个红色的球", ())
+    same_start(prompt, learned)
+    laid = plans.beside(model, parse("红色的球 25 0 75 100"), (4, 4), (slice(0, 4), slice(0, 4)))
+    codes = slice(len(prompt), len(prompt) + len(laid))
+    np.testing.assert_array_equal(learned.values[codes, -laid.shape[1] :][:-1], laid[1:])
+    assert laid[1:].any()
 
 
 @pytest.mark.parametrize("spelling", ["film", "predict"])
@@ -84,7 +103,10 @@ def test_caption_and_ask(model, rows, media, spelling, kind, monkeypatch):
     caption.caption(model, [frames], language="zh")
     ask.ask(model, [(frames, "How many?")])
     # Training shuffles what follows a medium: take rows in which each stands first.
-    learned = [rows.spell(spelling, 0, np.random.default_rng(seed)) for seed in range(8)]
-    for prompt, first in zip(prompts, (Special.CAPTION, Special.ASK), strict=True):
+    learned = [rows.spell(spelling, 0, np.random.default_rng(seed)) for seed in range(16)]
+    if kind == "picture":
+        prompts.append(plans.prompt(model, "", model.read([frames]), "zh"))
+    asked = (Special.CAPTION, Special.ASK, Special.PLAN)
+    for prompt, first in zip(prompts, asked[: len(prompts)], strict=True):
         place = int(np.flatnonzero(prompt.ids == first)[0])
         same_start(prompt, next(row for row in learned if row.ids[place] == first))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from triptych.data.folder import Finding, scan
+from triptych.data.records import things
+from triptych.sequence.plan import parse, write
 from triptych.worlds.tabletop.audit import _check_places, _shapes_tell, balance_problems, derive
 from triptych.worlds.tabletop.clips import clip_record, is_arm, story_clip
 from triptych.worlds.tabletop.geometry import View, sightings
 from triptych.worlds.tabletop.language import (
+    ATTRIBUTES,
     LANGUAGES,
     ZH,
     listing,
@@ -32,7 +38,7 @@ from triptych.worlds.tabletop.scene import (
     generator,
     poses,
 )
-from triptych.worlds.tabletop.stills import picture_record, place_of, still_scene
+from triptych.worlds.tabletop.stills import boxes, picture_record, place_of, still_scene
 
 SIZE = 224
 
@@ -302,3 +308,40 @@ def test_both_answers_are_asked_and_shapes_dont_tell_which() -> None:
     assert not any(_shapes_tell(q) for some in asked for q in some)
     assert _shapes_tell({"question": "Without the red ball, would the blue cube and the gray cone collide?"})
     assert not _shapes_tell({"question": "How many collisions happen?"})
+
+
+def test_boxes_by_hand() -> None:
+    beyond = {**CUBE, "box": [-3.04, 100.26, 230.0, 110.0]}
+    assert boxes([BALL, beyond], SIZE) == {
+        "bbox": [[35, 105, 30, 30], [0, 100.3, 224, 9.7]],
+        "categories": [
+            {"en": "small red metal ball", "zh": "红色的小金属球"},
+            {"en": "large blue rubber cube", "zh": "蓝色的大橡胶方块"},
+        ],
+    }
+
+
+def test_boxes_are_read_from_a_folder_and_stand_in_the_picture(tmp_path) -> None:
+    """Everything that can be seen has its box, in both languages, in the order of the truth."""
+    rows = []
+    for index in range(16):
+        number, _ = place_of(index)
+        scene, attempt = still_scene(3, "train", index % 4, number, SIZE)
+        rows.append(picture_record(scene, 3, "train", index, attempt, SIZE) | {"file_name": f"{index:02}.png"})
+        Image.new("RGB", (SIZE, SIZE)).save(tmp_path / rows[-1]["file_name"])
+    (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    findings: list[Finding] = []
+    records = list(scan(tmp_path, findings.append))
+    assert not findings
+    for row, record in zip(rows, records, strict=True):
+        truth = row["truth"]["objects"]
+        assert [[t.text for t in box.texts] for box in record.objects] == [
+            [phrase(o, ATTRIBUTES, lang) for lang in LANGUAGES] for o in truth
+        ]
+        for box, seen in zip(record.objects, truth, strict=True):
+            np.testing.assert_allclose(box.box, seen["box"], atol=0.11)
+            assert 0 <= min(box.box) < max(box.box) <= SIZE + 0.11
+        sized = record.model_copy(update={"width": SIZE, "height": SIZE})
+        for lang in LANGUAGES:
+            assert len(parse(write(things(sized, lang)))) == len(truth)
+    assert sum(len(record.objects) for record in records) > 16

@@ -302,6 +302,9 @@ def _check_texts(store: sqlite3.Connection, record: Record, settings: PrepareCon
     record.instruction = [t for t in record.instruction if not is_odd(t.text)]
     record.events = [e for e in record.events if not is_odd(e.text)]
     record.qa = [q for q in record.qa if not is_odd(f"{q.question} {q.answer}")]
+    for item in record.objects:
+        item.texts = [t for t in item.texts if not is_odd(t.text)]
+    record.objects = [item for item in record.objects if item.texts]
     if record.label is not None and is_odd(record.label):
         record.label = None
 

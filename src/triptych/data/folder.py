@@ -239,13 +239,18 @@ def _add(record: Record, value: dict[str, Any], where: str, report: Report) -> N
         except _WRONG_FORM:
             bad("events", '[{"start": 0.0, "end": 1.5, "text": "..."}] with start before end, in seconds')
     if value.get("objects") is not None:
+        form = '{"bbox": [[x, y, width, height], ...], "categories": ["red ball", ...]}, in pixels, as many of each'
         try:
-            record.objects = _boxes(value["objects"])
+            found = _boxes(value["objects"])
         except _WRONG_FORM:
-            bad(
-                "objects",
-                '{"bbox": [[x, y, width, height], ...], "categories": ["red ball", ...]}, in pixels, as many of each',
-            )
+            bad("objects", form)
+            found = []
+        if None in found:
+            bad("objects", form)
+        if record.kind == "clip" and found:
+            report(Finding(f"{where} ({record.file})", "bad metadata", "a clip has objects", "give boxes of pictures"))
+        else:
+            record.objects += [box for box in found if box is not None]
     if value.get("sequence") is not None:
         try:
             place = Place.model_validate(value["sequence"])
@@ -266,18 +271,26 @@ def _events(item: Any) -> list[Event]:
     return [Event(start=start, end=end, text=t.text, lang=t.lang or lang) for t in texts]
 
 
-def _boxes(value: Any) -> list[Box]:
+def _boxes(value: Any) -> list[Box | None]:
+    """The things of a picture; None where one has no words, or no box of any size."""
     boxes, names = value["bbox"], value["categories"]
-    if len(boxes) != len(names):
+    if not isinstance(boxes, list) or not isinstance(names, list) or len(boxes) != len(names):
         raise ValueError
-    out = []
-    for (x, y, width, height), name in zip(boxes, names, strict=True):
-        box = (x, y, x + width, y + height)
-        texts = as_texts(name)
-        if not texts or not all(map(math.isfinite, box)) or width <= 0 or height <= 0:
-            raise ValueError
-        out.append(Box(texts=texts, box=box))
-    return out
+    return [_box(*pair) for pair in zip(boxes, names, strict=True)]
+
+
+def _box(edges: Any, name: Any) -> Box | None:
+    try:
+        left, top, width, height = (float(edge) for edge in edges)
+        if not (width > 0 and height > 0 and all(map(math.isfinite, (left, top, left + width, top + height)))):
+            return None
+        texts = as_texts(str(name) if isinstance(name, int) and not isinstance(name, bool) else name)
+        # In a plan, a semicolon or the end of a line would end the thing.
+        clean = [Text(text=" ".join(re.sub("[;；]", ",", t.text).split()), lang=t.lang) for t in texts]
+        words = [text for text in clean if text.text]
+        return Box(texts=words, box=(left, top, left + width, top + height)) if words else None
+    except _WRONG_FORM:
+        return None
 
 
 def _list(value: dict[str, Any], key: str, bad: Callable[[str, str], None]) -> list[Any]:

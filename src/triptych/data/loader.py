@@ -206,10 +206,10 @@ class Rows:
 
     def _show(self, builder: Builder, members: np.ndarray, rng: np.random.Generator) -> None:
         """The last of some pictures, as many as chance and the room for what is to come of them allow."""
-        maps = [self.shards.maps(index)[0] for index in members]
-        room = (LIMIT - TEXT) // (maps[-1].codes.size // self.config.slots + 1) - 1  # what is drawn must not be cut off
-        for map_ in maps[int(rng.integers(max(0, len(maps) - max(room, 1)), len(maps))) :]:
-            spell.picture(builder, map_)
+        size = self.shards.maps(members[-1])[0].codes.size
+        room = (LIMIT - TEXT) // (size // self.config.slots + 1) - 1  # what is drawn must not be cut off
+        for index in members[int(rng.integers(max(0, len(members) - max(room, 1)), len(members))) :]:
+            spell.picture(builder, self.shards.maps(index)[0])
 
     def _edit(self, builder: Builder, pair: np.ndarray, rng: np.random.Generator) -> Builder:
         before, after = pair
@@ -255,7 +255,7 @@ class Rows:
                     spell.question_prompt(builder, self.encode(q.question)), self.encode(q.answer)
                 )
             )
-        if record.objects and rng.random() < PLANNED:
+        if record.kind == "picture" and record.objects and rng.random() < PLANNED:
             language = self._language(record, rng)
             parts.append(
                 lambda: spell.answer(

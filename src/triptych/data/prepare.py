@@ -71,6 +71,7 @@ class Prepared:
             yield from (text.text for text in [*record.texts, *record.instruction])
             yield from (part for q in record.qa for part in (q.question, q.answer))
             yield from (event.text for event in record.events)
+            yield from (text.text for item in record.objects for text in item.texts)
             if record.label:
                 yield record.label
 

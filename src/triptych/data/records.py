@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from triptych.sequence.plan import Thing
+from triptych.sequence.plan import THINGS, Thing
 
 
 class Text(BaseModel):
@@ -78,7 +78,7 @@ class Record(BaseModel):
 
 def things(record: Record, lang: str) -> list[Thing]:
     """What stands where in a picture, cut to a square as the tokenizers see it (media.image.fit), in the words of a
-    language, or in any where it has none."""
+    language, or in any where it has none; of more than a plan holds, the largest."""
     side = min(record.width, record.height)
     left, top = (record.width - side) / 2, (record.height - side) / 2
     out = []
@@ -87,7 +87,12 @@ def things(record: Record, lang: str) -> list[Thing]:
         edges = [(edge - start) / side for edge, start in zip(item.box, (left, top) * 2, strict=True)]
         shown = Thing(words, (edges[0], edges[1], edges[2], edges[3])).within(0, 0, 1, 1)
         out += [] if shown is None else [shown]
-    return out
+    return sorted(out, key=_area, reverse=True)[:THINGS] if len(out) > THINGS else out
+
+
+def _area(thing: Thing) -> float:
+    left, top, right, bottom = thing.box
+    return (right - left) * (bottom - top)
 
 
 def edit_pairs(records: Iterable[Record]) -> list[tuple[Record, Record]]:

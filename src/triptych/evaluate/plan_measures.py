@@ -21,12 +21,15 @@ def plan(bench: Bench) -> Scores:
     """Plans of texts against the texts, and of pictures against their truth."""
     tell = getattr(bench.reader, "plan", None)
     items = bench.readable(bench.choose(bench.known_pictures))
-    try:
-        read = [things(tell(image=item.path, language="en")) for item in items] if tell else []
-    except ModelError as error:
-        raise Skip(str(error)) from error
     if tell is None:
         raise Skip("the model writes no plans")
+    read: list[list[Object]] = []
+    for item in items:
+        try:
+            read.append(things(tell(image=item.path, language="en")))
+        except ModelError as error:
+            raise Skip(str(error)) from error
+        bench.advance(len(read), len(items))
     true = [_shares(item) for item in items]
     out = {}
     note = f"right by every look, with an overlap of {OVERLAP} or more"
@@ -65,8 +68,7 @@ def things(told: Plan) -> list[Object]:
     """The things of a plan whose words name a shape, as objects with boxes and centres in shares of the picture."""
     return [
         {**looks, "box": box, "center": ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)}
-        for words_, box in told.things
-        for looks in words.objects(words_)[:1]
+        for box, looks in ((thing.box, looks) for thing in told.things for looks in words.objects(thing.words)[:1])
     ]
 
 
@@ -77,14 +79,15 @@ def overlapping(told: Sequence[Object], true: Sequence[Object]) -> tuple[int, in
 
 
 def _alike(told: Object, true: Object) -> bool:
-    return all(told.get(look) == true[look] for look in metrics.LOOKS) and _union(told["box"], true["box"]) >= OVERLAP
+    same = all(told.get(look) == true.get(look) for look in metrics.LOOKS)
+    return same and _union(told["box"], true["box"]) >= OVERLAP
 
 
 def _union(one: Sequence[float], two: Sequence[float]) -> float:
     """Intersection over union of two boxes (left, top, right, bottom)."""
     wide, high = (max(0.0, min(one[i + 2], two[i + 2]) - max(one[i], two[i])) for i in (0, 1))
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, two)]
-    return wide * high / (sum(areas) - wide * high)
+    return wide * high / max(sum(areas) - wide * high, 1e-9)
 
 
 def _shares(item: Item) -> list[Object]:

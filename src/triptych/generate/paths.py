@@ -42,7 +42,7 @@ class Session(Protocol):
 
         Args:
             ids: (R, S) int64 in [0, V); Special.VISUAL where `values` stand instead.
-            values: (R, S, G*d) latents.
+            values: (R, S, k), as `sequence.layout.Row` holds them.
             positions: (R, S, 3) time, row, column.
 
         Returns:

@@ -16,7 +16,7 @@ Source: multimodal rotary embedding of Qwen2-VL, arXiv 2409.12191, which counts 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -73,6 +73,10 @@ class Row:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def by(self, laid: np.ndarray, group: int) -> Row:
+        """This prompt with a plan of the map that is to be drawn: (y, x, LAID) as `plan.laid` gives it."""
+        return replace(self, plan=_planned(laid, group))
+
 
 def grouped(array: np.ndarray, group: int) -> np.ndarray:
     """(y, x, ...) -> (y/g * x/g, g*g, ...): the neighbours that share a position, row by row.
@@ -92,6 +96,11 @@ def ungrouped(array: np.ndarray, group: int, rows: int, columns: int) -> np.ndar
     rest = array.shape[2:]
     parts = array.reshape(rows // group, columns // group, group, group, *rest).swapaxes(1, 2)
     return parts.reshape(rows, columns, *rest)
+
+
+def _planned(laid: np.ndarray, group: int) -> np.ndarray:
+    """(y, x, LAID) -> (N, G*LAID)."""
+    return grouped(laid, group).reshape(-1, group * group * LAID)
 
 
 def map_positions(start: int, rows: int, columns: int) -> np.ndarray:
@@ -136,7 +145,7 @@ class Builder:
 
     def plan(self, laid: np.ndarray) -> Builder:
         """Plan the next target: (y, x, LAID) as `plan.laid` gives it, of the target's rows and columns."""
-        self._plan = grouped(laid, self.group).reshape(-1, self.group * self.group * LAID)
+        self._plan = _planned(laid, self.group)
         return self
 
     def map(self, map_: Map, *, target: bool) -> Builder:

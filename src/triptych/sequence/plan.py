@@ -14,17 +14,17 @@ G codes a position; y, x rows and columns of codes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from triptych.config import WORDS
+from triptych.config import EDGES, LAID, WORDS
 
-EDGES = 5  # numbers of a box: one if there is any, and its four edges
 REACH = 4.0  # codes; edges further out count as that far
 THINGS = 32  # of one plan
+LONGEST = 4096  # characters of one plan
 _THING = re.compile(r"(?P<words>.*\S)\s+" + r"\s+".join([r"(\d{1,3})"] * 4), re.DOTALL)
 
 Encode = Callable[[str], list[int]]
@@ -55,41 +55,69 @@ def write(things: Sequence[Thing]) -> str:
     'cone 0 0 10 20; red ball 50 25 75 50'
     """
     ordered = sorted(things, key=lambda thing: thing.box[0] + thing.box[2])
-    return "; ".join(f"{thing.words} " + " ".join(f"{100 * edge:.0f}" for edge in thing.box) for thing in ordered)
+    return "; ".join(f"{thing.words} {' '.join(map(str, _percent(thing.box)))}" for thing in ordered)
 
 
-def parse(text: str) -> list[Thing]:
-    """The things of a plan.
+def _percent(box: Sequence[float]) -> tuple[int, ...]:
+    """Edges in whole percent; a thin box is one percent wide, so that it can be read again."""
+    left, top, right, bottom = (round(100 * edge) for edge in box)
+    left, top = min(left, 99), min(top, 99)
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+def parse(text: str) -> tuple[Thing, ...]:
+    """The things of a plan, each up to a semicolon or the end of its line.
 
     Raises:
-        ValueError: a part that is no thing with a box; the message names it.
+        ValueError: a part that is no thing with a box, or too many or too much of them; the message says which.
 
     >>> parse("red ball 50 25 75 50")[0].box
     (0.5, 0.25, 0.75, 0.5)
     """
-    things = []
-    for part in re.split("[;；\n]", text):
-        if not part.strip():
-            continue
-        found = _THING.fullmatch(part.strip())
-        edges = tuple(int(edge) / 100 for edge in found.groups()[1:]) if found else ()
-        if found is None or max(edges) > 1 or edges[0] >= edges[2] or edges[1] >= edges[3]:
+    if len(text) > LONGEST:
+        raise ValueError(f"a plan of {len(text):,} characters: shorten it to {LONGEST:,}")
+    things: list[Thing] = []
+    for part in _parts(text):
+        thing = _thing(part)
+        if thing is None:
             raise ValueError(
-                f"{part.strip()!r} is no thing with a box: write its words and left, top, right and bottom in percent, "
-                "such as 'red ball 10 40 30 60'"
+                f"{part[:60]!r} is no thing with a box: write its words, then left, top, right and bottom in whole "
+                "percent, such as 'red ball 10 40 30 60'"
             )
-        things.append(Thing(found["words"], edges))  # type: ignore[arg-type]
-    if len(things) > THINGS:
-        raise ValueError(f"a plan has {len(things)} things, {THINGS} are allowed")
-    return things
+        if len(things) == THINGS:
+            raise ValueError(f"a plan of more than {THINGS} things: leave some out")
+        things.append(thing)
+    return tuple(things)
+
+
+def parse_what_can_be(text: str) -> tuple[Thing, ...]:
+    """As `parse`, of a text that a model wrote: what is no thing is passed over.
+
+    >>> [thing.words for thing in parse_what_can_be("ball 1 2 3 4; cube 9; cone 5 6 7 8")]
+    ['ball', 'cone']
+    """
+    things = [thing for part in _parts(text[:LONGEST]) if (thing := _thing(part))]
+    return tuple(things[:THINGS])
+
+
+def _parts(text: str) -> Iterator[str]:
+    return (part.strip() for part in re.split("[;；\n]", text) if part.strip())
+
+
+def _thing(part: str) -> Thing | None:
+    found = _THING.fullmatch(part)
+    if found is None:
+        return None
+    left, top, right, bottom = (int(edge) / 100 for edge in found.groups()[1:])
+    return Thing(found["words"], (left, top, right, bottom)) if left < right <= 1 and top < bottom <= 1 else None
 
 
 def laid(things: Sequence[Thing], encode: Encode, rows: int, columns: int) -> np.ndarray:
-    """(y, x, EDGES + WORDS) float32: for each code of a map of `rows` x `columns`, the thing that covers most of it.
+    """(y, x, LAID) float32: for each code of a map of `rows` x `columns`, the thing that covers most of it.
 
     Where two cover as much, the one whose box ends lower is taken to stand in front.
     """
-    out = np.zeros((rows, columns, EDGES + WORDS), np.float32)
+    out = np.zeros((rows, columns, LAID), np.float32)
     best = np.zeros((rows, columns))
     for thing in sorted(things, key=lambda thing: -thing.box[3]):
         left, top, right, bottom = np.array(thing.box) * (columns, rows, columns, rows)
@@ -112,5 +140,9 @@ def laid(things: Sequence[Thing], encode: Encode, rows: int, columns: int) -> np
 
 @lru_cache(4096)
 def _vector(id_: int) -> np.ndarray:
-    """(WORDS,) of one text id: signs by lot, so that the vectors of two ids are nearly at right angles."""
-    return np.random.default_rng(id_).choice([-0.5, 0.5], WORDS)
+    """(WORDS,) of one text id: signs by lot, so that the vectors of two ids are nearly at right angles.
+
+    Raw numbers of PCG64, which are the same in every version of numpy, as the trained weights that read them are.
+    """
+    raw = np.random.PCG64(id_).random_raw(WORDS // 2).astype("<u8").view("<u4")
+    return (raw >> 31) - 0.5

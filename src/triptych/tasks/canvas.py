@@ -22,10 +22,10 @@ from triptych.generate.grammar import DrawMap
 from triptych.generate.sample import Sampling
 from triptych.media import image
 from triptych.model.cache import STEP
+from triptych.sequence import plan as plans
 from triptych.sequence import spell
 from triptych.sequence.layout import Builder, Row
-from triptych.sequence.plan import Thing, parse, write
-from triptych.tasks import kept, plans
+from triptych.tasks import kept, planning
 from triptych.tasks.common import BATCH, Media, Medium, Model, chunks, language_of, sampling
 from triptych.tasks.settings import PLANS, DrawSettings
 
@@ -79,7 +79,7 @@ class Candidate:
     first: bool
     prompt: Row
     canvas: np.ndarray
-    things: tuple[Thing, ...] = ()
+    things: tuple[plans.Thing, ...] = ()
     given: np.ndarray = field(init=False)
     fit: float = 0.0
 
@@ -107,9 +107,7 @@ def paint(
         each request's number, its pixels uint8 and its plan, as soon as they are there, in any order.
     """
     waiting: dict[tuple[object, ...], list[Candidate]] = {}
-    every = [candidate for number, request in enumerate(requests) for candidate in _candidates(model, number, request)]
-    _plan(model, every)
-    for candidate in every:
+    for candidate in (c for number, request in enumerate(requests) for c in _candidates(model, number, request)):
         # Long prompts share a batch with their like alone, so that attention rounds as it does for each by itself.
         length = len(candidate.prompt) + 2 * model.codes**2 // model.gpt.config.slots
         # In any order each row has as many passes as its own canvas asks for, so only like canvases go together.
@@ -122,6 +120,7 @@ def paint(
     drawn: dict[int, list[Candidate]] = {}
     done, total = 0, sum(map(len, places))
     for part, its in zip(parts, places, strict=True):
+        _plan(model, part)
         for place in its:
             _draw(model, part, place, done, total, progress, partial)
             done += 1
@@ -136,7 +135,7 @@ def paint(
                 held = kept.unchanged(request.before, candidate.canvas, model.bundle.info.visual.stride)
             if request.original is not None and held is not None:
                 pixels = kept.merged(pixels, request.original, held)
-            yield candidate.number, pixels, write(candidate.things)
+            yield candidate.number, pixels, plans.write(candidate.things)
 
 
 def checked(model: Model, request: Request) -> Request:
@@ -144,8 +143,10 @@ def checked(model: Model, request: Request) -> Request:
     for text in (request.text, request.settings.negative):
         model.encode(text)
     given = request.settings.plan not in PLANS
-    if given and not plans.is_learned(model):
-        raise ModelError(f"{model.label} has not learned to draw by a plan (docs/own-data.md): leave the plan out")
+    if given and not planning.is_learned(model):
+        raise ModelError(f"{model.label} has not learned to draw by a plan (docs/data.md, `objects`): leave it out")
+    for thing in plans.parse(request.settings.plan) if given else ():
+        model.encode(thing.words)
     if request.settings.any_order:
         if given:
             raise ConfigError("decode='parallel' draws without a plan; by one, use exact or speculative")
@@ -235,22 +236,25 @@ def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
     come before, says what is to stand where."""
     told: list[Candidate] = []
     for candidate in candidates:
-        request = candidate.request
-        if request.settings.plan not in PLANS:
-            candidate.things = tuple(parse(request.settings.plan))
+        request, settings = candidate.request, candidate.request.settings
+        if settings.plan not in PLANS:
+            candidate.things = plans.parse(settings.plan)
             continue
-        asked = bool(request.text or request.views)
+        verb = "draw" if not request.views else "edit" if request.guided_from_views else "view"
         single = len(tiles(candidate.canvas.shape, model.codes, model.gpt.config.group)) == 1
-        free = single and not candidate.given.any() and not request.settings.any_order
-        if request.settings.plan == "auto" and asked and free and plans.is_learned(model):
+        free = single and not candidate.given.any() and not settings.any_order and (request.text or request.views)
+        if free and settings.plan == "auto" and planning.is_learned(model, verb):
             told.append(candidate)
-    # Candidates of one request have the same prompt, read once a row all the same: it is short, or is so for a picture.
-    prompts = [plans.prompt(model, c.request.text, c.request.views) for c in told]
+    prompts = [planning.prompt(model, c.request.text, c.request.views) for c in told]
     how = [
-        Sampling(min(plans.TEMPERATURE, c.request.settings.temperature), 0, plans.TOP_P, derived(c.seed, "plan"))
+        Sampling(
+            min(planning.TEMPERATURE, c.request.settings.temperature),
+            top_p=planning.TOP_P,
+            seed=derived(c.seed, "plan"),
+        )
         for c in told
     ]
-    for candidate, things in zip(told, plans.write(model, prompts, how), strict=True):
+    for candidate, things in zip(told, planning.write(model, prompts, how), strict=True):
         candidate.things = things
 
 
@@ -280,7 +284,7 @@ def _draw(
         return
     settings, group = part[0].request.settings, model.gpt.config.group
     outputs = model.engine.generate(
-        [replace(c.prompt, plan=plans.beside(model, c.things, c.canvas.shape, place)) for c in part],
+        [_by_plan(model, c, place) for c in part],
         [DrawMap(given[0].shape[0] // group, given[0].shape[1] // group, settings.any_order)],
         [_sampling(c, place) for c in part],
         unconditional=[
@@ -297,11 +301,19 @@ def _draw(
         candidate.fit += float(output.nats[0][candidate.given[place]].sum())
 
 
+def _by_plan(model: Model, candidate: Candidate, place: tuple[slice, slice]) -> Row:
+    """A candidate's prompt with what its plan lays beside a tile."""
+    numbers = planning.beside(model, candidate.things, candidate.canvas.shape, place)
+    return candidate.prompt if numbers is None else candidate.prompt.by(numbers, model.gpt.config.group)
+
+
 def _sampling(candidate: Candidate, place: tuple[slice, slice]) -> Sampling:
     request, settings = candidate.request, candidate.request.settings
     corner = (place[0].start, place[1].start)
     seed = derived(candidate.seed, *corner) if any(corner) else candidate.seed
-    return sampling(settings, seed, conditional=bool(request.text or request.views or settings.negative))
+    return sampling(
+        settings, seed, conditional=bool(request.text or request.views or settings.negative or candidate.things)
+    )
 
 
 def _best(model: Model, candidates: list[Candidate]) -> Candidate:
@@ -336,6 +348,11 @@ def _guided_nats(model: Model, candidates: Sequence[Candidate]) -> np.ndarray:
 
     def nats(text: str) -> np.ndarray:
         prompts = [_begun(model, text, request.views) for _ in candidates]
+        for prompt, candidate in zip(prompts, candidates, strict=True):
+            whole = slice(0, candidate.canvas.shape[0]), slice(0, candidate.canvas.shape[1])
+            numbers = planning.beside(model, candidate.things, candidate.canvas.shape, whole) if text else None
+            if numbers is not None:
+                prompt.plan(numbers)
         return np.array([part.sum() for part in model.code_nats(prompts, maps)])
 
     without = nats("")

@@ -14,7 +14,7 @@ from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.sequence.vocab import Special
 from triptych.tasks.common import Media, Medium, Model, chunks, sampling
-from triptych.tasks.settings import DrawSettings
+from triptych.tasks.settings import PLANS, DrawSettings
 
 
 def film(
@@ -50,7 +50,7 @@ def film(
     if count % info.visual.span != 1 or not 1 + given * info.visual.span <= count + info.visual.span <= 4 * info.frames:
         span = info.visual.span
         raise ConfigError(f"frames={count}: give 1 + {span}k, more than the start has, up to {4 * info.frames}")
-    if replace(settings, width=0, height=0, best_of=1, plan="auto") != settings:
+    if replace(settings, width=0, height=0, best_of=1) != settings or settings.plan not in PLANS:
         raise ConfigError(
             "film draws at the model's own size, one candidate each, without a plan: leave width, height, best_of and "
             "plan out"

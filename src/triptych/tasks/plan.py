@@ -5,8 +5,8 @@ from __future__ import annotations
 from triptych.errors import ConfigError, ModelError
 from triptych.generate.sample import Sampling
 from triptych.results import Plan
-from triptych.tasks import plans
-from triptych.tasks.common import Media, Model
+from triptych.tasks import planning
+from triptych.tasks.common import Media, Model, language_of
 
 
 def plan(model: Model, text: str, *, image: Media | None, language: str, seed: int, temperature: float) -> Plan:
@@ -15,7 +15,7 @@ def plan(model: Model, text: str, *, image: Media | None, language: str, seed: i
     Args:
         model: what tells.
         text: what to draw; with a picture, an instruction that changes it, or nothing.
-        image: a picture; without a text, its own things are told.
+        image: a picture, of which the model reads the middle square; without a text, its own things are told.
         language: of the words; "" takes that of the text.
         seed, temperature: 0 tells the likeliest.
 
@@ -23,16 +23,19 @@ def plan(model: Model, text: str, *, image: Media | None, language: str, seed: i
         the plan; what a model that has learned little writes may be empty.
 
     Raises:
-        ConfigError: neither a text nor a picture. ModelError: the model has not learned plans.
+        ConfigError: neither a text nor a picture, or a language that the model doesn't write. ModelError: the model has
+            not learned plans. MediaError: the file is no picture.
     """
     if not text and image is None:
         raise ConfigError("plan takes a text, a picture, or both: give one")
-    if not plans.is_learned(model):
+    verb = "edit" if text and image is not None else "draw"
+    if not planning.is_learned(model, verb):
         raise ModelError(
-            f"{model.label} has not learned plans: train it on pictures with `objects` (docs/data.md), with the "
-            "spellings `plan` and `lay` in its mix"
+            f"{model.label} has not learned plans{' of edits' if verb == 'edit' else ''}: train it on pictures with "
+            "`objects` (docs/data.md), with the spellings `plan` and `lay` in its mix"
         )
-    media = [medium for medium in model.read([image]) if medium is not None]
-    row = plans.prompt(model, text, media, language)
-    things = plans.write(model, [row], [Sampling(temperature, 0, 1.0, seed)])[0]
-    return Plan(text, tuple((thing.words, thing.box) for thing in things), model.label)
+    language = model.language(language) if language else language_of(text)
+    media = [] if image is None else [medium for medium in model.read([model.pixels(image)]) if medium is not None]
+    read = media and not text
+    row = planning.reading(model, media[0], language) if read else planning.prompt(model, text, media, language)
+    return Plan(text, planning.write(model, [row], [Sampling(temperature, seed=seed)])[0], model.label)

@@ -92,7 +92,7 @@ def sums(learner: Learner, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Te
 
 
 def _compiled() -> Callable[..., Any]:
-    """`sums`, compiled for sizes that vary; rows of eight spellings come in more kinds than torch compiles unasked."""
+    """`sums`, compiled for sizes that vary; rows of ten spellings come in more kinds than torch compiles unasked."""
     limits = torch._dynamo.config
     limits.recompile_limit = max(limits.recompile_limit, KINDS)
     return torch.compile(sums, dynamic=True)
@@ -266,12 +266,13 @@ class GPTJob:
     def describe(self) -> dict[str, str]:
         """The plan; see train.loop.Job."""
         config, parameters = self.config, sum(p.numel() for p in self.gpt.parameters())
-        media = {name: len(items) for name, items in self.rows.items.items() if len(items)}
+        media = {name: len(items) for name, items in self.rows.items.items() if len(items) and name != "boxed"}
+        boxed = f" ({len(self.rows.items['boxed']):,} with boxes)" if len(self.rows.items["boxed"]) else ""
         rows = ", ".join(f"{count} {name}" for name, count in self.batches.counts.items())
         state = parameters * 4 * (5 if self.run.optim.ema else 4)
         return {
-            "data": ", ".join(f"{count:,} {name}s" for name, count in media.items()),
-            "held out": ", ".join(f"{len(v):,} {name}s" for name, v in self.held.items.items() if len(v)),
+            "data": ", ".join(f"{count:,} {name}s" for name, count in media.items()) + boxed,
+            "held out": ", ".join(f"{len(self.held.items[name]):,} {name}s" for name in media),
             "rows a step": rows,
             "network": f"depth {config.depth}, width {config.width}, {config.heads} heads, "
             f"{config.group}x{config.group} codes a position",
@@ -304,8 +305,20 @@ class GPTJob:
         shards = self.rows.shards
         some = np.unique(np.linspace(0, len(shards) - 1, 500).astype(int))
         tags = {text.lang for index in some for text in shards.record(int(index)).texts}
-        counts = {name: len(items) for name, items in self.rows.items.items()}
-        return {"languages": sorted(tags) or [""], "data": counts}
+        counts = {name: len(items) for name, items in self.rows.items.items() if name != "boxed"}
+        return {"languages": sorted(tags) or [""], "data": counts} | self._plans()
+
+    def _plans(self) -> dict[str, Any]:
+        """What plans it learned to write and to draw by, and in which languages."""
+        rows, learned = self.rows, self.batches.counts.keys()
+        boxed = set(rows.items["boxed"].tolist())
+        if not boxed or "plan" not in learned:
+            return {}
+        some = [rows.shards.record(index) for index in sorted(boxed)[:: max(1, len(boxed) // 500)]]
+        tags = {text.lang for record in some for item in record.objects for text in item.texts}
+        last = {"view": [part[-1] for part in rows.items["sequence"]], "edit": rows.items["edit"][:, 1].tolist()}
+        of = [name for name, found in last.items() if name in learned and boxed.intersection(found)]
+        return {"planned": of, "plan languages": sorted(tags)}
 
 
 def _fitted(start: GPT, gpt: GPT) -> dict[str, Tensor]:

@@ -1,0 +1,65 @@
+"""Plans of pictures: what is to stand where. The GPT writes them as text; drawings lay them beside their codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from triptych.generate.grammar import Say
+from triptych.generate.sample import Sampling
+from triptych.sequence import spell
+from triptych.sequence.layout import Row
+from triptych.sequence.plan import Thing, laid, parse_what_can_be
+from triptych.tasks.common import Medium, Model, chunks, language_of
+
+LIMIT = 512  # ids of a plan
+TEMPERATURE, TOP_P = 0.7, 0.95  # of plans that are drawn from; the likeliest would be the same for every seed
+
+
+def is_learned(model: Model, verb: str = "draw") -> bool:
+    """Whether a model writes plans and draws by them: of texts (draw), of next views (view), of edits (edit)."""
+    if not model.gpt.config.planned or not {"plan bits/text", "lay bits/code"} <= model.bundle.info.bits.keys():
+        return False
+    return verb == "draw" or verb in model.bundle.info.made.get("planned", ())
+
+
+def prompt(model: Model, text: str, media: Sequence[Medium], language: str = "") -> Row:
+    """Ask what is to stand where in the picture that a text, or pictures before it, ask for."""
+    builder = model.begin()
+    for medium in media:
+        model.show(builder, medium)
+    return spell.plan_prompt(builder, model.encode(text), _tag(model, language or language_of(text))).finish()
+
+
+def reading(model: Model, medium: Medium, language: str) -> Row:
+    """Ask what stands where in a picture."""
+    return spell.things_prompt(model.show(model.begin(), medium), _tag(model, language)).finish()
+
+
+def write(model: Model, prompts: Sequence[Row], sampling: Sequence[Sampling]) -> list[tuple[Thing, ...]]:
+    """The plan after each prompt; what is no plan in what a model wrote is passed over."""
+    out: list[tuple[Thing, ...]] = []
+    for chunk in chunks(list(zip(prompts, sampling, strict=True))):
+        outputs = model.engine.generate([row for row, _ in chunk], [Say(LIMIT)], [how for _, how in chunk])
+        out += [parse_what_can_be(model.decode(output.texts[0])) for output in outputs]
+    return out
+
+
+def beside(
+    model: Model, things: Sequence[Thing], whole: tuple[int, ...], part: tuple[slice, slice]
+) -> np.ndarray | None:
+    """What a plan lays (see sequence.plan.laid) beside a part of a map of `whole` rows and columns of codes; None where
+    it plans nothing there."""
+    down, across = part
+    left, right = across.start / whole[1], across.stop / whole[1]
+    top, bottom = down.start / whole[0], down.stop / whole[0]
+    seen = [shown for thing in things if (shown := thing.within(left, top, right, bottom))]
+    return laid(seen, model.encode, down.stop - down.start, across.stop - across.start) if seen else None
+
+
+def _tag(model: Model, language: str) -> list[int]:
+    """The language's tag, or another one's where the model writes no such plans: in a plan, boxes matter most."""
+    made = model.bundle.info.made
+    known = made.get("plan languages") or made.get("languages") or ["en", "zh"]
+    return model.encode(language if language in known else known[0])

@@ -1,0 +1,47 @@
+"""What stands where in a picture, as the tokenizers see it."""
+
+import numpy as np
+import pytest
+
+from triptych.data.records import Box, Record, Text, things
+from triptych.media import image
+from triptych.sequence.plan import Thing
+
+RED, SIDE = (255, 0, 0), 64
+
+
+def record(width, height, *boxes):
+    words = [Text(text="a box", lang="en"), Text(text="盒子", lang="zh"), Text(text="the box", lang="en")]
+    return Record(
+        file="a.png", kind="picture", width=width, height=height, objects=[Box(texts=words, box=box) for box in boxes]
+    )
+
+
+@pytest.mark.parametrize("size", [(120, 80), (80, 120), (64, 64), (301, 97), (50, 200)])
+@pytest.mark.parametrize(
+    "box", [(0.4, 0.4, 0.6, 0.7), (0.0, 0.0, 0.5, 0.5), (0.3, 0.0, 1.0, 1.0), (0.45, 0.1, 0.5, 0.9)]
+)
+def test_a_box_holds_what_it_held_before_the_picture_was_cut(size, box):
+    """A coloured rectangle goes through what cuts pictures; boxes cut with it hold it to a pixel."""
+    (width, height), pixels = size, np.zeros((size[1], size[0], 3), np.uint8)
+    left, top, right, bottom = (round(edge * side) for edge, side in zip(box, size * 2, strict=True))
+    pixels[top:bottom, left:right] = RED
+    seen = image.fit(pixels, SIDE)[..., 0] > 127
+    (thing,) = things(record(width, height, (left, top, right, bottom)), "en")
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    found = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    np.testing.assert_allclose(np.array(thing.box) * SIDE, found, atol=1)
+    assert all(0 <= edge <= 1 for edge in thing.box)
+
+
+def test_what_the_cut_leaves_out_is_not_there():
+    wide = record(200, 100, (0, 0, 50, 100), (150, 0, 400, 100), (-90, -90, -10, 50), (40, -20, 60, 500))
+    assert things(wide, "en") == [Thing("a box", (0.0, 0.0, 0.1, 1.0))]
+    tall = record(100, 200, (0, 10, 100, 50), (0, 149, 100, 151))
+    assert [thing.box for thing in things(tall, "en")] == [(0.0, 0.99, 1.0, 1.0)]
+    assert things(record(0, 0, (1, 2, 3, 4)), "en") == []  # a size that nobody measured
+
+
+def test_words_are_the_first_of_a_language_or_of_any():
+    picture = record(10, 10, (0, 0, 5, 5))
+    assert [things(picture, lang)[0].words for lang in ("en", "zh", "de", "")] == ["a box", "盒子", "a box", "a box"]

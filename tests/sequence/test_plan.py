@@ -1,0 +1,131 @@
+"""Plans as text and as numbers, by hand on tiny examples."""
+
+import numpy as np
+import pytest
+
+from triptych.config import LAID, WORDS
+from triptych.sequence.plan import EDGES, REACH, THINGS, Thing, _vector, laid, parse, write
+
+LETTERS = {"red": 1, "blue": 2, "ball": 3, "cube": 4}
+
+
+def encode(text):
+    return [LETTERS[word] for word in text.split()]
+
+
+@pytest.mark.parametrize(
+    "words", ["red ball", "小红球", "cube 3", "7", "1 2 3 4", "a  ball", "l'œuf, 50% grey", "x" * 300]
+)
+def test_what_is_written_is_parsed(words):
+    things = [Thing(words, (0.1, 0.2, 0.35, 1.0)), Thing("cone", (0.0, 0.0, 1.0, 0.01))]
+    assert parse(write(things)) == things
+    assert write(parse(write(things))) == write(things)
+
+
+def test_things_are_written_from_left_to_right_in_whole_percent():
+    things = [Thing("b", (0.404, 0.0, 0.606, 0.5)), Thing("a", (0.1, 0.0, 0.9, 0.25)), Thing("c", (0, 0.996, 0.2, 1))]
+    assert write(things) == "c 0 100 20 100; a 10 0 90 25; b 40 0 61 50"
+    assert write([]) == ""
+
+
+@pytest.mark.parametrize("between", [";", "; ", "；", "\n", ";\n", "\r\n", " ;；\n;"])
+def test_things_come_between_any_separators(between):
+    text = between.join(["", "red ball 10 40 30 60", "一个方块\t5  0 7\t100 ", ""])
+    assert parse(text) == [Thing("red ball", (0.1, 0.4, 0.3, 0.6)), Thing("一个方块", (0.05, 0.0, 0.07, 1.0))]
+    assert parse(between) == parse("") == []
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("red ball", "10 40 30 60", "ball 10 40 30", "ball 10 40 30 60 up", "ball10 40 30 60", "ball 10,40,30,60"),
+        *("ball 10.5 40 30 60", "ball 10% 40% 30% 60%", "ball -1 40 30 60", "ball 0 0 101 50", "ball 0 0 1000 50"),
+        *("ball 30 40 10 60", "ball 10 60 30 40", "ball 10 40 10 60", "ball 10 40 30 40", "ball ¹0 40 30 60"),
+    ],
+)
+def test_what_is_no_thing_is_refused_with_its_words(part):
+    for text in (part, f"cone 0 0 10 10; {part}", f" {part}；cone 0 0 10 10"):
+        with pytest.raises(ValueError, match="is no thing with a box: write its words and left, top") as caught:
+            parse(text)
+        assert str(caught.value).startswith(repr(part))
+
+
+def test_a_plan_has_so_many_things():
+    assert len(parse("a 0 0 1 1;" * THINGS)) == THINGS
+    with pytest.raises(ValueError, match=f"a plan has {THINGS + 1} things, {THINGS} are allowed"):
+        parse("a 0 0 1 1;" * (THINGS + 1))
+
+
+def test_a_box_covers_each_code_that_it_touches_and_no_other():
+    for box, rows, columns in (
+        ((0.25, 0.5, 0.75, 1.0), slice(2, 4), slice(1, 3)),  # along the codes' own edges
+        ((0.26, 0.49, 0.74, 0.51), slice(1, 3), slice(1, 3)),
+        ((0.0, 0.0, 0.01, 0.01), slice(0, 1), slice(0, 1)),
+        ((0.0, 0.0, 1.0, 1.0), slice(0, 4), slice(0, 4)),
+    ):
+        wanted = np.zeros((4, 4))
+        wanted[rows, columns] = 1
+        out = laid([Thing("red", box)], encode, 4, 4)
+        assert (out.shape, out.dtype) == ((4, 4, LAID), np.float32)
+        np.testing.assert_array_equal(out[..., 0], wanted)
+        assert not out[wanted == 0].any()
+    assert not laid([], encode, 4, 4).any()
+
+
+def test_a_code_knows_how_far_the_edges_of_its_box_are():
+    """From its own middle, in codes, up to the reach."""
+    out = laid([Thing("red", (0.25, 0.5, 0.75, 1.0))], encode, 2, 4)
+    assert out[1, 1, :EDGES].tolist() == [1, -0.5 / REACH, 1.5 / REACH, -0.5 / REACH, 0.5 / REACH]
+    assert out[1, 2, :EDGES].tolist() == [1, -1.5 / REACH, 0.5 / REACH, -0.5 / REACH, 0.5 / REACH]
+    far = laid([Thing("red", (0.0, 0.0, 1.0, 1.0))], encode, 3, 20)
+    assert far[1, 10, :EDGES].tolist() == [1, -1, 1, -1.5 / REACH, 1.5 / REACH]
+    assert far[0, 1, :EDGES].tolist() == [1, -1.5 / REACH, 1, -0.5 / REACH, 2.5 / REACH]
+
+
+def words(thing, *others):
+    """What the one code of a map is told of words."""
+    return laid([thing, *others], encode, 1, 1)[0, 0, EDGES:]
+
+
+def test_words_are_sums_of_the_vectors_of_their_ids():
+    whole = (0.0, 0.0, 1.0, 1.0)
+    np.testing.assert_array_equal(words(Thing("red ball", whole)), _vector(1) + _vector(3))
+    np.testing.assert_array_equal(words(Thing("ball red", whole)), words(Thing("red ball", whole)))
+    every = [words(Thing(f"{one} {two}", whole)) for one in ("red", "blue") for two in ("ball", "cube")]
+    assert len(np.unique(every, axis=0)) == 4
+    assert not words(Thing("", whole)).any()
+
+
+def test_the_vector_of_an_id_never_changes_and_is_unlike_all_others():
+    """Weights have learned what each means."""
+    assert "".join("-+"[int(n > 0)] for n in _vector(300)) == "-++++-+-+++++--+-+++--+-++-++-+-"
+    vectors = np.stack([_vector(id_) for id_ in range(16, 416)])
+    assert (np.abs(vectors) == 0.5).all()
+    assert len(np.unique(vectors, axis=0)) == len(vectors)
+    likeness = vectors @ vectors.T * 4 / WORDS - np.eye(len(vectors))
+    assert abs(likeness).mean() < 1.2 * (2 / np.pi / WORDS) ** 0.5
+
+
+def test_the_thing_that_covers_most_of_a_code_is_told_and_the_lower_one_where_both_cover_as_much():
+    red, blue = Thing("red", (0.0, 0.0, 1.0, 0.4)), Thing("blue", (0.0, 0.5, 1.0, 0.8))
+    behind, front = Thing("red", (0.0, 0.0, 1.0, 0.5)), Thing("blue", (0.0, 0.5, 1.0, 1.0))
+    for one, two, wanted in ((red, blue, "red"), (behind, front, "blue")):
+        np.testing.assert_array_equal(words(one, two), words(two, one))
+        np.testing.assert_array_equal(words(one, two), _vector(LETTERS[wanted]))
+    inside = Thing("blue", (0.25, 0.25, 0.75, 0.75))  # of a map of 4 x 4, its codes are covered whole by both
+    out = laid([Thing("red", (0.0, 0.0, 1.0, 1.0)), inside], encode, 4, 4)
+    assert (out[1:3, 1:3, EDGES:] == _vector(LETTERS["red"])).all()  # which ends lower
+    out = laid([Thing("red", (0.0, 0.0, 1.0, 0.5)), inside], encode, 4, 4)
+    assert (out[1:3, 1:3, EDGES:] == _vector(LETTERS["blue"])).all()
+    assert (out[0, :, EDGES:] == _vector(LETTERS["red"])).all()
+
+
+def test_a_thing_within_a_part_of_a_picture():
+    thing = Thing("red", (0.25, 0.5, 0.75, 1.0))
+    assert thing.within(0, 0, 1, 1) == thing
+    assert thing.within(0, 0, 0.5, 1) == Thing("red", (0.5, 0.5, 1.0, 1.0))
+    assert thing.within(0.5, 0.75, 1, 1) == Thing("red", (0.0, 0.0, 0.5, 1.0))
+    assert thing.within(0.375, 0.5, 0.625, 0.75) == Thing("red", (0.0, 0.0, 1.0, 1.0))
+    assert thing.within(-1, -1, 2, 2) == Thing("red", (1.25 / 3, 0.5, 1.75 / 3, 2 / 3))
+    for outside in ((0, 0, 0.25, 1), (0.75, 0, 1, 1), (0, 0, 1, 0.5), (0, 0, 0.1, 0.1)):
+        assert thing.within(*outside) is None

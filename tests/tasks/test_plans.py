@@ -1,0 +1,278 @@
+"""Plans: written by a model, laid beside what it draws, and told with the picture."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+import triptych
+from triptych.config import LAID
+from triptych.sequence.layout import grouped
+from triptych.sequence.plan import EDGES, THINGS, Thing, laid
+from triptych.sequence.vocab import Special
+from triptych.tasks import canvas, plans
+from triptych.tasks.canvas import UNKNOWN, Request
+from triptych.tasks.orders import Order, again, order_of
+from triptych.tasks.settings import DrawSettings
+
+GIVEN = "red ball 0 0 50 100; blue cube 60 10 100 90"
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_model, engine):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIPTYCH_ENGINE", engine)
+        return triptych.load(tiny_model, "cpu")
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+
+
+def understood(text):
+    """Random weights write no plan: another one for each text that they write."""
+    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest())
+    left, top = number % 50 / 100, number // 50 % 50 / 100
+    return (Thing(("red ball", "blue cube")[number % 2], (left, top, left + 0.5, top + 0.5)),)
+
+
+@pytest.fixture
+def model(plain, monkeypatch):
+    """The model, said to have learned plans, which are cut short."""
+    for name in ("plan bits/text", "lay bits/code"):
+        monkeypatch.setitem(plain._model.bundle.info.bits, name, 1.0)
+    monkeypatch.setattr(plans, "LIMIT", 4)
+    monkeypatch.setattr(plans, "_read", understood)
+    return plain
+
+
+def drawings(model, monkeypatch):
+    """Collects the prompts of all drawings and what is given of each."""
+    seen, generate = [], type(model._model.engine).generate
+
+    def spy(self, prompts, plan, sampling, **more):
+        if "given" in more:
+            seen.append((prompts, more["unconditional"], more["given"]))
+        return generate(self, prompts, plan, sampling, **more)
+
+    monkeypatch.setattr(type(model._model.engine), "generate", spy)
+    return seen
+
+
+def test_a_text_is_drawn_by_a_plan_of_its_own(model):
+    auto = model.draw("a red ball", seed=3, best_of=1)[0]
+    none = model.draw("a red ball", seed=3, best_of=1, plan="none")[0]
+    assert auto.plan
+    assert none.plan == ""
+    assert (auto.pixels != none.pixels).any()
+    by_it = model.draw("a red ball", seed=3, best_of=1, plan=auto.plan)[0]
+    np.testing.assert_array_equal(by_it.pixels, auto.pixels)
+    assert by_it.plan == auto.plan
+    assert auto.settings["plan"] == "auto"
+    assert by_it.settings["plan"] == auto.as_dict()["plan"] == auto.plan
+
+
+def test_a_given_plan_changes_the_picture_and_is_told(model):
+    pictures = [model.draw("a", seed=1, plan=text)[0] for text in (GIVEN, GIVEN.replace("red", "blue"), "none")]
+    assert len({picture.pixels.tobytes() for picture in pictures}) == 3
+    assert [picture.plan for picture in pictures[:2]] == [GIVEN, GIVEN.replace("red", "blue")]
+    turned = model.draw("a", seed=1, plan="blue cube 60 10 100 90\nred ball 0 0 50 100；")[0]
+    assert turned.plan == GIVEN
+    np.testing.assert_array_equal(turned.pixels, pictures[0].pixels)
+
+
+def test_a_plan_is_laid_beside_the_picture_but_not_beside_what_guidance_leads_away_from(model, monkeypatch):
+    seen = drawings(model, monkeypatch)
+    model.draw("a red ball", best_of=1, plan=GIVEN)
+    ((prompt,), (without,), _) = seen[0]
+    things = [Thing("red ball", (0.0, 0.0, 0.5, 1.0)), Thing("blue cube", (0.6, 0.1, 1.0, 0.9))]
+    wanted = grouped(laid(things, model._model.encode, 4, 4), 2).reshape(4, -1)
+    np.testing.assert_array_equal(prompt.plan, wanted)
+    assert without.plan is None
+
+
+def test_a_seed_draws_the_same_picture_by_a_plan_alone_and_among_others(model, noise):
+    how = DrawSettings(guidance=1.5)
+    orders = [
+        Order("a red ball", 6, how),
+        Order("a", 2, how.changed({"plan": GIVEN})),
+        Order("a longer text of several words " * 3, 5, how.changed({"best_of": 2})),
+        Order("make the ball green", 4, how, "edit", {"image": noise}),
+        Order("", 1, how),
+        Order("b", 3, how.changed({"width": 128, "plan": GIVEN})),
+        *(Order("c", seed, how) for seed in range(14)),
+    ]
+    together = dict(model.fulfil(orders))
+    assert len({picture.plan for picture in together.values()}) > 6
+    for number in range(6):
+        alone = dict(model.fulfil([orders[number]]))[0]
+        assert alone.plan == together[number].plan
+        np.testing.assert_array_equal(alone.pixels, together[number].pixels)
+
+
+def test_each_candidate_has_a_plan_of_its_own_and_the_kept_one_s_is_told(model):
+    picture = model.draw("a red ball", seed=4, best_of=5)[0]
+    seeds = [4, *(canvas.derived(4, "candidate", place) for place in range(1, 5))]
+    each = model.draw_many(["a red ball"] * 5, seeds, best_of=1)
+    assert len({one.plan for one in each}) > 1
+    assert (picture.plan, picture.pixels.tobytes()) in [(one.plan, one.pixels.tobytes()) for one in each]
+
+
+def test_what_has_no_plan_of_its_own(model, noise):
+    """Nothing says what is to stand where, or what is given says it already, or it is drawn in parts."""
+    box = {"box": (0, 32, 64, 64)}
+    for pictures in (
+        model.draw(""),
+        model.draw("a", width=128),
+        model.complete(noise, "a red ball"),
+        model.inpaint(noise, text="a red ball", **box),
+        model.vary(noise, "a red ball"),
+    ):
+        assert pictures[0].plan == ""
+    plain, planned = (model.inpaint(noise, text="a", plan=text, **box)[0] for text in ("none", GIVEN))
+    assert planned.plan == GIVEN
+    assert (plain.pixels != planned.pixels).any()
+    np.testing.assert_array_equal(planned.pixels[:32], noise[:32])
+
+
+@pytest.mark.parametrize("verb", ["edit", "draw"])
+def test_what_follows_a_picture_is_planned_from_it(model, noise, monkeypatch, verb):
+    asked, write = [], plans.write
+    monkeypatch.setattr(plans, "write", lambda model, rows, how: (asked.extend(rows), write(model, rows, how))[1])
+    inputs = {"image": noise} if verb == "edit" else {"images": (noise,)}
+    drawn = dict(model.fulfil([Order("make it green", 2, DrawSettings(), verb, inputs)]))[0]
+    assert drawn.plan
+    inner = model._model
+    asks = [*inner.encode("make it green"), Special.PLAN, *inner.encode("en"), Special.ANSWER]
+    assert asked[0].ids.tolist() == [Special.BEGIN, Special.IMAGE, *[Special.VISUAL] * 4, *asks]
+    bare = dict(model.fulfil([Order("make it green", 2, DrawSettings(plan="none"), verb, inputs)]))[0]
+    assert bare.plan == ""
+    assert len(asked) == 1
+
+
+def test_each_tile_of_a_canvas_has_its_part_of_the_plan(model, monkeypatch):
+    seen = drawings(model, monkeypatch)
+    # 8 columns of codes in tiles of 4 from columns 0, 2 and 4 on; the ball covers the first and a half of the second.
+    model.draw("a", width=128, plan="red ball 0 0 25 100; blue cube 88 50 100 100", best_of=1)
+    assert [(given[0][0] == UNKNOWN).all() for _, _, given in seen] == [True, False, False]
+    covers = [prompts[0].plan for prompts, _, _ in seen]
+    assert covers[1] is None
+    there = [plan.reshape(4, 4, LAID)[..., 0].tolist() for plan in (covers[0], covers[2])]
+    assert there[0] == [[1, 1, 1, 1], [0] * 4, [1, 1, 1, 1], [0] * 4]
+    assert there[1] == [[0] * 4, [0] * 4, [0] * 4, [0, 1, 0, 1]]
+    first = covers[0].reshape(4, 4, LAID)[0, 0, :EDGES].tolist()
+    assert first == [1, -0.5 / 4, 1.5 / 4, -0.5 / 4, 3.5 / 4]  # by the edges that this tile sees
+
+
+def test_a_model_that_has_not_learned_plans_refuses_them(plain, noise):
+    for call in (
+        lambda: plain.draw("a", plan=GIVEN),
+        lambda: plain.edit(noise, "make it green", plan=GIVEN),
+        lambda: plain.inpaint(noise, box=(0, 0, 32, 32), plan=GIVEN),
+    ):
+        with pytest.raises(triptych.ModelError, match="has not learned to draw by a plan"):
+            call()
+    for image in (None, noise):
+        with pytest.raises(triptych.ModelError, match="has not learned plans: train it on pictures with `objects`"):
+            plain.plan("a red ball", image=image)
+    assert plain.draw("a", plan="auto")[0].plan == plain.draw("a", plan="none")[0].plan == ""
+
+
+@pytest.mark.parametrize("missing", ["plan bits/text", "lay bits/code", "planned"])
+def test_plans_are_learned_by_both_spellings_and_a_network_that_reads_them(model, monkeypatch, missing):
+    assert plans.is_learned(model._model)
+    if missing == "planned":
+        monkeypatch.setattr(model._model.gpt, "config", model._model.gpt.config.model_copy(update={"planned": False}))
+    else:
+        monkeypatch.delitem(model._model.bundle.info.bits, missing)
+    assert not plans.is_learned(model._model)
+
+
+def test_in_any_order_there_is_no_plan(model, monkeypatch):
+    monkeypatch.setitem(model._model.bundle.info.bits, "shuffle bits/code", 9.0)
+    with pytest.raises(triptych.ConfigError, match="decode='parallel' draws without a plan; by one, use exact"):
+        model.draw("a", decode="parallel", plan=GIVEN)
+    with pytest.raises(triptych.ConfigError, match=r"film draws .* without a plan"):
+        model.film("a", plan=GIVEN)
+    auto, none = (model.draw("a", decode="parallel", passes=2, best_of=1, plan=plan)[0] for plan in ("auto", "none"))
+    assert auto.plan == none.plan == ""
+    np.testing.assert_array_equal(auto.pixels, none.pixels)
+
+
+@pytest.mark.parametrize("plan", ["auto", "none", GIVEN])
+def test_a_picture_comes_again_with_its_plan(model, tmp_path, plan):
+    first = model.draw("a red ball", seed=5, best_of=2, plan=plan)[0]
+    order, _ = again(first.save(tmp_path / "a.png"), {})
+    assert order.settings.plan == plan
+    repeated = dict(model.fulfil([order]))[0]
+    assert repeated.plan == first.plan
+    np.testing.assert_array_equal(repeated.pixels, first.pixels)
+    changed, _ = again(tmp_path / "a.png", {"plan": "cone 0 0 10 10"})
+    assert changed.settings.plan == "cone 0 0 10 10"
+
+
+def test_what_is_told_of_a_plan(model, noise):
+    told = model.plan("a red ball")
+    ((words, box),) = told.things
+    assert str(told) == f"{words} " + " ".join(f"{100 * edge:.0f}" for edge in box)
+    assert (told.prompt, told.model) == ("a red ball", model._model.label)
+    assert json.loads(json.dumps(told.as_dict())) == {
+        "prompt": "a red ball",
+        "plan": str(told),
+        "things": [{"words": words, "box": list(box)}],
+        "model": told.model,
+    }
+    assert str(model.plan("a red ball", seed=9)) == str(told)  # the likeliest hangs on no seed
+    warm = [str(model.plan("a red ball", seed=seed, temperature=1.0)) for seed in (1, 2, 3, 1)]
+    assert warm[0] == warm[3]
+    assert len(set(warm)) > 1
+    others = [model.plan("一个红色的球"), model.plan(image=noise), model.plan("make it green", image=noise)]
+    assert len({str(plan) for plan in others}) == 3
+    with pytest.raises(triptych.ConfigError, match="plan takes a text, a picture, or both"):
+        model.plan()
+
+
+def test_a_plan_s_words_are_asked_for_in_the_language_of_the_text_or_another(model, noise, monkeypatch):
+    inner = model._model
+
+    def asked(text, **more):
+        ids = plans.prompt(inner, text, (), **more).ids.tolist()
+        return ids[ids.index(Special.PLAN) + 1 : -1]
+
+    assert asked("a ball") == asked("") == asked("球", language="en") == inner.encode("en")
+    assert asked("球") == asked("a ball", language="zh") == inner.encode("zh")
+    assert asked("a ball", language="fr") == inner.encode("en")  # which it doesn't know
+    monkeypatch.setitem(inner.bundle.info.made, "languages", ["zh"])
+    assert asked("a ball") == asked("", language="en") == inner.encode("zh")
+
+
+def test_what_is_no_plan_plans_nothing(plain):
+    assert plans._read(" red ball 10 40 30 60;\n") == (Thing("red ball", (0.1, 0.4, 0.3, 0.6)),)
+    assert plans._read("") == plans._read("a red ball") == plans._read("ball 0 0 10 10; ball 10 10") == ()
+    assert len(plans._read("ball 0 0 10 10;" * THINGS)) == THINGS
+    drawn = plain.draw("a", plan="none", seed=1, best_of=1)[0]
+    assert drawn.plan == ""
+
+
+def test_plan_settings():
+    assert DrawSettings().plan == "auto"
+    assert DrawSettings().changed({"plan": "none"}).plan == "none"
+    assert order_of({"prompt": "a", "plan": GIVEN}).settings.plan == GIVEN
+    for value, words in (
+        ("no", "plan: 'no' is no thing with a box: write its words and left, top, right and bottom in percent"),
+        ("ball 0 0 10 10; cube 5 5 5 9", "plan: 'cube 5 5 5 9' is no thing"),
+        ("a 0 0 1 1;" * 33, "plan: a plan has 33 things, 32 are allowed"),
+        (7, "plan: '7' is no thing"),
+        (True, "plan=True: give auto, none, or things with their boxes"),
+    ):
+        with pytest.raises(triptych.ConfigError) as caught:
+            DrawSettings().changed({"plan": value})
+        assert str(caught.value).startswith(words)
+
+
+def test_the_plan_of_a_request_is_checked(model):
+    with pytest.raises(triptych.ConfigError, match="parallel"):
+        canvas.checked(model._model, Request("a", 0, DrawSettings(decode="parallel", plan=GIVEN)))
+    assert canvas.checked(model._model, Request("a", 0, DrawSettings(plan=GIVEN))).codes.shape == (4, 4)
