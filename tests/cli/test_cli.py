@@ -213,11 +213,13 @@ def test_pictures_and_clips_are_read(run, clip, tiny_model):
 def planning(monkeypatch):
     """Every model has learned plans, and writes the same."""
     from triptych.sequence.plan import parse
-    from triptych.tasks import plans
+    from triptych.tasks import planning
 
-    monkeypatch.setattr(plans, "LIMIT", 4)
-    monkeypatch.setattr(plans, "is_learned", lambda model: True)
-    monkeypatch.setattr(plans, "_read", lambda text: tuple(parse("red ball 10 40 30 60; 小方块 50 0 90 25")))
+    monkeypatch.setattr(planning, "LIMIT", 4)
+    monkeypatch.setattr(planning, "is_learned", lambda model, verb="draw": True)
+    monkeypatch.setattr(
+        planning, "parse_what_can_be", lambda text: tuple(parse("red ball 10 40 30 60; 小方块 50 0 90 25"))
+    )
 
 
 def test_a_plan_is_told_a_line_a_thing(run, folder, tiny_model, planning):

@@ -150,10 +150,8 @@ WRONG_OBJECTS = {
     "a width that is none": {"bbox": [[0, 0, float("nan"), 1]], "categories": ["x"]},
     "infinity": {"bbox": [[0, 0, 1, float("inf")]], "categories": ["x"]},
     "beyond all numbers": {"bbox": [[1e308, 0, 1e308, 1]], "categories": ["x"]},
-    "words that are a number": {"bbox": [BOX], "categories": [3]},
     "no word": {"bbox": [BOX], "categories": [" "]},
     "null as words": {"bbox": [BOX], "categories": [None]},
-    "one of two": {"bbox": [BOX, [0, 0, 0, 0]], "categories": ["x", "y"]},
 }
 
 
@@ -166,6 +164,23 @@ def test_wrong_objects_cost_their_key_alone(tmp_path, value) -> None:
     assert [(f.file, f.kind) for f in findings] == [("metadata.jsonl:1 (a.png)", "bad metadata")]
     assert findings[0].detail == "objects has a wrong form"
     assert "x, y, width, height" in findings[0].remedy
+
+
+def test_boxes_that_are_right_stay_and_words_are_cleaned(tmp_path) -> None:
+    scene(1).save(tmp_path / "a.png")
+    moving(tmp_path / "c.mp4", 1)
+    one = {"bbox": [BOX, [0, 0, 0, 0], BOX], "categories": ["x", "y", " red;\n ball； "]}
+    two = {"bbox": [BOX], "categories": [3]}
+    lines(
+        tmp_path / "metadata.jsonl",
+        {"file_name": "a.png", "objects": one},
+        {"file_name": "a.png", "objects": two},
+        {"file_name": "c.mp4", "objects": two},
+    )
+    records, findings = found(tmp_path)
+    assert [box.texts[0].text for box in records["a.png"].objects] == ["x", "red, ball,", "3"]
+    assert records["c.mp4"].objects == []
+    assert [f.detail for f in findings] == ["objects has a wrong form", "a clip has objects"]
 
 
 @pytest.mark.parametrize("line", HOSTILE, ids=range(len(HOSTILE)))

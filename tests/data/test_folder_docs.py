@@ -16,7 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
 
 def test_every_json_example_works(tmp_path) -> None:
     examples = re.findall(r"```jsonl\n(.*?)```", PAGE, re.S)
-    assert len(examples) == 5
+    assert len(examples) == 6
     keys = set()
     for i, example in enumerate(examples):
         folder = tmp_path / str(i)
@@ -33,7 +33,7 @@ def test_every_json_example_works(tmp_path) -> None:
                 assert getattr(record, "texts" if key == "text" else key)
                 keys.add(key)
         assert not findings
-    assert keys == {"text", "texts", "label", "qa", "events", "sequence", "instruction"}
+    assert keys == {"text", "texts", "label", "qa", "events", "sequence", "instruction", "objects"}
 
 
 def test_the_trees_work(tmp_path) -> None:

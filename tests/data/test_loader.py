@@ -9,12 +9,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from tests.data.test_shards import GRID, fill
-from triptych.config import LAID, GPTConfig
+from triptych.config import EDGES, LAID, GPTConfig
 from triptych.data.loader import LEFT_OUT, MEDIA, PLANNED, Batches, Rows
 from triptych.data.records import Box, Event, Place, Question, Record, Text
 from triptych.data.shards import Shards
 from triptych.errors import ConfigError
-from triptych.sequence.plan import EDGES, Thing, _vector, laid, write
+from triptych.sequence.plan import Thing, _vector, laid, write
 from triptych.sequence.vocab import Special, to_text_ids
 from triptych.tokenizers.text import TextTokenizer
 
@@ -170,7 +170,7 @@ EN, ZH = Text(text="a red ball", lang="en"), Text(text="一个红球", lang="zh"
 BALL = Box(texts=[Text(text="red ball", lang="en"), Text(text="红球", lang="zh")], box=(50, 0, 100, 50))
 CUBE = Box(texts=[Text(text="cube 3", lang="en")], box=(0, 50, 30, 100))
 PLANS = {"en": "cube 3 0 50 30 100; red ball 50 0 100 50", "zh": "cube 3 0 50 30 100; 红球 50 0 100 50"}
-PLAN, ANSWER, VISUAL, END = Special.PLAN, Special.ANSWER, Special.VISUAL, Special.END
+DRAW, PLAN, ANSWER, VISUAL, END = Special.DRAW, Special.PLAN, Special.ANSWER, Special.VISUAL, Special.END
 
 
 def picture(number, **known):
@@ -228,25 +228,27 @@ def test_a_plan_is_laid_beside_the_place_before(planned):
 
 
 def test_a_plan_is_in_the_language_of_the_text_or_in_one_that_it_has(planned):
-    for text, words in ((EN, "red ball"), (ZH, "红球"), (Text(text="une balle", lang="fr"), "red ball")):
+    for text, words in ((EN, "red ball"), (ZH, "红球")):
         own = planned(picture(0, texts=[text]), drop=0.0)
         np.testing.assert_array_equal(
             plan_of(own.spell("lay", 0, np.random.default_rng(0)))[0, EDGES:],
             sum(_vector(i) for i in own.encode(words)),
         )
         told = PLANS["zh" if text is ZH else "en"]
-        wanted = [Special.BEGIN, *own.encode(text.text), PLAN, *own.encode(text.lang), ANSWER, *own.encode(told), END]
+        ask = [DRAW, PLAN, *own.encode(text.lang), ANSWER]
+        wanted = [Special.BEGIN, *own.encode(text.text), *ask, *own.encode(told), END]
         assert own.spell("plan", 0, np.random.default_rng(0)).ids.tolist() == wanted
 
 
 def test_a_text_of_no_language_has_a_plan_in_any(planned):
-    own = planned(picture(0, texts=[Text(text="ball")]), drop=0.0)
-    rows = each(own, "plan", 40)
-    for lang, told in PLANS.items():
-        assert any(ends_with(row, [PLAN, *own.encode(lang), ANSWER, *own.encode(told), END]) for row in rows)
+    for text in (Text(text="ball"), Text(text="une balle", lang="fr")):
+        own = planned(picture(0, texts=[text]), drop=0.0)
+        rows = each(own, "plan", 40)
+        for lang, told in PLANS.items():
+            assert any(ends_with(row, [PLAN, *own.encode(lang), ANSWER, *own.encode(told), END]) for row in rows)
     nameless = Box(texts=[Text(text="ball")], box=(0, 0, 50, 50))
     own = planned(picture(0, texts=[], objects=[nameless]))
-    wanted = [Special.BEGIN, PLAN, ANSWER, *own.encode("ball 0 0 50 50"), END]
+    wanted = [Special.BEGIN, DRAW, PLAN, ANSWER, *own.encode("ball 0 0 50 50"), END]
     assert own.spell("plan", 0, np.random.default_rng(0)).ids.tolist() == wanted
 
 
@@ -267,7 +269,7 @@ def test_without_a_text_most_drawings_have_no_plan_either(planned):
     own = planned(picture(0), drop=1.0)
     asked = {row.ids.tobytes() for row in each(own, "plan", 20)}
     assert asked == {
-        np.array([Special.BEGIN, PLAN, *own.encode(lang), ANSWER, *own.encode(told), END]).tobytes()
+        np.array([Special.BEGIN, DRAW, PLAN, *own.encode(lang), ANSWER, *own.encode(told), END]).tobytes()
         for lang, told in PLANS.items()
     }
 
@@ -276,7 +278,7 @@ def test_the_plan_of_what_an_instruction_leads_to_follows_its_picture(planned):
     told = Text(text="make it red", lang="en")
     own = planned(*steps_of(None, told), drop=0.0)
     begin, image = [Special.BEGIN], [Special.IMAGE, *[VISUAL] * 4]
-    ask = [PLAN, *own.encode("en"), ANSWER, *own.encode(PLANS["en"]), END]
+    ask = [DRAW, PLAN, *own.encode("en"), ANSWER, *own.encode(PLANS["en"]), END]
     texts = [[*begin, *own.encode(EN.text), *ask], [*begin, *image, *own.encode(told.text), *ask]]
     rows = each(own, "plan", item=1)
     counts = [sum(row.ids.tolist() == ids for row in rows) for ids in texts]

@@ -114,12 +114,17 @@ SPELLINGS = {
     ),
     "plan of a text": (
         lambda b, m: spell.answer(spell.plan_prompt(b, [A, B], [C]), [B]),
-        [A, B, PLAN, C, ANSWER, B, END],
+        [A, B, DRAW, PLAN, C, ANSWER, B, END],
         [B, END],
     ),
     "plan of a picture after an instruction": (
         lambda b, m: spell.answer(spell.plan_prompt(spell.picture(b, m[0]), [A], [C]), [B]),
-        [IMAGE, *M, A, PLAN, C, ANSWER, B, END],
+        [IMAGE, *M, A, DRAW, PLAN, C, ANSWER, B, END],
+        [B, END],
+    ),
+    "things of a picture": (
+        lambda b, m: spell.answer(spell.things_prompt(spell.picture(b, m[0]), [C]), [B]),
+        [IMAGE, *M, PLAN, C, ANSWER, B, END],
         [B, END],
     ),
     "label": (

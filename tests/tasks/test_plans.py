@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import triptych
-from triptych.config import LAID
+from triptych.config import EDGES, LAID
 from triptych.sequence.layout import grouped
-from triptych.sequence.plan import EDGES, THINGS, Thing, laid
+from triptych.sequence.plan import Thing, laid
 from triptych.sequence.vocab import Special
-from triptych.tasks import canvas, plans
+from triptych.tasks import canvas, planning
 from triptych.tasks.canvas import UNKNOWN, Request
 from triptych.tasks.orders import Order, again, order_of
 from triptych.tasks.settings import DrawSettings
@@ -43,8 +43,9 @@ def model(plain, monkeypatch):
     """The model, said to have learned plans, which are cut short."""
     for name in ("plan bits/text", "lay bits/code"):
         monkeypatch.setitem(plain._model.bundle.info.bits, name, 1.0)
-    monkeypatch.setattr(plans, "LIMIT", 4)
-    monkeypatch.setattr(plans, "_read", understood)
+    monkeypatch.setitem(plain._model.bundle.info.made, "planned", ["view", "edit"])
+    monkeypatch.setattr(planning, "LIMIT", 4)
+    monkeypatch.setattr(planning, "parse_what_can_be", understood)
     return plain
 
 
@@ -139,13 +140,13 @@ def test_what_has_no_plan_of_its_own(model, noise):
 
 @pytest.mark.parametrize("verb", ["edit", "draw"])
 def test_what_follows_a_picture_is_planned_from_it(model, noise, monkeypatch, verb):
-    asked, write = [], plans.write
-    monkeypatch.setattr(plans, "write", lambda model, rows, how: (asked.extend(rows), write(model, rows, how))[1])
+    asked, write = [], planning.write
+    monkeypatch.setattr(planning, "write", lambda model, rows, how: (asked.extend(rows), write(model, rows, how))[1])
     inputs = {"image": noise} if verb == "edit" else {"images": (noise,)}
     drawn = dict(model.fulfil([Order("make it green", 2, DrawSettings(), verb, inputs)]))[0]
     assert drawn.plan
     inner = model._model
-    asks = [*inner.encode("make it green"), Special.PLAN, *inner.encode("en"), Special.ANSWER]
+    asks = [*inner.encode("make it green"), Special.DRAW, Special.PLAN, *inner.encode("en"), Special.ANSWER]
     assert asked[0].ids.tolist() == [Special.BEGIN, Special.IMAGE, *[Special.VISUAL] * 4, *asks]
     bare = dict(model.fulfil([Order("make it green", 2, DrawSettings(plan="none"), verb, inputs)]))[0]
     assert bare.plan == ""
@@ -175,19 +176,19 @@ def test_a_model_that_has_not_learned_plans_refuses_them(plain, noise):
         with pytest.raises(triptych.ModelError, match="has not learned to draw by a plan"):
             call()
     for image in (None, noise):
-        with pytest.raises(triptych.ModelError, match="has not learned plans: train it on pictures with `objects`"):
+        with pytest.raises(triptych.ModelError, match=r"has not learned plans.*: train it on pictures with `objects`"):
             plain.plan("a red ball", image=image)
     assert plain.draw("a", plan="auto")[0].plan == plain.draw("a", plan="none")[0].plan == ""
 
 
 @pytest.mark.parametrize("missing", ["plan bits/text", "lay bits/code", "planned"])
 def test_plans_are_learned_by_both_spellings_and_a_network_that_reads_them(model, monkeypatch, missing):
-    assert plans.is_learned(model._model)
+    assert planning.is_learned(model._model)
     if missing == "planned":
         monkeypatch.setattr(model._model.gpt, "config", model._model.gpt.config.model_copy(update={"planned": False}))
     else:
         monkeypatch.delitem(model._model.bundle.info.bits, missing)
-    assert not plans.is_learned(model._model)
+    assert not planning.is_learned(model._model)
 
 
 def test_in_any_order_there_is_no_plan(model, monkeypatch):
@@ -215,7 +216,8 @@ def test_a_picture_comes_again_with_its_plan(model, tmp_path, plan):
 
 def test_what_is_told_of_a_plan(model, noise):
     told = model.plan("a red ball")
-    ((words, box),) = told.things
+    (thing,) = told.things
+    words, box = thing.words, thing.box
     assert str(told) == f"{words} " + " ".join(f"{100 * edge:.0f}" for edge in box)
     assert (told.prompt, told.model) == ("a red ball", model._model.label)
     assert json.loads(json.dumps(told.as_dict())) == {
@@ -238,7 +240,7 @@ def test_a_plan_s_words_are_asked_for_in_the_language_of_the_text_or_another(mod
     inner = model._model
 
     def asked(text, **more):
-        ids = plans.prompt(inner, text, (), **more).ids.tolist()
+        ids = planning.prompt(inner, text, (), **more).ids.tolist()
         return ids[ids.index(Special.PLAN) + 1 : -1]
 
     assert asked("a ball") == asked("") == asked("球", language="en") == inner.encode("en")
@@ -249,9 +251,8 @@ def test_a_plan_s_words_are_asked_for_in_the_language_of_the_text_or_another(mod
 
 
 def test_what_is_no_plan_plans_nothing(plain):
-    assert plans._read(" red ball 10 40 30 60;\n") == (Thing("red ball", (0.1, 0.4, 0.3, 0.6)),)
-    assert plans._read("") == plans._read("a red ball") == plans._read("ball 0 0 10 10; ball 10 10") == ()
-    assert len(plans._read("ball 0 0 10 10;" * THINGS)) == THINGS
+    assert planning.parse_what_can_be(" red ball 10 40 30 60;\n") == (Thing("red ball", (0.1, 0.4, 0.3, 0.6)),)
+    assert planning.parse_what_can_be("") == planning.parse_what_can_be("a red ball") == ()
     drawn = plain.draw("a", plan="none", seed=1, best_of=1)[0]
     assert drawn.plan == ""
 
@@ -261,9 +262,9 @@ def test_plan_settings():
     assert DrawSettings().changed({"plan": "none"}).plan == "none"
     assert order_of({"prompt": "a", "plan": GIVEN}).settings.plan == GIVEN
     for value, words in (
-        ("no", "plan: 'no' is no thing with a box: write its words and left, top, right and bottom in percent"),
+        ("no", "plan: 'no' is no thing with a box: write its words, then left, top, right and bottom in whole percent"),
         ("ball 0 0 10 10; cube 5 5 5 9", "plan: 'cube 5 5 5 9' is no thing"),
-        ("a 0 0 1 1;" * 33, "plan: a plan has 33 things, 32 are allowed"),
+        ("a 0 0 1 1;" * 33, "plan: a plan of more than 32 things: leave some out"),
         (7, "plan: '7' is no thing"),
         (True, "plan=True: give auto, none, or things with their boxes"),
     ):

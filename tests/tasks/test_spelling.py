@@ -9,7 +9,7 @@ from triptych.data.records import Box, Question, Record, Text
 from triptych.data.shards import Shards, ShardWriter
 from triptych.sequence.plan import parse
 from triptych.sequence.vocab import Special
-from triptych.tasks import ask, canvas, caption, film, plans
+from triptych.tasks import ask, canvas, caption, film, planning
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_draw(model, rows):
 
 
 def test_plan(model, rows):
-    same_start(plans.prompt(model, "一个红色的球", ()), rows.spell("plan", 0, np.random.default_rng(0)))
+    same_start(planning.prompt(model, "一个红色的球", ()), rows.spell("plan", 0, np.random.default_rng(0)))
 
 
 def test_what_is_drawn_by_a_plan(model, rows):
@@ -70,7 +70,8 @@ def test_what_is_drawn_by_a_plan(model, rows):
     learned = rows.spell("lay", 0, np.random.default_rng(0))
     prompt = canvas._prompt(model, "一个红色的球", ())
     same_start(prompt, learned)
-    laid = plans.beside(model, parse("红色的球 25 0 75 100"), (4, 4), (slice(0, 4), slice(0, 4)))
+    things = planning.beside(model, parse("红色的球 25 0 75 100"), (4, 4), (slice(0, 4), slice(0, 4)))
+    laid = prompt.by(things, 2).plan
     codes = slice(len(prompt), len(prompt) + len(laid))
     np.testing.assert_array_equal(learned.values[codes, -laid.shape[1] :][:-1], laid[1:])
     assert laid[1:].any()
@@ -105,7 +106,7 @@ def test_caption_and_ask(model, rows, media, spelling, kind, monkeypatch):
     # Training shuffles what follows a medium: take rows in which each stands first.
     learned = [rows.spell(spelling, 0, np.random.default_rng(seed)) for seed in range(16)]
     if kind == "picture":
-        prompts.append(plans.prompt(model, "", model.read([frames]), "zh"))
+        prompts.append(planning.reading(model, model.read([frames])[0], "zh"))
     asked = (Special.CAPTION, Special.ASK, Special.PLAN)
     for prompt, first in zip(prompts, asked[: len(prompts)], strict=True):
         place = int(np.flatnonzero(prompt.ids == first)[0])

@@ -281,7 +281,7 @@ def _boxes(value: Any) -> list[Box | None]:
 
 def _box(edges: Any, name: Any) -> Box | None:
     try:
-        left, top, width, height = (float(edge) for edge in edges)
+        left, top, width, height = edges
         if not (width > 0 and height > 0 and all(map(math.isfinite, (left, top, left + width, top + height)))):
             return None
         texts = as_texts(str(name) if isinstance(name, int) and not isinstance(name, bool) else name)
