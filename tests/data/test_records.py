@@ -5,7 +5,7 @@ import pytest
 
 from triptych.data.records import Box, Record, Text, things
 from triptych.media import image
-from triptych.sequence.plan import Thing
+from triptych.sequence.plan import THINGS, Thing
 
 RED, SIDE = (255, 0, 0), 64
 
@@ -45,3 +45,8 @@ def test_what_the_cut_leaves_out_is_not_there():
 def test_words_are_the_first_of_a_language_or_of_any():
     picture = record(10, 10, (0, 0, 5, 5))
     assert [things(picture, lang)[0].words for lang in ("en", "zh", "de", "")] == ["a box", "盒子", "a box", "a box"]
+
+
+def test_of_more_than_a_plan_holds_the_largest_are_kept():
+    many = record(100, 100, *((0, 0, 1 + i, 10) for i in range(THINGS + 5)))
+    assert sorted(thing.box[2] for thing in things(many, "en")) == [(6 + i) / 100 for i in range(THINGS)]

@@ -122,6 +122,7 @@ def session(path: NativePath, rows: int, twins: bool = False):
 
 
 def on_torch(model, ids, values, positions):
+    values = values[..., : sum(model.config.parts[:3])]  # the network lays rows and columns beside them itself
     ids, values, positions = (torch.from_numpy(a) for a in (ids, values, positions))
     return model(ids.clamp(min=0), values, ids < 0, positions)
 
@@ -291,6 +292,7 @@ def test_codes_are_drawn_as_their_logits_say(precision):
     assert ((counts - expected)[often] ** 2 / expected[often]).sum() < often.sum() + 4.5 * (2 * often.sum()) ** 0.5
 
 
+WIDTH = MODEL.config.inputs
 BROKEN = {
     "ids above the vocabulary": {"ids": np.full((2, 3), MODEL.config.vocabulary)},
     "ids below -1": {"ids": np.full((2, 3), -2)},
@@ -298,10 +300,10 @@ BROKEN = {
     "one row of ids": {"ids": np.zeros((1, 3), np.int64)},
     "no positions": {"ids": np.zeros((2, 0), np.int64)},
     "flat ids": {"ids": np.zeros(6, np.int64)},
-    "values that are not numbers": {"values": np.full((2, 3, 100), np.nan, np.float32)},
-    "infinite values": {"values": np.full((2, 3, 100), np.inf, np.float32)},
-    "float64 values": {"values": np.zeros((2, 3, 100))},
-    "narrow values": {"values": np.zeros((2, 3, 99), np.float32)},
+    "values that are not numbers": {"values": np.full((2, 3, WIDTH), np.nan, np.float32)},
+    "infinite values": {"values": np.full((2, 3, WIDTH), np.inf, np.float32)},
+    "float64 values": {"values": np.zeros((2, 3, WIDTH))},
+    "narrow values": {"values": np.zeros((2, 3, WIDTH - 1), np.float32)},
     "negative positions": {"positions": np.full((2, 3, 3), -1)},
     "endless positions": {"positions": np.full((2, 3, 3), 2**40)},
     "two axes": {"positions": np.zeros((2, 3, 2), np.int64)},
@@ -315,7 +317,7 @@ BROKEN = {
 def test_what_is_wrong_with_a_row_is_told(name):
     good = {
         "ids": np.zeros((2, 3), np.int64),
-        "values": np.zeros((2, 3, 100), np.float32),
+        "values": np.zeros((2, 3, WIDTH), np.float32),
         "positions": np.zeros((2, 3, 3), np.int64),
         "lengths": np.full(2, 3),
     }

@@ -277,3 +277,58 @@ def test_the_plan_of_a_request_is_checked(model):
     with pytest.raises(triptych.ConfigError, match="parallel"):
         canvas.checked(model._model, Request("a", 0, DrawSettings(decode="parallel", plan=GIVEN)))
     assert canvas.checked(model._model, Request("a", 0, DrawSettings(plan=GIVEN))).codes.shape == (4, 4)
+
+
+def test_an_order_whose_plan_has_too_many_words_fails_alone(model):
+    long = Order("a", 0, DrawSettings(plan="龘" * 1500 + " 0 0 50 50"))
+    results = dict(model.fulfil([long, Order("a", 1, DrawSettings(plan=GIVEN))]))
+    assert isinstance(results[0], triptych.ModelError)
+    assert "4500 tokens, 4096 are allowed" in str(results[0])
+    assert results[1].plan == GIVEN
+
+
+@pytest.mark.parametrize("verb", ["view", "edit"])
+def test_what_follows_a_picture_is_planned_by_a_model_that_has_learned_that(model, noise, monkeypatch, verb):
+    monkeypatch.setitem(model._model.bundle.info.made, "planned", [verb])
+    edited, viewed = model.edit(noise, "make it green")[0], model.draw("a ball", images=[noise])[0]
+    assert [bool(picture.plan) for picture in (edited, viewed)] == [verb == "edit", verb == "view"]
+    monkeypatch.delitem(model._model.bundle.info.made, "planned")
+    assert model.edit(noise, "make it green")[0].plan == ""
+    assert model.edit(noise, "make it green", plan=GIVEN)[0].plan == GIVEN
+    with pytest.raises(triptych.ModelError, match="has not learned plans of edits"):
+        model.plan("make it green", image=noise)
+
+
+def test_what_stands_in_a_picture_is_not_asked_for_as_what_is_to_come_after_it(model, noise, monkeypatch):
+    asked, write = [], planning.write
+    monkeypatch.setattr(planning, "write", lambda model, rows, how: (asked.extend(rows), write(model, rows, how))[1])
+    model.plan(image=noise)
+    model.draw("", images=[noise])
+    image, tag = [Special.IMAGE, *[Special.VISUAL] * 4], model._model.encode("en")
+    asks = [*image, Special.PLAN, *tag, Special.ANSWER], [*image, Special.DRAW, Special.PLAN, *tag, Special.ANSWER]
+    assert [row.ids.tolist() for row in asked] == [[Special.BEGIN, *ids] for ids in asks]
+    with pytest.raises(ValueError, match="a picture is uint8"):
+        model.plan(image=np.stack([noise] * 9))
+    with pytest.raises(triptych.ConfigError, match="language 'fr': tiny writes en, zh"):
+        model.plan("a ball", language="fr")
+
+
+def test_a_plan_guides_without_a_text_too(model):
+    """What guidance leads away from has no plan."""
+    one, more = (model.draw("", seed=1, plan=GIVEN, guidance=guidance)[0].pixels for guidance in (1.0, 8.0))
+    assert (one != more).any()
+    plain = [model.draw("", seed=1, guidance=guidance)[0].pixels for guidance in (1.0, 8.0)]
+    np.testing.assert_array_equal(*plain)
+
+
+def test_an_empty_plan_is_none(model, plain, tmp_path):
+    first = model.draw("a red ball", plan=" ;\n", best_of=1)[0]
+    assert (first.settings["plan"], first.plan) == ("none", "")
+    order, _ = again(first.save(tmp_path / "a.png"), {})
+    np.testing.assert_array_equal(dict(model.fulfil([order]))[0].pixels, first.pixels)
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": -1}, {"temperature": float("nan")}, {"seed": -1}, {"seed": 2**70}])
+def test_a_plan_s_numbers_are_checked(model, wrong):
+    with pytest.raises(triptych.ConfigError, match="give numbers from 0"):
+        model.plan("a red ball", **wrong)

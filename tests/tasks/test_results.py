@@ -1,6 +1,7 @@
 """Results: saved, printed, shown, and as plain values."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from triptych.media import image
 from triptych.results import Answer, Caption, Picture, Plan, clock
+from triptych.sequence.plan import Thing
 
 
 @pytest.fixture
@@ -31,6 +33,12 @@ def test_a_picture_keeps_how_it_was_made(picture, tmp_path):
     assert image.read_metadata(picture.save(tmp_path / "c.jpg"))["seed"] == "7"
 
 
+def test_a_picture_keeps_its_plan(picture, tmp_path):
+    planned = replace(picture, plan="红球 0 0 50 50")
+    assert image.read_metadata(planned.save(tmp_path / "a.png")) == picture.metadata() | {"plan": "红球 0 0 50 50"}
+    assert planned.as_dict()["plan"] == "红球 0 0 50 50"
+
+
 def test_a_prompt_that_is_no_text_can_be_kept(picture, tmp_path):
     odd = Picture(picture.pixels, "a\udc80\0b", 0, {}, "m")
     assert image.read_metadata(odd.save(tmp_path / "a.png"))["prompt"].startswith("a?")
@@ -51,7 +59,7 @@ def test_texts_and_answers():
 
 
 def test_a_plan_is_told_as_it_is_drawn_by():
-    plan = Plan("two", (("cube", (0.5, 0.0, 1.0, 0.125)), ("red ball", (0.0, 0.25, 0.4, 0.5))), "m")
+    plan = Plan("two", (Thing("cube", (0.5, 0.0, 1.0, 0.125)), Thing("red ball", (0.0, 0.25, 0.4, 0.5))), "m")
     assert str(plan) == "red ball 0 25 40 50; cube 50 0 100 12"
     assert plan.as_dict()["things"][0] == {"words": "cube", "box": [0.5, 0.0, 1.0, 0.125]}
     assert str(Plan("none", (), "m")) == Picture(np.zeros((1, 1, 3), np.uint8), "", 0, {}, "m").plan == ""

@@ -282,12 +282,14 @@ def _boxes(value: Any) -> list[Box | None]:
 def _box(edges: Any, name: Any) -> Box | None:
     try:
         left, top, width, height = edges
-        if not (width > 0 and height > 0 and all(map(math.isfinite, (left, top, left + width, top + height)))):
+        if any(isinstance(edge, bool) for edge in edges) or not (
+            width > 0 and height > 0 and all(map(math.isfinite, (left, top, left + width, top + height)))
+        ):
             return None
         texts = as_texts(str(name) if isinstance(name, int) and not isinstance(name, bool) else name)
         # In a plan, a semicolon or the end of a line would end the thing.
         clean = [Text(text=" ".join(re.sub("[;；]", ",", t.text).split()), lang=t.lang) for t in texts]
-        words = [text for text in clean if text.text]
+        words = [text for text in clean if text.text.strip(", ")]
         return Box(texts=words, box=(left, top, left + width, top + height)) if words else None
     except _WRONG_FORM:
         return None

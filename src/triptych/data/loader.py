@@ -138,10 +138,10 @@ class Rows:
         chances = 1 / np.array([len(text.text) for text in texts])
         return texts[rng.choice(len(texts), p=chances / chances.sum())]
 
-    def instruction(self, record: Record, rng: np.random.Generator) -> list[int]:
-        """What leads to a medium, or nothing in `drop` of the cases."""
+    def _told(self, record: Record, rng: np.random.Generator) -> Text:
+        """What leads to a medium, or an empty text in `drop` of the cases."""
         told = record.instruction and rng.random() >= self.drop
-        return self.encode(record.instruction[rng.integers(len(record.instruction))].text) if told else []
+        return record.instruction[rng.integers(len(record.instruction))] if told else Text(text="")
 
     def _draw(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         spell.draw_prompt(builder, self.condition(self.shards.record(index), rng))
@@ -198,10 +198,10 @@ class Rows:
         target = int(rng.integers(1, len(members)))
         record, drawn = self.shards.record(members[target]), self.shards.maps(members[target])[0]
         self._show(builder, members[:target], rng)
-        text = self.condition(record, rng) if rng.random() < 0.5 else []
-        spell.draw_prompt(builder, text)
+        asked = self._asked(record, rng) if rng.random() < 0.5 else Text(text="")
+        spell.draw_prompt(builder, self.encode(asked.text))
         if record.objects and rng.random() < PLANNED:
-            builder.plan(self.laid(record, self._language(record, rng), drawn))
+            builder.plan(self.laid(record, self._language(record, rng, asked.lang), drawn))
         return spell.drawn(builder, drawn)
 
     def _show(self, builder: Builder, members: np.ndarray, rng: np.random.Generator) -> None:
@@ -214,10 +214,10 @@ class Rows:
     def _edit(self, builder: Builder, pair: np.ndarray, rng: np.random.Generator) -> Builder:
         before, after = pair
         record, map_ = self.shards.record(after), self.shards.maps(after)[0]
-        told = self.instruction(record, rng)
-        spell.edit_prompt(builder, self.shards.maps(before)[0], told)
-        if record.objects and told and rng.random() < PLANNED:
-            builder.plan(self.laid(record, self._language(record, rng), map_))
+        told = self._told(record, rng)
+        spell.edit_prompt(builder, self.shards.maps(before)[0], self.encode(told.text))
+        if record.objects and told.text and rng.random() < PLANNED:
+            builder.plan(self.laid(record, self._language(record, rng, told.lang), map_))
         return spell.drawn(builder, map_)
 
     def _film(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
@@ -229,7 +229,7 @@ class Rows:
         maps, record = self.shards.maps(index), self.shards.record(index)
         given = int(rng.integers(1, max(2, len(maps))))
         spell.clip(builder, maps[:given], self.encode, self.fps, self.span)
-        spell.predict_prompt(builder, self.instruction(record, rng))
+        spell.predict_prompt(builder, self.encode(self._told(record, rng).text))
         return spell.filmed(builder, maps, given, self.encode, self.fps, self.span)
 
     def _talk(self, builder: Builder, record: Record, rng: np.random.Generator) -> Builder:

@@ -159,6 +159,8 @@ class Builder:
         seen = beside(values, None if before is None else before.values)
         plan = np.zeros((len(codes), codes.shape[1] * LAID), np.float32)
         if target and self._plan is not None:
+            if len(self._plan) != len(codes):
+                raise ValueError(f"a plan of {len(self._plan)} places is laid beside a map of {len(codes)}")
             plan[:-1], self._plan = self._plan[1:], None
         self._visual.append((len(self._ids), np.concatenate([seen, plan], 1), codes, there))
         self._shown = Shown(rows, columns, values, codes)

@@ -25,7 +25,7 @@ from triptych.config import EDGES, LAID, WORDS
 REACH = 4.0  # codes; edges further out count as that far
 THINGS = 32  # of one plan
 LONGEST = 4096  # characters of one plan
-_THING = re.compile(r"(?P<words>.*\S)\s+" + r"\s+".join([r"(\d{1,3})"] * 4), re.DOTALL)
+_THING = re.compile(r"(?P<words>.*\S)\s+" + r"\s+".join([r"(\d{1,3})"] * 4), re.DOTALL | re.ASCII)
 
 Encode = Callable[[str], list[int]]
 

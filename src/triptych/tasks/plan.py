@@ -23,8 +23,9 @@ def plan(model: Model, text: str, *, image: Media | None, language: str, seed: i
         the plan; what a model that has learned little writes may be empty.
 
     Raises:
-        ConfigError: neither a text nor a picture, or a language that the model doesn't write. ModelError: the model has
-            not learned plans. MediaError: the file is no picture.
+        ConfigError: neither a text nor a picture, a number out of range, or a language that the model doesn't write.
+        ModelError: the model has not learned plans.
+        MediaError: the file is no picture.
     """
     if not text and image is None:
         raise ConfigError("plan takes a text, a picture, or both: give one")
@@ -34,6 +35,8 @@ def plan(model: Model, text: str, *, image: Media | None, language: str, seed: i
             f"{model.label} has not learned plans{' of edits' if verb == 'edit' else ''}: train it on pictures with "
             "`objects` (docs/data.md), with the spellings `plan` and `lay` in its mix"
         )
+    if not (0 <= temperature < float("inf") and 0 <= seed < 2**62):
+        raise ConfigError(f"temperature={temperature}, seed={seed}: give numbers from 0")
     language = model.language(language) if language else language_of(text)
     media = [] if image is None else [medium for medium in model.read([model.pixels(image)]) if medium is not None]
     read = media and not text

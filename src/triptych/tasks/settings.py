@@ -91,6 +91,8 @@ class DrawSettings:
             if not ranges.get(setting.name, True):
                 value = getattr(self, setting.name)
                 raise ConfigError(f"{setting.name}={value!r}: give {setting.metadata['legal']}")
+        if not self.plan.strip(" ;；\n"):
+            object.__setattr__(self, "plan", "none")  # an empty plan, as a picture without one tells it
         if self.plan not in PLANS:
             from triptych.sequence.plan import parse  # reads no more than text, but brings numpy
 
