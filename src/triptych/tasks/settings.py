@@ -36,7 +36,7 @@ class DrawSettings:
         0.25, "Share of the picture over which guidance grows from 1; 0 holds it level.", "a number from 0 to 1"
     )
     temperature: float = _setting(
-        0.9,
+        0.5,
         "Below 1 is safer, above 1 bolder; 0 takes the likeliest; 0.3 after pictures and in edits.",
         "a number from 0",
     )
