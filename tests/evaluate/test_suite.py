@@ -11,6 +11,9 @@ from triptych.errors import ConfigError, DataError
 from triptych.evaluate import clip_measures, picture_measures, report, suite
 from triptych.files import read_jsonl
 from triptych.media import image, video
+from triptych.results import Plan
+from triptych.sequence.plan import Thing
+from triptych.worlds.tabletop.language import ATTRIBUTES, phrase
 from triptych.zoo import ModelInfo
 
 from . import small
@@ -72,6 +75,12 @@ class Cheat(Nothing):
 
     def edit(self, picture: np.ndarray, instruction: str, **_: Any) -> list[Any]:
         return self.draw("", images=[picture])
+
+    def plan(self, text: str = "", *, image: Any = None, language: str = "en") -> Plan:
+        rows = self.rows.values()
+        row = self.rows[image] if image else next(r for r in rows if text in (*r["texts"]["en"], *r["texts"]["zh"]))
+        things = [(phrase(o, ATTRIBUTES, "en"), o["box"]) for o in row["truth"]["objects"]]
+        return Plan(text, tuple(Thing(words, tuple(edge / SIZE for edge in box)) for words, box in things), "cheat")
 
     def caption_many(self, media: list[Any], *, language: str = "en") -> list[Any]:
         which = {".png": 4, ".mp4": 0}
@@ -152,6 +161,8 @@ def test_a_model_that_cheats_is_perfect(perfect: dict[str, Any]) -> None:
             assert value == 1, name
     for name in ("objects", "scenes", "relations", "objects, en", "objects, zh", "scenes, en", "scenes, zh"):
         assert values[f"draw: {name}"] == 1, name
+    for name in ("things of pictures, F1", "objects of texts", "relations of texts"):
+        assert values[f"plan: {name}"] == 1, name
     assert values["tokenizer: PSNR"] == 100
     assert values["tokenizer: SSIM"] == pytest.approx(1)
     assert values["tokenizer: attributes kept"] == 1
@@ -187,6 +198,8 @@ def test_what_stands_beside_a_score_is_worse_than_perfect(perfect: dict[str, Any
     measured = perfect["measures"]
     assert measured["draw: scenes"]["baselines"]["another picture"] < 0.5
     assert measured["draw: scenes"]["baselines"]["true picture"] == 1
+    assert measured["plan: things of pictures, F1"]["baselines"]["things of another picture"] < 0.5
+    assert measured["plan: objects of texts"]["baselines"]["plan of another text"] < 0.5
     assert measured["tokenizer: PSNR"]["baselines"]["mean image"] < 30
     assert sum("bytes" in name for name in measured["tokenizer: PSNR"]["baselines"]) == 3
     assert measured["ask: accuracy, pictures"]["baselines"]["the same GPT without the medium"] == 0
@@ -201,7 +214,7 @@ def test_what_stands_beside_a_score_is_worse_than_perfect(perfect: dict[str, Any
 
 
 def test_a_model_that_answers_nothing_is_at_or_below_its_baselines(empty: dict[str, Any]) -> None:
-    assert set(empty["skipped"]) == {"language", *CLIPS}
+    assert set(empty["skipped"]) == {"language", "plan", *CLIPS}
     trivial = ("another picture", "most frequent caption", "most frequent answer of the form", "mean image")
     checked = 0
     for name, score in empty["measures"].items():
@@ -248,7 +261,7 @@ def test_a_folder_without_truth_says_what_it_lacks(tmp_path: Path) -> None:
     assert "truth" in results["skipped"]["draw"]
     assert "questions" in results["skipped"]["ask"]
     assert "sequences" in results["skipped"]["view"]
-    assert set(results["skipped"]) == {"draw", "caption", "ask", "view", "edit", "language", *CLIPS}
+    assert set(results["skipped"]) == {"draw", "plan", "caption", "ask", "view", "edit", "language", *CLIPS}
 
 
 def test_without_a_detector_drawing_is_not_measured(folder: Path, tmp_path: Path) -> None:
@@ -283,7 +296,7 @@ def test_what_can_not_be_drawn_by_the_settings_is_skipped(tiny_model: Path, fold
 def test_the_package_s_own_models_are_read(tiny_model: Path, folder: Path) -> None:
     judge: Any = small.Judge(folder, SIZE)
     results = suite.evaluate(str(tiny_model), folder, limit=1, detector=judge, device="cpu", progress=False)
-    assert results["skipped"] == {}
+    assert set(results["skipped"]) == {"plan"}  # which it has not learned
     assert {name.partition(":")[0] for name in results["measures"]} == set(suite.MEASURES)
     assert set(results["weights"]) >= {"gpt.safetensors", "visual.safetensors"}
     # Random weights tell nothing.

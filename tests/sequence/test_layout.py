@@ -237,5 +237,5 @@ def test_a_scattered_map_has_no_plan():
 def test_a_plan_that_can_not_be_grouped_is_refused():
     with pytest.raises(ValueError, match="3x4 codes can't be grouped 2x2"):
         Builder(2, 2).plan(np.zeros((3, 4, LAID), np.float32))
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(ValueError, match="a plan of 4 places is laid beside a map of 16"):
         Builder(1, 2).plan(np.zeros((2, 2, LAID), np.float32)).map(a_map(0, 4, 4), target=True)

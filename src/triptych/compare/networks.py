@@ -93,8 +93,8 @@ class GPTClassifier(nn.Module):
         same = torch.cat([torch.zeros_like(own[:, :1]), own[:, :-1]], 1)
         following = torch.cat([same[:, :, 1:], torch.zeros_like(same[:, :, :1])], 2)
         seen = torch.cat([own, same, following], 3).flatten(1, 2)
-        values = latents.new_zeros(len(latents), self.ids.shape[1], seen.shape[2])
-        values[:, self.where] = seen
+        values = latents.new_zeros(len(latents), self.ids.shape[1], self.gpt.config.laid)  # what is read has no plan
+        values[:, self.where, : seen.shape[2]] = seen
         states = self.gpt(self.ids, values, self.is_visual, self.positions)
         return torch.cat([states[:, self.where].mean(1), states[:, -1]], 1)
 
