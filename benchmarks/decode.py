@@ -27,8 +27,9 @@ from triptych.files import write_json, write_text
 from triptych.tasks.settings import Drawing
 
 WAYS: dict[str, Drawing] = {
-    "exact": {"decode": "exact", "best_of": 1},
-    "speculative": {"decode": "speculative", "best_of": 1},
+    "exact": {"decode": "exact", "best_of": 1, "plan": "none"},
+    "exact, by a plan": {"decode": "exact", "best_of": 1},
+    "speculative": {"decode": "speculative", "best_of": 1, "plan": "none"},
     **{f"parallel, {n} passes": {"decode": "parallel", "passes": n, "best_of": 1} for n in (8, 16, 32)},
 }
 SHOWN = {

@@ -297,7 +297,7 @@ def test_the_package_s_own_models_are_read(tiny_model: Path, folder: Path) -> No
     judge: Any = small.Judge(folder, SIZE)
     results = suite.evaluate(str(tiny_model), folder, limit=1, detector=judge, device="cpu", progress=False)
     assert set(results["skipped"]) == {"plan"}  # which it has not learned
-    assert {name.partition(":")[0] for name in results["measures"]} == set(suite.MEASURES)
+    assert {name.partition(":")[0] for name in results["measures"]} == set(suite.MEASURES) - {"plan"}
     assert set(results["weights"]) >= {"gpt.safetensors", "visual.safetensors"}
     # Random weights tell nothing.
     assert results["measures"]["language: bits a byte, en"]["value"] > 2
