@@ -332,3 +332,13 @@ def test_an_empty_plan_is_none(model, plain, tmp_path):
 def test_a_plan_s_numbers_are_checked(model, wrong):
     with pytest.raises(triptych.ConfigError, match="give numbers from 0"):
         model.plan("a red ball", **wrong)
+
+
+def test_words_are_spelled_as_the_plans_of_training_spelled_them(model, monkeypatch):
+    inner = model._model
+    assert inner.encode(" red") != inner.encode("red")
+    monkeypatch.setitem(inner.bundle.info.made, "plan ids", sorted({*inner.encode("a red"), *inner.encode(" ball")}))
+    assert planning._ids(inner, "red ball") == inner.encode(" red ball")
+    assert planning._ids(inner, "a red ball") == inner.encode("a red ball")
+    monkeypatch.delitem(inner.bundle.info.made, "plan ids")
+    assert planning._ids(inner, "red ball") == inner.encode("red ball")

@@ -55,7 +55,19 @@ def beside(
     left, right = across.start / whole[1], across.stop / whole[1]
     top, bottom = down.start / whole[0], down.stop / whole[0]
     seen = [shown for thing in things if (shown := thing.within(left, top, right, bottom))]
-    return laid(seen, model.encode, down.stop - down.start, across.stop - across.start) if seen else None
+    return (
+        laid(seen, lambda words: _ids(model, words), down.stop - down.start, across.stop - across.start)
+        if seen
+        else None
+    )
+
+
+def _ids(model: Model, words: str) -> list[int]:
+    """Words as the model learned them: "red" at the beginning and " red" further on are two ids, and where all things
+    of the data were small or large ones, only the latter was ever seen in a plan."""
+    known = set(model.bundle.info.made.get("plan ids", ()))
+    ways = [model.encode(words), model.encode(f" {words}")]
+    return min(ways, key=lambda ids: sum(id_ not in known for id_ in ids))
 
 
 def _tag(model: Model, language: str) -> list[int]:

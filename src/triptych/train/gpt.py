@@ -315,10 +315,11 @@ class GPTJob:
         if not boxed or "plan" not in learned:
             return {}
         some = [rows.shards.record(index) for index in sorted(boxed)[:: max(1, len(boxed) // 500)]]
-        tags = {text.lang for record in some for item in record.objects for text in item.texts}
+        texts = [text for record in some for item in record.objects for text in item.texts]
+        ids = {id_ for text in texts for id_ in rows.encode(text.text)}
         last = {"view": [part[-1] for part in rows.items["sequence"]], "edit": rows.items["edit"][:, 1].tolist()}
         of = [name for name, found in last.items() if name in learned and boxed.intersection(found)]
-        return {"planned": of, "plan languages": sorted(tags)}
+        return {"planned": of, "plan languages": sorted({text.lang for text in texts}), "plan ids": sorted(ids)}
 
 
 def _fitted(start: GPT, gpt: GPT) -> dict[str, Tensor]:
