@@ -66,7 +66,7 @@ def _ids(model: Model, words: str) -> list[int]:
     """Words as the model learned them: "red" at the beginning and " red" further on are two ids, and where all things
     of the data were small or large ones, only the latter was ever seen in a plan."""
     known = set(model.bundle.info.made.get("plan ids", ()))
-    ways = [model.encode(words), model.encode(f" {words}")]
+    ways = [model.encode(words), model.encode(f" {words}")] if known else [model.encode(words)]
     return min(ways, key=lambda ids: sum(id_ not in known for id_ in ids))
 
 
