@@ -41,8 +41,6 @@ def understood(text):
 @pytest.fixture
 def model(plain, monkeypatch):
     """The model, said to have learned plans, which are cut short."""
-    for name in ("plan bits/text", "lay bits/code"):
-        monkeypatch.setitem(plain._model.bundle.info.bits, name, 1.0)
     monkeypatch.setitem(plain._model.bundle.info.made, "planned", ["view", "edit"])
     monkeypatch.setattr(planning, "LIMIT", 4)
     monkeypatch.setattr(planning, "parse_what_can_be", understood)
@@ -181,14 +179,14 @@ def test_a_model_that_has_not_learned_plans_refuses_them(plain, noise):
     assert plain.draw("a", plan="auto")[0].plan == plain.draw("a", plan="none")[0].plan == ""
 
 
-@pytest.mark.parametrize("missing", ["plan bits/text", "lay bits/code", "planned"])
-def test_plans_are_learned_by_both_spellings_and_a_network_that_reads_them(model, monkeypatch, missing):
-    assert planning.is_learned(model._model)
-    if missing == "planned":
+@pytest.mark.parametrize("missing", ["training", "network"])
+def test_plans_are_learned_by_training_and_a_network_that_reads_them(model, monkeypatch, missing):
+    assert all(planning.is_learned(model._model, verb) for verb in ("draw", "view", "edit"))
+    if missing == "network":
         monkeypatch.setattr(model._model.gpt, "config", model._model.gpt.config.model_copy(update={"planned": False}))
     else:
-        monkeypatch.delitem(model._model.bundle.info.bits, missing)
-    assert not planning.is_learned(model._model)
+        monkeypatch.delitem(model._model.bundle.info.made, "planned")
+    assert not any(planning.is_learned(model._model, verb) for verb in ("draw", "view", "edit"))
 
 
 def test_in_any_order_there_is_no_plan(model, monkeypatch):
@@ -292,7 +290,7 @@ def test_what_follows_a_picture_is_planned_by_a_model_that_has_learned_that(mode
     monkeypatch.setitem(model._model.bundle.info.made, "planned", [verb])
     edited, viewed = model.edit(noise, "make it green")[0], model.draw("a ball", images=[noise])[0]
     assert [bool(picture.plan) for picture in (edited, viewed)] == [verb == "edit", verb == "view"]
-    monkeypatch.delitem(model._model.bundle.info.made, "planned")
+    monkeypatch.setitem(model._model.bundle.info.made, "planned", [])  # of texts alone
     assert model.edit(noise, "make it green")[0].plan == ""
     assert model.edit(noise, "make it green", plan=GIVEN)[0].plan == GIVEN
     with pytest.raises(triptych.ModelError, match="has not learned plans of edits"):

@@ -162,8 +162,7 @@ def draw(bench: Bench) -> Scores:
     seen = {"drawn": bench.detect(drawn), "reconstruction of the true picture": bench.detect(kept)}
     if usual().changed(bench.settings).best_of > 1:
         seen["first candidate"] = bench.detect(bench.draw(texts, seeds, best_of=1))
-    planned = {"plan bits/text", "lay bits/code"} <= bench.reader.info.bits.keys()
-    if planned and usual().changed(bench.settings).plan == "auto":
+    if "planned" in bench.reader.info.made and usual().changed(bench.settings).plan == "auto":
         seen["drawn without a plan"] = bench.detect(bench.draw(texts, seeds, plan="none"))
     seen["true picture"] = bench.detect(true)
     shift = max(1, len(asks) // 2) if len(asks) > 1 else 0

@@ -19,9 +19,8 @@ TEMPERATURE, TOP_P = 0.7, 0.95  # of plans that are drawn from; the likeliest wo
 
 def is_learned(model: Model, verb: str = "draw") -> bool:
     """Whether a model writes plans and draws by them: of texts (draw), of next views (view), of edits (edit)."""
-    if not model.gpt.config.planned or not {"plan bits/text", "lay bits/code"} <= model.bundle.info.bits.keys():
-        return False
-    return verb == "draw" or verb in model.bundle.info.made.get("planned", ())
+    planned = model.bundle.info.made.get("planned") if model.gpt.config.planned else None
+    return planned is not None and (verb == "draw" or verb in planned)
 
 
 def prompt(model: Model, text: str, media: Sequence[Medium], language: str = "") -> Row:

@@ -70,7 +70,8 @@ class DrawSettings:
     plan: str = _setting(
         "auto",
         "What is to stand where: `auto` lets a model that has learned it write a plan of the text first, `none` draws "
-        "without; or a plan, in words and boxes (left, top, right, bottom in percent): 'red ball 10 40 30 60; ...'",
+        "without; or a plan, in words and boxes (left, top, right, bottom in percent): 'small red ball 10 40 30 60; "
+        "...'",
         "auto, none, or things with their boxes",
     )
 

@@ -138,6 +138,10 @@ class GPTJob:
             }
         )
         torch.manual_seed(config.seed)
+        known = start.info.made if start is not None else {}
+        self.planned: dict[str, Any] = {
+            name: known[name] for name in ("planned", "plan languages", "plan ids") if name in known
+        }
         if start is not None:
             own = {name: getattr(self.config, name) for name in ("dropout", "beside", "placed", "planned")}
             self.config = start.need_gpt().config.model_copy(update=own)
@@ -309,11 +313,12 @@ class GPTJob:
         return {"languages": sorted(tags) or [""], "data": counts} | self._plans()
 
     def _plans(self) -> dict[str, Any]:
-        """What plans it learned to write and to draw by, and in which languages."""
+        """What plans it learned to write and to draw by, and in which words; what it began with, where this run taught
+        none."""
         rows, learned = self.rows, self.batches.counts.keys()
         boxed = set(rows.items["boxed"].tolist())
-        if not boxed or "plan" not in learned:
-            return {}
+        if not boxed or not {"plan", "lay"} <= learned:
+            return self.planned
         some = [rows.shards.record(index) for index in sorted(boxed)[:: max(1, len(boxed) // 500)]]
         texts = [text for record in some for item in record.objects for text in item.texts]
         ids = {id_ for text in texts for id_ in rows.encode(text.text)}
