@@ -82,7 +82,7 @@ def parse(text: str) -> tuple[Thing, ...]:
         if thing is None:
             raise ValueError(
                 f"{part[:60]!r} is no thing with a box: write its words, then left, top, right and bottom in whole "
-                "percent, such as 'small red ball 10 40 30 60'"
+                "percent, left below right and top below bottom, such as 'small red ball 10 40 30 60'"
             )
         if len(things) == THINGS:
             raise ValueError(f"a plan of more than {THINGS} things: leave some out")
