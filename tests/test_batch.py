@@ -113,6 +113,20 @@ def test_a_second_call_makes_only_what_is_missing(model, tmp_path, monkeypatch):
     assert first.files[0].read_bytes() == before[first.files[0]]
 
 
+def test_a_picture_from_before_a_setting_is_the_same_picture(model, tmp_path):
+    """And so is one that also keeps the plan that the model wrote for it."""
+    rows = [(1, {"prompt": "a red ball", "seed": 1})]
+    path = draw_rows(model, rows, tmp_path).files[0]
+    kept = image.read_metadata(path)
+    settings = json.loads(kept["settings"])
+    del settings["plan"]
+    older = {**kept, "settings": json.dumps(settings), "plan": "red ball 1 2 3 4"}
+    image.write(path, image.read(path), older)
+    assert len(draw_rows(model, rows, tmp_path).there) == 1
+    image.write(path, image.read(path), {**older, "seed": "2"})
+    assert "is another picture already" in draw_rows(model, rows, tmp_path).failed[0][1]
+
+
 def test_killed_in_the_middle_it_goes_on(model, tmp_path, monkeypatch):
     """What was written before the end is whole, and stays."""
     save, count = triptych.Picture.save, []

@@ -16,15 +16,8 @@ from triptych.tasks.settings import Drawing, DrawSettings, usual
 
 
 @pytest.fixture(scope="module")
-def model(tiny_model, engine):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRIPTYCH_ENGINE", engine)
-        return triptych.load(tiny_model, "cpu")
-
-
-@pytest.fixture(scope="module")
-def noise():
-    return np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+def model(plain):
+    return plain
 
 
 def codes_drawn(monkeypatch):

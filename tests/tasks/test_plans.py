@@ -19,18 +19,6 @@ from triptych.tasks.settings import DrawSettings
 GIVEN = "red ball 0 0 50 100; blue cube 60 10 100 90"
 
 
-@pytest.fixture(scope="module")
-def plain(tiny_model, engine):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRIPTYCH_ENGINE", engine)
-        return triptych.load(tiny_model, "cpu")
-
-
-@pytest.fixture(scope="module")
-def noise():
-    return np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-
-
 def understood(text):
     """Random weights write no plan: another one for each text that they write."""
     number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest())

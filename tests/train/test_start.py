@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.data.test_shards import fill
+from tests.train import tiny
 from triptych.config import LAID, PLACES, SEEN, GPTConfig
+from triptych.data.records import Box, Place, Record, Text
 from triptych.model.gpt import GPT, seen
-from triptych.train.gpt import _fitted
+from triptych.train.gpt import GPTJob, _fitted
 
 NAMES = ("beside", "placed", "planned")
 READ = list(itertools.product((False, True), repeat=3))
@@ -61,3 +64,36 @@ def test_a_place_is_told_by_row_and_column():
     assert read(1, 2, 3) == read(9, 2, 3)
     assert np.flatnonzero(read(1, 99, 31)).tolist() == [31, PLACES + 31]
     assert len(read(1, 2, 3)) == 2 * PLACES
+
+
+def planner(folder, out, *more):
+    """A job on pictures of which it is known what stands where, and one edit among them."""
+    data = tiny.tokens(folder)
+    box = Box(texts=[Text(text="picture 3", lang="en")], box=(0, 0, 16, 16))
+    known = {"kind": "picture", "width": 32, "height": 32, "objects": [box]}
+    steps = [Record(file=f"e{i}.png", sequence=Place(id="e", index=i), **known) for i in (0, 1)]
+    steps[1].instruction = [Text(text="picture 9")]
+    fill(data / "shards" / "00000.safetensors", [(record, False) for record in steps])
+    return GPTJob(tiny.settings(data, out, *more))
+
+
+def test_a_model_tells_what_it_has_learned_to_plan_and_keeps_it(tmp_path):
+    job = planner(tmp_path / "one", tmp_path / "run", "mix={lay: 1, plan: 1, edit: 1}")
+    told = {"planned": ["edit"], "plan languages": ["en"], "plan ids": sorted(set(job.rows.encode("picture 3")))}
+    assert job._plans() == told
+    assert "boxed" not in job._data()["data"]
+    assert "2 pictures, 1 edits (2 with boxes)" in job.describe()["data"]
+    job.export(tmp_path / "model", {})
+    later = planner(
+        tmp_path / "two", tmp_path / "later", "mix={read: 1}", f"start={tmp_path / 'model'}", "new_codes=true"
+    )
+    assert later._plans() == told  # what this run doesn't teach, the weights still know
+    assert planner(tmp_path / "three", tmp_path / "none", "mix={plan: 1}")._plans() == {}  # nothing to draw by one
+
+
+def test_a_model_from_before_plans_learns_to_read_them(tmp_path):
+    plain = planner(tmp_path / "one", tmp_path / "run", "mix={lay: 1}", "gpt.planned=false")
+    plain.export(tmp_path / "model", {})
+    more = ("mix={lay: 1}", f"start={tmp_path / 'model'}", "new_codes=true")
+    grown = planner(tmp_path / "two", tmp_path / "later", *more)
+    assert (plain.gpt.config.planned, grown.gpt.config.planned) == (False, True)

@@ -152,12 +152,13 @@ class Rows:
         asked = self._asked(record, rng)
         spell.draw_prompt(builder, self.encode(asked.text))
         if asked.text or rng.random() >= LEFT_OUT:
-            builder.plan(self.laid(record, self._language(record, rng, asked.lang), map_))
+            self._by_plan(builder, record, map_, rng, asked.lang)
         return spell.drawn(builder, map_)
 
-    def laid(self, record: Record, language: str, map_: Map) -> np.ndarray:
-        """The plan of a picture, beside its codes."""
-        return plan.laid(things(record, language), self.encode, *map_.codes.shape)
+    def _by_plan(self, builder: Builder, record: Record, map_: Map, rng: np.random.Generator, asked: str) -> None:
+        """Lay the plan of a picture beside its codes."""
+        language = self._language(record, rng, asked)
+        builder.plan(plan.laid(things(record, language), self.encode, *map_.codes.shape))
 
     def _plan(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         """The plan of a text, of the next view of a scene, or of a picture that an instruction leads to."""
@@ -201,7 +202,7 @@ class Rows:
         asked = self._asked(record, rng) if rng.random() < 0.5 else Text(text="")
         spell.draw_prompt(builder, self.encode(asked.text))
         if record.objects and rng.random() < PLANNED:
-            builder.plan(self.laid(record, self._language(record, rng, asked.lang), drawn))
+            self._by_plan(builder, record, drawn, rng, asked.lang)
         return spell.drawn(builder, drawn)
 
     def _show(self, builder: Builder, members: np.ndarray, rng: np.random.Generator) -> None:
@@ -217,7 +218,7 @@ class Rows:
         told = self._told(record, rng)
         spell.edit_prompt(builder, self.shards.maps(before)[0], self.encode(told.text))
         if record.objects and told.text and rng.random() < PLANNED:
-            builder.plan(self.laid(record, self._language(record, rng, told.lang), map_))
+            self._by_plan(builder, record, map_, rng, told.lang)
         return spell.drawn(builder, map_)
 
     def _film(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:

@@ -66,7 +66,6 @@ class DrawSettings:
         0, "Pixels; 0 takes the model's own. Larger pictures are drawn in tiles.", f"a whole number from 0 to {LARGEST}"
     )
     height: int = _setting(0, "Pixels; 0 takes the model's own.", f"a whole number from 0 to {LARGEST}")
-
     plan: str = _setting(
         "auto",
         "What is to stand where: `auto` lets a model that has learned it write a plan of the text first, `none` draws "
