@@ -258,3 +258,17 @@ def test_refusals(tmp_path) -> None:
         clean(tmp_path, tmp_path / "file" / "out", progress=False)
     summary = clean(tmp_path, tmp_path / "out", progress=False)
     assert (summary.files, summary.kept, summary.findings) == (0, 0, {})
+
+
+def test_words_of_things_are_checked_as_texts_are(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    scene(1).save(tmp_path / "in/a.png")
+    objects = {"bbox": [[0, 0, 9, 9]] * 2, "categories": ["a ball", "a \u202eball"]}
+    lines(tmp_path / "in/metadata.jsonl", {"file_name": "a.png", "objects": objects})
+    for drop in (False, True):
+        settings = QUICK.model_copy(update={"drop_odd_texts": drop})
+        clean(tmp_path / "in", tmp_path / f"out-{drop}", settings, progress=False)
+        report = json.loads((tmp_path / f"out-{drop}/report.json").read_text("utf-8"))
+        assert "hidden characters" in json.dumps(report)
+        (record,) = (tmp_path / f"out-{drop}/manifest.jsonl").read_text("utf-8").splitlines()
+        assert len(json.loads(record)["objects"]) == 2 - drop

@@ -143,6 +143,7 @@ WRONG_OBJECTS = {
     "five edges": {"bbox": [[0, 0, 1, 1, 1]], "categories": ["x"]},
     "texts": {"bbox": [["0", "0", "1", "1"]], "categories": ["x"]},
     "a text as box": {"bbox": ["0011"], "categories": ["x"]},
+    "yes and no": {"bbox": [[True, True, True, True]], "categories": ["x"]},
     "null": {"bbox": [[0, 0, None, 1]], "categories": ["x"]},
     "a negative width": {"bbox": [[5, 5, -1, 1]], "categories": ["x"]},
     "no height": {"bbox": [[5, 5, 1, 0]], "categories": ["x"]},

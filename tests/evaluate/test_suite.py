@@ -8,7 +8,7 @@ import pytest
 
 from triptych.config import VisualTokenizerConfig
 from triptych.errors import ConfigError, DataError
-from triptych.evaluate import clip_measures, picture_measures, report, suite
+from triptych.evaluate import clip_measures, picture_measures, plan_measures, report, suite
 from triptych.files import read_jsonl
 from triptych.media import image, video
 from triptych.results import Plan
@@ -384,3 +384,13 @@ def test_a_strange_moment_stands_out_from_the_calmest() -> None:
     """Of a clip's few maps two may be strange; the first of a shot is scored alone and doesn't count."""
     found = SimpleNamespace(peaks=np.array([9.0, 1.0, 4.0, 5.0]), fresh=np.array([True, False, False, False]))
     assert clip_measures._stands_out(found) == 4
+
+
+def test_a_thing_is_right_by_its_looks_and_its_box() -> None:
+    looks = {"shape": "ball", "color": "red", "material": "metal", "size": "small"}
+    here, near, far = ((0.0, 0.0, 0.4, 0.4), (0.1, 0.0, 0.5, 0.4), (0.3, 0.0, 0.7, 0.4))
+    true = [{**looks, "box": here}]
+    for told, right in (((looks, near), 1), ((looks, far), 0), (({**looks, "color": "blue"}, near), 0)):
+        assert plan_measures.overlapping([{**told[0], "box": told[1]}], true) == (right, 1, 1)
+    assert plan_measures.overlapping([{**looks, "box": here}] * 2, true) == (1, 2, 1)
+    assert plan_measures.overlapping([], true) == (0, 0, 1)

@@ -9,6 +9,7 @@ import pytest
 import triptych
 from triptych.generate.engine import UNKNOWN, Output
 from triptych.media import image
+from triptych.sequence.plan import parse
 from triptych.tasks import canvas
 from triptych.tasks.canvas import Candidate, Request, tiles
 from triptych.tasks.orders import VERBS, Order, again, order_of
@@ -238,15 +239,18 @@ def test_the_best_edit_is_the_one_that_guidance_finds_likeliest(model, noise, mo
     views = tuple(inner.read([noise]))
     request = Request("make it red", 0, DrawSettings(best_of=2, guidance=3.0), views, guided_from_views=True)
     pair = [Candidate(0, request, 0, not i, None, views[0].maps[0].codes) for i in range(2)]
-    asked = []
+    pair[1].things = parse("red ball 0 0 50 50")
+    asked, laid = [], []
 
     def nats(prompts, maps):
         asked.append([len(prompt.finish()) for prompt in prompts])
+        laid.append([prompt.finish().plan is not None for prompt in prompts])
         return [np.full((4, 4), each / 16) for each in ((0, -4), (-3, -5))[len(asked) - 1]]
 
     monkeypatch.setattr(inner, "code_nats", nats)
     assert canvas._best(inner, pair) is pair[1]
     assert asked[0][0] < asked[1][0]  # without the instruction, then with it
+    assert laid == [[False, False], [False, True]]  # and with what was planned for it
 
 
 def test_the_best_filling_is_drawn_in_proportion_to_its_fit(model, monkeypatch):
