@@ -240,6 +240,19 @@ def test_a_plan_is_in_the_language_of_the_text_or_in_one_that_it_has(planned):
         assert own.spell("plan", 0, np.random.default_rng(0)).ids.tolist() == wanted
 
 
+def test_a_thinned_plan_misses_words_but_never_all(planned):
+    """A person's own plan says less than those of the data: training leaves words out, in a share of the plans."""
+    own = planned(picture(0), drop=0.0, thinned=0.5)
+    red, ball = (_vector(i) for i in own.encode("red ball"))
+    laid = np.array([plan_of(row)[0, EDGES:] for row in each(own, "lay", 400)])
+    shares = [np.mean([np.array_equal(words, kept) for words in laid]) for kept in (red + ball, red, ball)]
+    assert sum(shares) == 1
+    assert 0.55 < shares[0] < 0.85
+    assert min(shares[1:]) > 0.05
+    told = own.encode(PLANS["en"])
+    assert all(ends_with(row, [*told, END]) for row in each(own, "plan", 20)), "what is written stays whole"
+
+
 def test_a_text_of_no_language_has_a_plan_in_any(planned):
     for text in (Text(text="ball"), Text(text="une balle", lang="fr")):
         own = planned(picture(0, texts=[text]), drop=0.0)

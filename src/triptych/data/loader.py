@@ -55,6 +55,8 @@ CAPTIONS, QUESTIONS = 2, 6  # at most so many after one medium in training
 LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
 PLANNED = 0.5  # share of edits and views that are drawn by a plan, of readings that tell one, of plans after pictures
 LEFT_OUT = 0.8  # share of drawings without a text that have no plan either: what guidance leads away from
+THINNED = 0.25  # share of the plans drawn by in training that leave out words, as people do
+KEPT = 0.6  # chance of each of their ids to stay
 ORDER = 7  # salt of this job's order
 
 
@@ -67,6 +69,7 @@ class Rows:
         config: of the GPT that will read the rows.
         fps, span: frames a second of the clips, and frames a map.
         drop: share of drawn rows whose condition is left out.
+        thinned: share of the plans that are drawn by whose things miss some of their words.
         held: take the windows kept for validation instead of those for training.
     """
 
@@ -79,10 +82,11 @@ class Rows:
         fps: float = 8.0,
         span: int = 4,
         drop: float = 0.1,
+        thinned: float = 0.0,
         held: bool = False,
     ) -> None:
         self.shards, self.text, self.config = shards, text, config
-        self.fps, self.span, self.drop = fps, span, drop
+        self.fps, self.span, self.drop, self.thinned = fps, span, drop, thinned
         self.items: dict[str, Any] = {
             "picture": shards.select(clips=False, held=held),
             "boxed": shards.boxed(held=held),
@@ -156,9 +160,19 @@ class Rows:
         return spell.drawn(builder, map_)
 
     def _by_plan(self, builder: Builder, record: Record, map_: Map, rng: np.random.Generator, asked: str) -> None:
-        """Lay the plan of a picture beside its codes."""
-        language = self._language(record, rng, asked)
-        builder.plan(plan.laid(things(record, language), self.encode, *map_.codes.shape))
+        """Lay the plan of a picture beside its codes, at times with fewer words: a person who writes a plan doesn't
+        tell every look of a thing, though all plans of the data may."""
+        told = things(record, self._language(record, rng, asked))
+        thinned = rng.random() < self.thinned
+        encode = (lambda words: self._some(words, rng)) if thinned else self.encode
+        builder.plan(plan.laid(told, encode, *map_.codes.shape))
+
+    def _some(self, words: str, rng: np.random.Generator) -> list[int]:
+        """Some of the ids of words, and at least one: where a language parts no words, ids are what can be left out."""
+        ids = np.array(self.encode(words))
+        stay = rng.random(len(ids)) < KEPT
+        stay[rng.integers(len(ids))] = True
+        return ids[stay].tolist()
 
     def _plan(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         """The plan of a text, of the next view of a scene, or of a picture that an instruction leads to."""

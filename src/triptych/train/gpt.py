@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from triptych import zoo
 from triptych.config import RunConfig
-from triptych.data.loader import MEDIA, Batches, Rows
+from triptych.data.loader import MEDIA, THINNED, Batches, Rows
 from triptych.data.shards import Shards
 from triptych.device import autocast, device_of
 from triptych.errors import DataError
@@ -157,7 +157,7 @@ class GPTJob:
         info = self.parts.info
 
         def rows(held: bool) -> Rows:
-            drop = 0.0 if held else config.drop
+            drop, thinned = (0.0, 0.0) if held else (config.drop, THINNED)
             return Rows(
                 shards,
                 self.parts.text,
@@ -165,6 +165,7 @@ class GPTJob:
                 fps=info.fps,
                 span=info.visual.span,
                 drop=drop,
+                thinned=thinned,
                 held=held,
             )
 
