@@ -4,7 +4,20 @@ import numpy as np
 import pytest
 
 from triptych.config import EDGES, LAID, WORDS
-from triptych.sequence.plan import LONGEST, REACH, THINGS, Thing, _vector, laid, parse, parse_what_can_be, write
+from triptych.sequence.plan import (
+    LONGEST,
+    REACH,
+    THINGS,
+    Thing,
+    _vector,
+    changed,
+    covered,
+    laid,
+    overlap,
+    parse,
+    parse_what_can_be,
+    write,
+)
 
 LETTERS = {"red": 1, "blue": 2, "ball": 3, "cube": 4}
 
@@ -139,3 +152,35 @@ def test_a_thing_within_a_part_of_a_picture():
     assert thing.within(-1, -1, 2, 2) == Thing("red", (1.25 / 3, 0.5, 1.75 / 3, 2 / 3))
     for outside in ((0, 0, 0.25, 1), (0.75, 0, 1, 1), (0, 0, 1, 0.5), (0, 0, 0.1, 0.1)):
         assert thing.within(*outside) is None
+
+
+def test_what_changed_between_two_plans_of_a_scene():
+    ball, cube = Thing("red ball", (0.1, 0.1, 0.3, 0.3)), Thing("cube", (0.5, 0.5, 0.8, 0.8))
+    near, far = Thing("red ball", (0.12, 0.1, 0.32, 0.3)), Thing("red ball", (0.25, 0.1, 0.45, 0.3))
+    green = Thing("green ball", ball.box)
+    assert changed([ball, cube], [cube, near]) == []
+    assert changed([ball, cube], [far, cube]) == [ball, far]
+    assert changed([ball, cube], [green, cube]) == [ball, green]
+    assert changed([ball, cube], [cube]) == changed([cube], [ball, cube]) == [ball]
+    assert changed([ball], [ball, near]) == [near], "each stands for one other, the nearest"
+    assert changed([near, ball], [ball]) == [near]
+    assert changed([ball, ball], [ball, ball]) == []
+
+
+def test_overlap_of_boxes():
+    assert overlap((0, 0, 2, 2), (0, 0, 2, 2)) == 1
+    assert overlap((0, 0, 2, 2), (1, 1, 3, 3)) == pytest.approx(1 / 7)
+    assert overlap((0, 0, 1, 1), (2, 0, 3, 1)) == overlap((0, 0, 1, 1), (0, 2, 1, 3)) == 0
+
+
+def test_codes_that_things_touch_and_those_around_them():
+    thing = Thing("red", (0.25, 0.26, 0.5, 0.5))
+    wanted = np.zeros((4, 8), bool)
+    wanted[1, 2:4] = True
+    np.testing.assert_array_equal(covered([thing], 4, 8), wanted)
+    wanted[0:3, 1:5] = True
+    np.testing.assert_array_equal(covered([thing], 4, 8, margin=1), wanted)
+    corner = covered([thing, Thing("blue", (0.9, 0.9, 1.0, 1.0))], 4, 8, margin=1)
+    wanted[2:, 6:] = True
+    np.testing.assert_array_equal(corner, wanted)
+    assert not covered([], 4, 8, margin=1).any()

@@ -136,7 +136,45 @@ def test_what_follows_a_picture_is_planned_from_it(model, noise, monkeypatch, ve
     assert asked[0].ids.tolist() == [Special.BEGIN, Special.IMAGE, *[Special.VISUAL] * 4, *asks]
     bare = dict(model.fulfil([Order("make it green", 2, DrawSettings(plan="none"), verb, inputs)]))[0]
     assert bare.plan == ""
-    assert len(asked) == 1
+    assert len(asked) == 1 + (verb == "edit")  # which also reads what stands there
+
+
+def plans_of(model, monkeypatch, before, after):
+    """Lets the model read the one from pictures, and plan the other."""
+
+    def write(model, rows, how):
+        assert all(one.temperature == 0 for one in how), "the likeliest plans hold still what no instruction changes"
+        return [after if Special.DRAW in row.ids else before for row in rows]
+
+    monkeypatch.setattr(planning, "write", write)
+
+
+def test_an_edit_draws_anew_what_its_plan_changes(model, noise, monkeypatch):
+    stays, ball, cube = (
+        Thing(words, (left, top, left + 0.2, top + 0.2))
+        for words, left, top in (("cone", 0.1, 0.7), ("red ball", 0.8, 0.0), ("red cube", 0.8, 0.0))
+    )
+    plans_of(model, monkeypatch, (stays, ball), (stays, cube))
+    monkeypatch.setattr(canvas, "AROUND", 0)
+    seen, inner = drawings(model, monkeypatch), model._model
+    codes = inner.read([noise])[0].maps[0].codes
+    picture = model.edit(noise, "make it a cube")[0]
+    ((prompts, _, given),) = seen
+    assert prompts[0].plan.any()
+    drawn = np.zeros((4, 4), bool)
+    drawn[0, 3] = True
+    np.testing.assert_array_equal(given[0][0], np.where(drawn, UNKNOWN, codes))
+    np.testing.assert_array_equal(picture.pixels[32:], noise[32:])
+    assert len(model.edit(noise, "make it a cube", n=2, best_of=2)) == 2
+
+
+def test_an_edit_whose_plan_changes_nothing_draws_all_anew(model, noise, monkeypatch):
+    """Such as one of the floor, which is no thing of a plan; and one whose plan is given, in words that differ."""
+    plans_of(model, monkeypatch, understood("a"), understood("a"))
+    seen = drawings(model, monkeypatch)
+    model.edit(noise, "make the floor wooden")
+    model.edit(noise, "make it a cube", plan=GIVEN)
+    assert [(given[0][0] == UNKNOWN).all() for _, _, given in seen] == [True, True]
 
 
 def test_each_tile_of_a_canvas_has_its_part_of_the_plan(model, monkeypatch):

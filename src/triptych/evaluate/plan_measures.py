@@ -13,6 +13,7 @@ from triptych.evaluate.metrics import Object
 from triptych.evaluate.picture_measures import asked
 from triptych.media import image
 from triptych.results import Plan
+from triptych.sequence.plan import overlap
 
 OVERLAP = 0.5  # intersection over union of two boxes that are taken for the same
 
@@ -80,14 +81,7 @@ def overlapping(told: Sequence[Object], true: Sequence[Object]) -> tuple[int, in
 
 def _alike(told: Object, true: Object) -> bool:
     same = all(told.get(look) == true.get(look) for look in metrics.LOOKS)
-    return same and _union(told["box"], true["box"]) >= OVERLAP
-
-
-def _union(one: Sequence[float], two: Sequence[float]) -> float:
-    """Intersection over union of two boxes (left, top, right, bottom)."""
-    wide, high = (max(0.0, min(one[i + 2], two[i + 2]) - max(one[i], two[i])) for i in (0, 1))
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, two)]
-    return wide * high / max(sum(areas) - wide * high, 1e-9)
+    return same and overlap(told["box"], true["box"]) >= OVERLAP
 
 
 def _shares(item: Item) -> list[Object]:

@@ -13,6 +13,7 @@ G codes a position; y, x rows and columns of codes.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from triptych.config import EDGES, LAID, WORDS
 REACH = 4.0  # codes; edges further out count as that far
 THINGS = 32  # of one plan
 LONGEST = 4096  # characters of one plan
+SAME = 0.3  # overlap from which two things of the same words, in two plans of one scene, are taken for one
 _THING = re.compile(r"(?P<words>.*\S)\s+" + r"\s+".join([r"(\d{1,3})"] * 4), re.DOTALL | re.ASCII)
 
 Encode = Callable[[str], list[int]]
@@ -110,6 +112,38 @@ def _thing(part: str) -> Thing | None:
         return None
     left, top, right, bottom = (int(edge) / 100 for edge in found.groups()[1:])
     return Thing(found["words"], (left, top, right, bottom)) if left < right <= 1 and top < bottom <= 1 else None
+
+
+def overlap(one: Sequence[float], two: Sequence[float]) -> float:
+    """Intersection over union of two boxes (left, top, right, bottom), 0 to 1.
+
+    >>> overlap((0, 0, 2, 2), (1, 0, 3, 2)) == 1 / 3
+    True
+    """
+    wide, high = (max(0.0, min(one[i + 2], two[i + 2]) - max(one[i], two[i])) for i in (0, 1))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, two)]
+    return wide * high / max(sum(areas) - wide * high, 1e-9)
+
+
+def changed(before: Sequence[Thing], after: Sequence[Thing]) -> list[Thing]:
+    """The things of either of two plans that the other one hasn't in the same words and about the same place."""
+    gone, new = list(before), list(after)
+    pairs = ((overlap(a.box, b.box), a, b) for a in before for b in after if a.words == b.words)
+    for share, a, b in sorted(pairs, key=lambda pair: -pair[0]):
+        if share >= SAME and a in gone and b in new:
+            gone.remove(a)
+            new.remove(b)
+    return gone + new
+
+
+def covered(things: Sequence[Thing], rows: int, columns: int, margin: int = 0) -> np.ndarray:
+    """(rows, columns) bool: the codes of a map that the boxes of things touch, and so many around them."""
+    out = np.zeros((rows, columns), bool)
+    for thing in things:
+        left, top, right, bottom = np.array(thing.box) * (columns, rows, columns, rows)
+        down = slice(max(0, math.floor(top) - margin), math.ceil(bottom) + margin)
+        out[down, max(0, math.floor(left) - margin) : math.ceil(right) + margin] = True
+    return out
 
 
 def laid(things: Sequence[Thing], encode: Encode, rows: int, columns: int) -> np.ndarray:

@@ -29,6 +29,7 @@ from triptych.tasks import kept, planning
 from triptych.tasks.common import BATCH, Media, Medium, Model, chunks, language_of, sampling
 from triptych.tasks.settings import PLANS, DrawSettings
 
+AROUND = 1  # codes around what an edit changes that change with it: shadows and reflections
 OVERLAP = 3 / 7  # of a tile's side that lies on its neighbour
 BLANK = 127  # grey of what is not drawn yet
 Progress = Callable[[int, int], None]
@@ -248,7 +249,8 @@ def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
     prompts = [planning.prompt(model, c.request.text, c.request.views) for c in told]
     how = [
         Sampling(
-            min(planning.TEMPERATURE, c.request.settings.temperature),
+            # An instruction says what changes: the likeliest plan holds the rest still (docs/log.md).
+            0.0 if c.request.guided_from_views else min(planning.TEMPERATURE, c.request.settings.temperature),
             top_p=planning.TOP_P,
             seed=derived(c.seed, "plan"),
         )
@@ -256,6 +258,20 @@ def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
     ]
     for candidate, things in zip(told, planning.write(model, prompts, how), strict=True):
         candidate.things = things
+    _hold(model, [c for c in told if c.request.before is not None])
+
+
+def _hold(model: Model, candidates: Sequence[Candidate]) -> None:
+    """Give edits the codes of their picture where neither its plan, as the model reads it, nor the plan of what is to
+    come has anything that the other one hasn't; all is drawn anew where the plans tell no change, such as of the floor.
+    """
+    prompts = [planning.reading(model, c.request.views[-1], language_of(c.request.text)) for c in candidates]
+    read = planning.write(model, prompts, [Sampling(0.0)] * len(prompts))
+    for candidate, things in zip(candidates, read, strict=True):
+        drawn = plans.covered(plans.changed(things, candidate.things), *candidate.canvas.shape, margin=AROUND)
+        if drawn.any():
+            candidate.canvas = np.where(drawn, UNKNOWN, candidate.request.before)
+            candidate.given = ~drawn
 
 
 def _prompt(model: Model, text: str, views: Sequence[Medium]) -> Row:
@@ -319,23 +335,23 @@ def _sampling(candidate: Candidate, place: tuple[slice, slice]) -> Sampling:
 def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     """One of the candidates of a request.
 
+    Where a picture leads to it, it is the one that guidance finds likeliest, since no picture tells an instruction.
     Where codes were given behind drawn ones, candidate i is taken with a probability in proportion to exp(fit_i): as
     candidates grow in number, that draws from the model's own distribution given all that is given, not only what
     stands before (importance resampling; likelihood weighting). Otherwise it is the one that the model, when it reads
-    the picture, finds the text of likeliest; where the text is an instruction, which no picture tells, the one that
-    guidance finds likeliest; without a text, the first.
+    the picture, finds the text of likeliest; without a text, the first.
     """
     if len(candidates) == 1:
         return candidates[0]
     fits = np.array([candidate.fit for candidate in candidates])
     request = candidates[0].request
+    if request.guided_from_views:
+        return candidates[int(np.argmax(_guided_nats(model, candidates)))]
     if np.ptp(fits) > 0:
         noise = np.random.default_rng(derived(request.seed, "choice")).gumbel(size=len(fits))
         return candidates[int((fits + noise * (request.settings.temperature > 0)).argmax())]
     if not request.text:
         return candidates[0]
-    if request.guided_from_views:
-        return candidates[int(np.argmax(_guided_nats(model, candidates)))]
     pixels = model.paint([candidate.canvas for candidate in candidates])
     nats = model.caption_nats(pixels, [request.text] * len(pixels), language_of(request.text))
     return candidates[int(np.argmax(nats))]
