@@ -330,6 +330,9 @@ def test_a_reading_tells_what_stands_where(planned):
     shares = [np.mean([row == ids for row in rows]) for ids in wanted.values()]
     assert sum(shares) + np.mean([row == image for row in rows]) == pytest.approx(1)
     assert all(abs(share - PLANNED / 2) < 0.1 for share in shares)
+    rows = each(own, "things")
+    assert {tuple(row.ids.tolist()) for row in rows} == {tuple(map(int, ids)) for ids in wanted.values()}
+    assert [row.weights.sum() for row in rows] == [len(row) - row.ids.tolist().index(ANSWER) - 1 for row in rows]
     bare = each(planned(picture(0, objects=[])), "read", 40)
     assert not any(PLAN in row.ids for row in bare)
 
@@ -337,9 +340,10 @@ def test_a_reading_tells_what_stands_where(planned):
 def test_plans_come_of_pictures_with_boxes_alone(planned):
     own = planned(picture(0, objects=[]), picture(1), picture(2, objects=[]))
     assert own.items["boxed"].tolist() == [1]
-    assert set(Batches(own, {}, 12, 0).counts) == {"draw", "lay", "plan", "shuffle", "read"}
+    assert set(Batches(own, {}, 12, 0).counts) == {"draw", "lay", "plan", "things", "shuffle", "read"}
     bare = planned(picture(0, objects=[]))
     assert not bare.has("lay")
+    assert not bare.has("things")
     assert not bare.has("plan")
     assert set(Batches(bare, {}, 12, 0).counts) == {"draw", "shuffle", "read"}
 

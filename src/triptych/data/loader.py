@@ -1,8 +1,8 @@
 """Shards -> batches of spelled rows. A batch is a pure function of (seed, step), so a run resumes exactly.
 
 Spellings by medium: pictures `draw`, `shuffle` (drawn in any order), `read`, and where it is known what stands where
-`plan` and `lay` (drawn by a plan); sequences of pictures `view`, or `edit` where instructions lead from one to the
-next; clips `watch`, `predict`, `film`.
+`plan`, `lay` (drawn by a plan) and `things` (read off a picture); sequences of pictures `view`, or `edit` where
+instructions lead from one to the next; clips `watch`, `predict`, `film`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ MEDIA = {
     "draw": "picture",
     "lay": "boxed",
     "plan": "boxed",
+    "things": "boxed",
     "shuffle": "picture",
     "read": "picture",
     "view": "sequence",
@@ -42,6 +43,7 @@ DEFAULT_MIX = {
     "draw": 3.0,
     "lay": 3.0,
     "plan": 1.0,
+    "things": 1.0,
     "shuffle": 0.5,
     "read": 2.0,
     "view": 1.0,
@@ -114,6 +116,7 @@ class Rows:
             "draw": self._draw,
             "lay": self._lay,
             "plan": self._plan,
+            "things": self._things,
             "shuffle": self._shuffle,
             "read": self._read,
             "view": self._view,
@@ -186,6 +189,14 @@ class Rows:
             self._show(builder, earlier, rng)
         language = self._language(record, rng, told.lang)
         spell.plan_prompt(builder, self.encode(told.text), self.encode(language))
+        return spell.answer(builder, self._written(record, language))
+
+    def _things(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
+        """What stands where in a picture. `read` asks for it too, among much else: too seldom to learn to measure."""
+        record = self.shards.record(index)
+        language = self._language(record, rng)
+        spell.picture(builder, self.shards.maps(index)[0])
+        spell.things_prompt(builder, self.encode(language))
         return spell.answer(builder, self._written(record, language))
 
     def _written(self, record: Record, language: str) -> list[int]:
