@@ -144,10 +144,13 @@ def test_films(run, folder, tiny_model):
     for arguments, words in (
         (("-o", "a.png"), "can't write clips as .png"),
         (("--frames", 18), "frames=18: give 1 + 4k"),
-        (("--best-of", 2), "one candidate each"),
     ):
         status, _, err = run("film", "a", *arguments, *m)
         assert (status, words in err) == (1, True), err
+    for option, value in (("--best-of", 2), ("--plan", "red ball 1 2 3 4"), ("--width", 448)):
+        status, _, err = run("film", "a", option, value, *m)
+        assert (status, f"Unknown option: {option}" in err) == (2, True), err
+    assert "--plan" not in run("film", "--help")[1]
 
 
 def test_draw_again(run, folder, tiny_model):
@@ -244,10 +247,11 @@ def test_a_plan_is_told_a_line_a_thing(run, folder, tiny_model, planning):
 def test_draw_takes_the_lines_of_a_plan(run, folder, tiny_model, planning):
     m = ("-m", tiny_model, "--seed", 3)
     lines = run("plan", "a ball", "-m", tiny_model)[1]
-    for number, more in enumerate(([], ["--plan", lines], ["--plan", "none"])):
+    for number, more in enumerate(([], ["--plan", lines], ["--plan", "none"], ["--plan", ""])):
         assert run("draw", "a ball", "-o", f"{number}.png", *more, *m)[0] == 0
     np.testing.assert_array_equal(image.read("0.png"), image.read("1.png"))
     assert (image.read("2.png") != image.read("1.png")).any()
+    np.testing.assert_array_equal(image.read("2.png"), image.read("3.png"))
     assert json.loads(image.read_metadata("1.png")["settings"])["plan"] == lines
     for name in range(3):
         assert run("draw", "--again", f"{name}.png", "-o", "c.png", "-m", tiny_model) == (0, "c.png\n", "")

@@ -8,6 +8,7 @@ import torch
 
 from tests.train import tiny
 from triptych import zoo
+from triptych.errors import ConfigError
 from triptych.sequence import spell
 from triptych.sequence.layout import Builder, Map, Row
 from triptych.sequence.pack import collate
@@ -70,3 +71,19 @@ def test_a_row_with_another_text_is_as_it_would_be_spelled():
         found = _with_text_of(row, wanted)
         for name in ("ids", "values", "codes", "before", "positions", "weights"):
             np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), name)
+
+
+def test_with_nothing_held_out_nothing_is_measured(tmp_path, capsys):
+    run = tiny.settings(tiny.tokens(tmp_path, held=99), tmp_path / "run", "steps=1", "validate_every=1")
+    assert tiny.train(run) == {}
+    assert "nothing to measure on" in capsys.readouterr().out
+    info = zoo.load(run.out / "model").info
+    assert (info.bits, info.precision) == ({}, "exact")
+    assert (
+        info.made["precision"]["why"] == "precision exact: 0 held-out rows of a spelling, 8 are needed to choose int8"
+    )
+
+
+def test_new_codes_belong_to_a_model_that_is_trained_on(tmp_path):
+    with pytest.raises(ConfigError, match="give start=MODEL, or leave it out"):
+        GPTJob(tiny.settings(tiny.tokens(tmp_path), tmp_path / "run", "new_codes=true"))

@@ -16,8 +16,8 @@ from triptych.train.loop import Loop
 VISUAL = VisualTokenizerConfig(levels=(4, 3), widths=(8, 8, 8), blocks=1)
 
 
-def tokens(folder: Path, count: int = 12) -> Path:
-    """A prepared folder with tokenizers and shards, the shards filled with noise."""
+def tokens(folder: Path, count: int = 12, held: int = 6) -> Path:
+    """A prepared folder with tokenizers and shards, the shards filled with noise; one in `held` is held out."""
     torch.manual_seed(0)
     text = TextTokenizer.train(["picture 0123456789"], 300)
     zoo.save(folder / "tokenizers", zoo.ModelInfo(visual=VISUAL, size=32), text, VisualTokenizer(VISUAL))
@@ -25,7 +25,7 @@ def tokens(folder: Path, count: int = 12) -> Path:
     records = [
         (
             Record(file=f"{i}.png", kind="clip" if i % 4 == 3 else "picture", texts=[Text(text=f"picture {i}")]),
-            i % 6 == 5,
+            i % held == held - 1,
         )
         for i in range(count)
     ]

@@ -14,7 +14,7 @@ from cyclopts import App, Parameter, validators
 
 from triptych.cli.output import Device, Json, Model, bar, document, file_names, note
 from triptych.errors import ConfigError
-from triptych.tasks.settings import DrawSettings
+from triptych.tasks.settings import PICTURES_ONLY, DrawSettings
 
 if TYPE_CHECKING:
     from triptych.api import Triptych
@@ -36,10 +36,12 @@ def _legal(name: str) -> Any:
     return check
 
 
-def _options() -> list[tuple[str, Any, Any]]:
+def _options(*without: str) -> list[tuple[str, Any, Any]]:
     """DrawSettings as options of which none need be given, so that what was given can be told from what was not."""
     out = []
     for setting in fields(DrawSettings):
+        if setting.name in without:
+            continue
         kind = {"float": float, "int": int, "str": str}[str(setting.type)]
         default = f" [default: {setting.default}]" if setting.default not in (MISSING, "") else ""
         told = Parameter(help=setting.metadata["help"] + default, validator=_legal(setting.name))
@@ -48,8 +50,10 @@ def _options() -> list[tuple[str, Any, Any]]:
 
 
 Given: Any = make_dataclass("Given", _options(), frozen=True, kw_only=True)
-Given.__module__ = __name__  # or cyclopts takes it for a type of Python's own and doesn't look inside
+OfFilms: Any = make_dataclass("OfFilms", _options(*PICTURES_ONLY), frozen=True, kw_only=True)
+Given.__module__ = OfFilms.__module__ = __name__  # or cyclopts takes them for types of Python's own, not to look into
 Settings = Annotated[Given, Parameter(name="*")]
+FilmSettings = Annotated[OfFilms, Parameter(name="*")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +226,7 @@ def film(
     *,
     start: Path | None = None,
     frames: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
-    settings: Settings = Given(),
+    settings: FilmSettings = OfFilms(),
     result: Where = Result(),
 ) -> None:
     """Draw short clips of a text, by a model that has learned from clips.
@@ -231,7 +235,7 @@ def film(
         text: What happens, in English or Chinese.
         start: A picture or clip that it goes on from.
         frames: Frames of the whole clip, 1 + 4k; those that the model learned if not given.
-        settings: How; --width, --height and --best-of are for pictures only.
+        settings: How.
         result: Where to: .mp4, .gif or .webp.
     """
     from triptych import load
@@ -262,7 +266,9 @@ def film(
 
 
 def _given(settings: Any) -> dict[str, Any]:
-    return {f.name: value for f in fields(settings) if (value := getattr(settings, f.name)) is not None}
+    given = {f.name: value for f in fields(settings) if (value := getattr(settings, f.name)) is not None}
+    # In a row of a CSV file an empty cell leaves the choice open; here somebody wrote a plan with nothing in it.
+    return given | {"plan": "none"} if given.get("plan") == "" else given
 
 
 def _refuse(where: str, **options: object) -> None:

@@ -17,7 +17,7 @@ from triptych.config import RunConfig
 from triptych.data.loader import MEDIA, THINNED, Batches, Rows
 from triptych.data.shards import Shards
 from triptych.device import autocast, device_of
-from triptych.errors import DataError
+from triptych.errors import ConfigError, DataError
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Row
 from triptych.sequence.pack import collate
@@ -116,6 +116,8 @@ class GPTJob:
         self.run, self.preview = config, preview
         self.device = device_of(config.device)
         prepared = Path(config.data)
+        if config.new_codes and not config.start:
+            raise ConfigError("new_codes=true is for a GPT that goes on learning: give start=MODEL, or leave it out")
         start = zoo.load(config.start, str(self.device)) if config.start else None
         self.parts = zoo.load(prepared / "tokenizers", str(self.device))
         if start is not None:
@@ -206,7 +208,8 @@ class GPTJob:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Bits per code and per text id for each spelling, and what the right text gains over a wrong one.
+        """Bits per code and per text id for each spelling, and what the right text gains over a wrong one; none where
+        nothing is held out.
 
         `bits`, which the model keeps, also tells the deviation of bits per code between media: what is unlike the data
         is known by it (see tasks.surprisal).
@@ -231,6 +234,8 @@ class GPTJob:
         if self.held.has("draw"):
             scores["text gain"] = self._text_gain() / math.log(2)
         self.bits = {name: round(value, 4) for name, value in (scores | spread).items()}
+        if not scores:
+            return {}
         mean = whole[:, 0] / np.maximum(whole[:, 1], 1)
         return {"loss": float(mean.sum()), **scores}
 

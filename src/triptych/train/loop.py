@@ -175,6 +175,7 @@ class Loop:
             self.job.sample(self.folder / "samples", self.step)
         curves.write("validation", self.step, scores)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        shown = shown or "nothing to measure on: of so few media none happens to be held out"
         self.console.print(f"[bold]validation[/bold] at step {self.step}: {shown}", highlight=False)
         return scores
 

@@ -94,7 +94,7 @@ def measure(
             if total[0, 2 + index]:
                 means = total[:, index] / total[:, 2 + index] / math.log(2)
                 bits[f"{name} bits/{unit}"] = dict(zip(paths, means.tolist(), strict=True))
-    return Measured(bits, min([done, *(len(held.items[MEDIA[name]]) for name in names)]))
+    return Measured(bits, min((min(done, len(held.items[MEDIA[name]])) for name in names), default=0))
 
 
 def nats(path: NativePath, row: Row) -> np.ndarray:
