@@ -250,7 +250,7 @@ class Triptych(ClipVerbs):
             text: what happens, in English or Chinese; may be empty.
             start: a picture or clip that it goes on from.
             frames: of the whole clip, 1 + 4k.
-            n, seed, progress, settings: as of `draw`; width, height and best_of are for pictures only.
+            n, seed, progress, settings: as of `draw`; width, height, best_of, passes and plan are for pictures only.
         """
         if n < 1:
             raise ValueError(f"n={n}: at least one clip is drawn")

@@ -29,7 +29,7 @@ def understood(text):
 @pytest.fixture
 def model(plain, monkeypatch):
     """The model, said to have learned plans, which are cut short."""
-    monkeypatch.setitem(plain._model.bundle.info.made, "planned", ["view", "edit"])
+    monkeypatch.setitem(plain._model.bundle.info.made, "planned", ["view", "edit", "things"])
     monkeypatch.setattr(planning, "LIMIT", 4)
     monkeypatch.setattr(planning, "parse_what_can_be", understood)
     return plain
@@ -139,38 +139,71 @@ def test_what_follows_a_picture_is_planned_from_it(model, noise, monkeypatch, ve
     assert len(asked) == 1 + (verb == "edit")  # which also reads what stands there
 
 
+STAYS, BALL, CUBE = (Thing(words, box) for words, box in (
+    ("cone", (0.1, 0.6, 0.3, 0.9)), ("red ball", (0.8, 0.0, 1.0, 0.2)), ("red cube", (0.8, 0.0, 1.0, 0.2))
+))  # fmt: skip
+
+
 def plans_of(model, monkeypatch, before, after):
-    """Lets the model read the one from pictures, and plan the other."""
+    """Lets the model read the one from pictures, and plan the other; gives the prompts of both."""
+    asked = []
 
     def write(model, rows, how):
+        asked.extend(rows)
         assert all(one.temperature == 0 for one in how), "the likeliest plans hold still what no instruction changes"
         return [after if Special.DRAW in row.ids else before for row in rows]
 
     monkeypatch.setattr(planning, "write", write)
+    return asked
 
 
-def test_an_edit_draws_anew_what_its_plan_changes(model, noise, monkeypatch):
-    stays, ball, cube = (
-        Thing(words, (left, top, left + 0.2, top + 0.2))
-        for words, left, top in (("cone", 0.1, 0.7), ("red ball", 0.8, 0.0), ("red cube", 0.8, 0.0))
-    )
-    plans_of(model, monkeypatch, (stays, ball), (stays, cube))
-    monkeypatch.setattr(canvas, "AROUND", 0)
-    seen, inner = drawings(model, monkeypatch), model._model
-    codes = inner.read([noise])[0].maps[0].codes
-    picture = model.edit(noise, "make it a cube")[0]
-    ((prompts, _, given),) = seen
-    assert prompts[0].plan.any()
-    drawn = np.zeros((4, 4), bool)
-    drawn[0, 3] = True
-    np.testing.assert_array_equal(given[0][0], np.where(drawn, UNKNOWN, codes))
-    np.testing.assert_array_equal(picture.pixels[32:], noise[32:])
-    assert len(model.edit(noise, "make it a cube", n=2, best_of=2)) == 2
+def test_an_edit_draws_only_around_what_its_plan_changes(model, noise, monkeypatch):
+    """Each of its own picture, in the language of its own instruction."""
+    asked = plans_of(model, monkeypatch, (STAYS, BALL), (STAYS, CUBE))
+    seen, inner, other = drawings(model, monkeypatch), model._model, noise[::-1].copy()
+    orders = [
+        Order(text, seed, DrawSettings(best_of=2), "edit", {"image": picture})
+        for seed, (text, picture) in enumerate([("make it a cube", noise), ("换成方块", other)])
+    ]
+    drawn = dict(model.fulfil(orders))
+    here = np.zeros((4, 4), bool)
+    here[:2, 2:] = True  # the code that both touch, and those around it
+    given = [codes for _, _, some in seen for (codes,) in some]
+    wanted = [
+        np.where(here, UNKNOWN, inner.read([picture])[0].maps[0].codes) for picture in (noise, noise, other, other)
+    ]
+    np.testing.assert_array_equal(np.stack(given), np.stack(wanted))
+    assert all(row.plan.any() for prompts, _, _ in seen for row in prompts)
+    for number, picture in enumerate((noise, other)):
+        assert drawn[number].plan == "cone 10 60 30 90; red cube 80 0 100 20"
+        np.testing.assert_array_equal(drawn[number].pixels[48:], picture[48:])
+    tags = [[Special.PLAN, *inner.encode(tag), Special.ANSWER] for tag in ("en", "zh", "en", "zh")]
+    assert [row.ids[-len(tag) :].tolist() for row, tag in zip(asked, tags, strict=True)] == tags
 
 
-def test_an_edit_whose_plan_changes_nothing_draws_all_anew(model, noise, monkeypatch):
-    """Such as one of the floor, which is no thing of a plan; and one whose plan is given, in words that differ."""
-    plans_of(model, monkeypatch, understood("a"), understood("a"))
+def test_of_several_edits_the_one_that_guidance_finds_likeliest_is_kept(model, noise, monkeypatch):
+    """By the instruction: what is given behind drawn codes says nothing about it."""
+    plans_of(model, monkeypatch, (STAYS, BALL), (STAYS, CUBE))
+    weighed = []
+
+    def nats(model, candidates):
+        weighed.extend(candidates)
+        return np.array([0.0, 0.0, 1.0])
+
+    monkeypatch.setattr(canvas, "_guided_nats", nats)
+    pixels = model.edit(noise, "make it a cube", best_of=3)[0].pixels
+    assert len({candidate.canvas.tobytes() for candidate in weighed}) > 1
+    third = model._model.paint([weighed[2].canvas])[0][:16, 48:]
+    np.testing.assert_array_equal(pixels[:16, 48:], third)
+
+
+@pytest.mark.parametrize(
+    ("before", "planned"), [((STAYS, CUBE), ["view", "edit", "things"]), ((STAYS, BALL), ["view", "edit"])]
+)
+def test_an_edit_draws_all_anew_where_no_change_is_known(model, noise, monkeypatch, before, planned):
+    """Such as of the floor, which is no thing of a plan; or the model has not learned to read plans off pictures."""
+    plans_of(model, monkeypatch, before, (STAYS, CUBE))
+    monkeypatch.setitem(model._model.bundle.info.made, "planned", planned)
     seen = drawings(model, monkeypatch)
     model.edit(noise, "make the floor wooden")
     model.edit(noise, "make it a cube", plan=GIVEN)
@@ -219,8 +252,9 @@ def test_in_any_order_there_is_no_plan(model, monkeypatch):
     monkeypatch.setitem(model._model.bundle.info.bits, "shuffle bits/code", 9.0)
     with pytest.raises(triptych.ConfigError, match="decode='parallel' draws without a plan; by one, use exact"):
         model.draw("a", decode="parallel", plan=GIVEN)
-    with pytest.raises(triptych.ConfigError, match=r"film draws .* without a plan"):
-        model.film("a", plan=GIVEN)
+    for setting in ({"plan": GIVEN}, {"width": 128}, {"height": 128}, {"best_of": 2}, {"passes": 4}):
+        with pytest.raises(triptych.ConfigError, match=r"is for pictures: .* without a plan; leave it out"):
+            model.film("a", **setting)
     auto, none = (model.draw("a", decode="parallel", passes=2, best_of=1, plan=plan)[0] for plan in ("auto", "none"))
     assert auto.plan == none.plan == ""
     np.testing.assert_array_equal(auto.pixels, none.pixels)
@@ -321,6 +355,8 @@ def test_what_follows_a_picture_is_planned_by_a_model_that_has_learned_that(mode
     assert model.edit(noise, "make it green", plan=GIVEN)[0].plan == GIVEN
     with pytest.raises(triptych.ModelError, match="has not learned plans of edits"):
         model.plan("make it green", image=noise)
+    with pytest.raises(triptych.ModelError, match="has not learned to read plans off pictures"):
+        model.plan(image=noise)
 
 
 def test_what_stands_in_a_picture_is_not_asked_for_as_what_is_to_come_after_it(model, noise, monkeypatch):

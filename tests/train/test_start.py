@@ -11,6 +11,7 @@ from tests.data.test_shards import fill
 from tests.train import tiny
 from triptych.config import LAID, PLACES, SEEN, GPTConfig
 from triptych.data.records import Box, Place, Record, Text
+from triptych.errors import ConfigError
 from triptych.model.gpt import GPT, seen
 from triptych.train.gpt import GPTJob, _fitted
 
@@ -89,6 +90,9 @@ def test_a_model_tells_what_it_has_learned_to_plan_and_keeps_it(tmp_path):
     )
     assert later._plans() == told  # what this run doesn't teach, the weights still know
     assert planner(tmp_path / "three", tmp_path / "none", "mix={plan: 1}")._plans() == {}  # nothing to draw by one
+    for spelling in ("things", "read"):
+        reads = planner(tmp_path / spelling, tmp_path / "none", f"mix={{lay: 1, plan: 1, {spelling}: 1}}")
+        assert reads._plans()["planned"] == ["things"]
 
 
 def test_a_model_from_before_plans_learns_to_read_them(tmp_path):
@@ -97,3 +101,8 @@ def test_a_model_from_before_plans_learns_to_read_them(tmp_path):
     more = ("mix={lay: 1}", f"start={tmp_path / 'model'}", "new_codes=true")
     grown = planner(tmp_path / "two", tmp_path / "later", *more)
     assert (plain.gpt.config.planned, grown.gpt.config.planned) == (False, True)
+
+
+def test_new_codes_belong_to_a_model_that_is_trained_on(tmp_path):
+    with pytest.raises(ConfigError, match="give start=MODEL, or leave it out"):
+        GPTJob(tiny.settings(tiny.tokens(tmp_path), tmp_path / "run", "new_codes=true"))

@@ -8,7 +8,7 @@ import torch
 
 from tests.train import tiny
 from triptych import zoo
-from triptych.errors import ConfigError
+from triptych.data.loader import THINNED
 from triptych.sequence import spell
 from triptych.sequence.layout import Builder, Map, Row
 from triptych.sequence.pack import collate
@@ -84,6 +84,5 @@ def test_with_nothing_held_out_nothing_is_measured(tmp_path, capsys):
     )
 
 
-def test_new_codes_belong_to_a_model_that_is_trained_on(tmp_path):
-    with pytest.raises(ConfigError, match="give start=MODEL, or leave it out"):
-        GPTJob(tiny.settings(tiny.tokens(tmp_path), tmp_path / "run", "new_codes=true"))
+def test_words_are_left_out_of_plans_in_training_alone(job):
+    assert (job.rows.thinned, job.held.thinned) == (THINNED, 0)

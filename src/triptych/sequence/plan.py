@@ -158,9 +158,9 @@ def laid(things: Sequence[Thing], encode: Encode, rows: int, columns: int) -> np
         across, down = np.arange(columns), np.arange(rows)
         wide = np.clip(np.minimum(right, across + 1) - np.maximum(left, across), 0, None)
         high = np.clip(np.minimum(bottom, down + 1) - np.maximum(top, down), 0, None)
-        covered = high[:, None] * wide
-        here = covered > best
-        best[here] = covered[here]
+        share = high[:, None] * wide
+        here = share > best
+        best[here] = share[here]
         edges = np.ones((rows, columns, EDGES), np.float32)
         for index, (edge, middle) in enumerate(((left, across + 0.5), (right, across + 0.5))):
             edges[..., 1 + index] = np.clip((edge - middle) / REACH, -1, 1)

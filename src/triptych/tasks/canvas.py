@@ -49,7 +49,7 @@ class Request:
         codes: (Y, X) what is given, UNKNOWN where it is to be drawn; None draws all, at the size of the settings.
         guided_from_views: guidance leads away from the views without the text, instead of from nothing.
         original, kept: pixels uint8 and bool (rows, columns) that say which of them stay as they are; None for none.
-        before: (Y, X) codes of the original: where they are drawn again, its pixels stay.
+        before: (Y, X) codes of the original: where they come again, its pixels stay; given where no plan changes them.
     """
 
     text: str
@@ -236,6 +236,7 @@ def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
     """Give candidates the plan of their settings, or let the model write one where nothing but a text, or pictures that
     come before, says what is to stand where."""
     told: list[Candidate] = []
+    edits: list[Candidate] = []
     for candidate in candidates:
         request, settings = candidate.request, candidate.request.settings
         if settings.plan not in PLANS:
@@ -245,12 +246,11 @@ def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
         single = len(tiles(candidate.canvas.shape, model.codes, model.gpt.config.group)) == 1
         free = single and not candidate.given.any() and not settings.any_order and (request.text or request.views)
         if free and settings.plan == "auto" and planning.is_learned(model, verb):
-            told.append(candidate)
+            (edits if verb == "edit" else told).append(candidate)
     prompts = [planning.prompt(model, c.request.text, c.request.views) for c in told]
     how = [
         Sampling(
-            # An instruction says what changes: the likeliest plan holds the rest still (docs/log.md).
-            0.0 if c.request.guided_from_views else min(planning.TEMPERATURE, c.request.settings.temperature),
+            min(planning.TEMPERATURE, c.request.settings.temperature),
             top_p=planning.TOP_P,
             seed=derived(c.seed, "plan"),
         )
@@ -258,18 +258,29 @@ def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
     ]
     for candidate, things in zip(told, planning.write(model, prompts, how), strict=True):
         candidate.things = things
-    _hold(model, [c for c in told if c.request.before is not None])
+    _plan_edits(model, edits)
 
 
-def _hold(model: Model, candidates: Sequence[Candidate]) -> None:
-    """Give edits the codes of their picture where neither its plan, as the model reads it, nor the plan of what is to
-    come has anything that the other one hasn't; all is drawn anew where the plans tell no change, such as of the floor.
+def _plan_edits(model: Model, candidates: Sequence[Candidate]) -> None:
+    """Give edits the likeliest plan, the same for all candidates of a request, and the codes of their picture where it
+    leaves everything as the model reads it off the picture.
+
+    An instruction says what changes; drawn from, a plan would move the rest too (docs/log.md). Where the two plans tell
+    no change, as of the floor, all is drawn anew.
     """
-    prompts = [planning.reading(model, c.request.views[-1], language_of(c.request.text)) for c in candidates]
-    read = planning.write(model, prompts, [Sampling(0.0)] * len(prompts))
-    for candidate, things in zip(candidates, read, strict=True):
-        drawn = plans.covered(plans.changed(things, candidate.things), *candidate.canvas.shape, margin=AROUND)
-        if drawn.any():
+    requests = {candidate.number: candidate.request for candidate in candidates}
+    likeliest = [Sampling(0.0)] * len(requests)
+    asks = [planning.prompt(model, request.text, request.views) for request in requests.values()]
+    planned = dict(zip(requests, planning.write(model, asks, likeliest), strict=True))
+    read: dict[int, tuple[plans.Thing, ...]] = {}
+    if planning.is_learned(model, "things"):
+        asks = [planning.reading(model, r.views[-1], language_of(r.text)) for r in requests.values()]
+        read = dict(zip(requests, planning.write(model, asks, likeliest), strict=True))
+    for candidate in candidates:
+        candidate.things = planned[candidate.number]
+        changes = plans.changed(read.get(candidate.number, ()), candidate.things)
+        drawn = plans.covered(changes, *candidate.canvas.shape, margin=AROUND)
+        if read and drawn.any() and candidate.request.before is not None:
             candidate.canvas = np.where(drawn, UNKNOWN, candidate.request.before)
             candidate.given = ~drawn
 

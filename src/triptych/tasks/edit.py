@@ -13,8 +13,8 @@ def edit(model: Model, text: str, seed: int, settings: DrawSettings, *, image: M
 
     The model reads the picture whole before it draws, so unlike a hole's filling the new picture knows all of the old
     one. Guidance leads from the picture without the instruction to the picture with it (arXiv 2211.09800). It works
-    with a model that has learned from edits (the spelling `edit`; docs/data.md tells how to write them). Where the same
-    codes come again, the picture's own pixels stay.
+    with a model that has learned from edits (the spelling `edit`; docs/data.md tells how to write them). One that plans
+    them draws only around what its plan changes. Where the same codes come again, the picture's own pixels stay.
 
     Args:
         model: what draws.

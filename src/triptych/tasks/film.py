@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.sequence.vocab import Special
 from triptych.tasks.common import Media, Medium, Model, chunks, sampling
-from triptych.tasks.settings import PLANS, DrawSettings
+from triptych.tasks.settings import PICTURES_ONLY, DrawSettings, usual
 
 
 def film(
@@ -50,11 +50,13 @@ def film(
     if count % info.visual.span != 1 or not 1 + given * info.visual.span <= count + info.visual.span <= 4 * info.frames:
         span = info.visual.span
         raise ConfigError(f"frames={count}: give 1 + {span}k, more than the start has, up to {4 * info.frames}")
-    if replace(settings, width=0, height=0, best_of=1) != settings or settings.plan not in PLANS:
-        raise ConfigError(
-            "film draws at the model's own size, one candidate each, without a plan: leave width, height, best_of and "
-            "plan out"
-        )
+    own = usual("film")
+    for name in PICTURES_ONLY:
+        if (value := getattr(settings, name)) not in (getattr(own, name), "none"):
+            raise ConfigError(
+                f"{name}={value!r} is for pictures: films are drawn at the model's own size, one candidate each, "
+                "without a plan; leave it out"
+            )
     if settings.any_order:
         raise ConfigError("decode='parallel' draws pictures; for a film use exact or speculative")
     maps = 1 + (count - 1) // info.visual.span

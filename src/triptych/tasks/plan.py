@@ -29,11 +29,12 @@ def plan(model: Model, text: str, *, image: Media | None, language: str, seed: i
     """
     if not text and image is None:
         raise ConfigError("plan takes a text, a picture, or both: give one")
-    verb = "edit" if text and image is not None else "draw"
+    verb = "draw" if image is None else "edit" if text else "things"
     if not planning.is_learned(model, verb):
+        of = {"draw": "plans", "edit": "plans of edits", "things": "to read plans off pictures"}[verb]
         raise ModelError(
-            f"{model.label} has not learned plans{' of edits' if verb == 'edit' else ''}: train it on pictures with "
-            "`objects` (docs/data.md), with the spellings `plan` and `lay` in its mix"
+            f"{model.label} has not learned {of}: train it on pictures with `objects` (docs/data.md), with the "
+            "spellings `plan`, `lay` and `things` in its mix"
         )
     if not (0 <= temperature < float("inf") and 0 <= seed < 2**62):
         raise ConfigError(f"temperature={temperature}, seed={seed}: give numbers from 0")

@@ -18,7 +18,8 @@ TEMPERATURE, TOP_P = 0.7, 0.95  # of plans that are drawn from; the likeliest wo
 
 
 def is_learned(model: Model, verb: str = "draw") -> bool:
-    """Whether a model writes plans and draws by them: of texts (draw), of next views (view), of edits (edit)."""
+    """Whether a model writes plans and draws by them: of texts (draw), of next views (view), of edits (edit); or reads
+    them off pictures (things)."""
     planned = model.bundle.info.made.get("planned") if model.gpt.config.planned else None
     return planned is not None and (verb == "draw" or verb in planned)
 

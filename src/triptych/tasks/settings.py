@@ -11,7 +11,7 @@ from triptych.errors import ConfigError
 
 WINDOWS = {"exact": 1, "speculative": 7, "parallel": 1}  # positions at once, in raster order
 PLANS = ("auto", "none")  # else a plan
-PICTURES_ONLY = ("width", "height", "best_of", "plan")  # settings that films don't have
+PICTURES_ONLY = ("width", "height", "best_of", "passes", "plan")  # settings that films don't have
 LARGEST = 4096  # pixels of a side
 
 

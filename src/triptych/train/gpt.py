@@ -319,8 +319,8 @@ class GPTJob:
         return {"languages": sorted(tags) or [""], "data": counts} | self._plans()
 
     def _plans(self) -> dict[str, Any]:
-        """What plans it learned to write and to draw by, and in which words; what it began with, where this run taught
-        none."""
+        """What plans it learned to write and to draw by, whether it reads them off pictures (things), and in which
+        words; what it began with, where this run taught none."""
         rows, learned = self.rows, self.batches.counts.keys()
         boxed = set(rows.items["boxed"].tolist())
         if not boxed or not {"plan", "lay"} <= learned:
@@ -330,6 +330,7 @@ class GPTJob:
         ids = {id_ for text in texts for id_ in rows.encode(text.text)}
         last = {"view": [part[-1] for part in rows.items["sequence"]], "edit": rows.items["edit"][:, 1].tolist()}
         of = [name for name, found in last.items() if name in learned and boxed.intersection(found)]
+        of += ["things"] if {"things", "read"} & learned else []
         return {"planned": of, "plan languages": sorted({text.lang for text in texts}), "plan ids": sorted(ids)}
 
 
