@@ -14,6 +14,8 @@ import numpy as np
 
 from triptych.results import clock
 
+LEAP = 2.0  # levels of a leap that make a moment as strange as one standard deviation of bits
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -274,6 +276,11 @@ class Hit:
         return f"{self.score:6.3f}  {self.file}  {clock(self.start)}-{clock(self.end)}  {self.caption}"
 
 
+def strange(peaks: np.ndarray, leaps: np.ndarray) -> np.ndarray:
+    """How strange each map of a clip is, by what the network expected and by what no motion explains; see Surprise."""
+    return peaks + leaps / LEAP
+
+
 @dataclass(frozen=True)
 class Surprise:
     """How surprised the model was by a picture or a clip.
@@ -284,8 +291,10 @@ class Surprise:
         maps: float16 (T, y, x), bits of each code.
         peaks: float32 (T,), how odd the oddest dozen codes of each map are: standard deviations of bits beyond what the
             network expected of them.
+        leaps: float32 (T,), levels of 255 by which the oddest parts of a frame differ from all that is near them in the
+            frame before, or the other way round: what vanishes, appears or jumps between two frames of a map.
         fresh: bool (T,), whether a map begins a shot; it is scored alone and costs more.
-        moments: the most surprising times, the strongest first.
+        moments: the most surprising times, the strongest first, by `strange`.
         pictures: uint8 (moments, size, size, 3), what was seen at them.
         usual: mean bits per code on data like the training data; None where the model tells none.
         most: bits per code beyond which a medium is unlike the training data.
@@ -296,6 +305,7 @@ class Surprise:
     times: np.ndarray
     maps: np.ndarray
     peaks: np.ndarray
+    leaps: np.ndarray
     fresh: np.ndarray
     moments: tuple[float, ...]
     pictures: np.ndarray
@@ -307,6 +317,11 @@ class Surprise:
     def curve(self) -> np.ndarray:
         """Bits per code over time: float32 (T,)."""
         return self.maps.astype(np.float32).mean((1, 2))
+
+    @property
+    def strange(self) -> np.ndarray:
+        """Deviations of bits, and leaps, in one curve: float32 (T,)."""
+        return strange(self.peaks, self.leaps)
 
     @property
     def bits(self) -> float:
@@ -330,7 +345,7 @@ class Surprise:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values, without maps and pictures."""
-        rows = zip(self.times.tolist(), self.curve.tolist(), self.peaks.tolist(), strict=True)
+        rows = zip(*(v.tolist() for v in (self.times, self.curve, self.peaks, self.leaps)), strict=True)
         return {
             "file": self.file,
             "bits": round(self.bits, 4),
@@ -339,7 +354,9 @@ class Surprise:
             "unlike": round(self.unlike, 4),
             "warning": self.warning,
             "moments": list(self.moments),
-            "curve": [{"time": t, "bits": round(b, 4), "peak": round(p, 4)} for t, b, p in rows],
+            "curve": [
+                {"time": t, "bits": round(b, 4), "peak": round(p, 4), "leap": round(v, 4)} for t, b, p, v in rows
+            ],
         }
 
     def __str__(self) -> str:

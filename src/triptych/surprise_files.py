@@ -31,11 +31,12 @@ def write(found: Surprise, path: Path) -> Path:
     elif suffix == ".csv":
         out = io.StringIO()
         rows = csv.writer(out, lineterminator="\n")
-        rows.writerow(("time", "bits", "peak"))
-        rows.writerows(zip(found.times.round(3), found.curve.round(4), found.peaks.round(4), strict=True))
+        rows.writerow(("time", "bits", "peak", "leap"))
+        columns = found.times.round(3), found.curve.round(4), found.peaks.round(4), found.leaps.round(4)
+        rows.writerows(zip(*columns, strict=True))
         write_text(path, out.getvalue())
     elif suffix == ".npz":
-        arrays = {"times": found.times, "maps": found.maps, "peaks": found.peaks, "fresh": found.fresh}
+        arrays = {name: getattr(found, name) for name in ("times", "maps", "peaks", "leaps", "fresh")}
         write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
     elif suffix == ".png":
         image.write(path, sheet(found))
@@ -85,12 +86,12 @@ def sheet(found: Surprise) -> np.ndarray:
 
 
 def curve(found: Surprise) -> np.ndarray:
-    """Bits per code over time, and in a lighter line, on a scale of its own, how odd the oddest codes were: uint8
+    """Bits per code over time, and in a lighter line, on a scale of its own, how strange each moment was: uint8
     (HEIGHT, WIDTH, 3)."""
     picture = Image.new("RGB", (WIDTH, HEIGHT), (255, 255, 255))
     pen = ImageDraw.Draw(picture)
     top = max(float(found.curve.max()), found.most or 0.0, 1e-6) * 1.05
-    odd = np.clip(found.peaks, 0, None)
+    odd = np.clip(found.strange, 0, None)
     first, last = float(found.times[0]), max(float(found.times[-1]), float(found.times[0]) + 1e-6)
 
     def at(time: float, bits: float) -> tuple[float, float]:

@@ -128,7 +128,8 @@ class Cheat(Nothing):
 
     def surprise(self, path: Path) -> Any:
         height = 9.0 if self.rows[path]["truth"]["impossible"] else 1.0
-        return SimpleNamespace(peaks=np.array([1.0, 1.0, height]), fresh=np.array([True, False, False]))
+        curve = np.array([1.0, 1.0, height])
+        return SimpleNamespace(peaks=curve, leaps=-curve, strange=curve, fresh=np.array([True, False, False]))
 
     def text_nats(self, media: list[Any], texts: list[str], language: str) -> list[float]:
         return [0.0 if medium is not None else -8.0 for medium in media]
@@ -382,7 +383,7 @@ def test_every_measure_is_described() -> None:
 
 def test_a_strange_moment_stands_out_from_the_calmest() -> None:
     """Of a clip's few maps two may be strange; the first of a shot is scored alone and doesn't count."""
-    found = SimpleNamespace(peaks=np.array([9.0, 1.0, 4.0, 5.0]), fresh=np.array([True, False, False, False]))
+    found = SimpleNamespace(strange=np.array([9.0, 1.0, 4.0, 5.0]), fresh=np.array([True, False, False, False]))
     assert clip_measures._stands_out(found) == 4
 
 

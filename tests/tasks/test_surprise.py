@@ -8,11 +8,13 @@ import pytest
 import torch
 
 import triptych
+from triptych.clip_results import LEAP
 from triptych.errors import ConfigError
 from triptych.media import image, video
 from triptych.sequence import spell
 from triptych.sequence.pack import collate
 from triptych.tasks import surprisal
+from triptych.tasks.leaps import by_map, leaps
 from triptych.tasks.surprise import peaks
 
 
@@ -86,12 +88,17 @@ def test_a_clip_over_time(model, tmp_path):
     assert abs(found.moments[0] - found.moments[1]) >= 1
     assert found.pictures.shape == (2, 64, 64, 3)
     assert found.warning == ""  # this model tells nothing of what is usual
-    strongest = found.peaks[np.isin(found.times, found.moments)].max()
-    assert strongest == found.peaks[1:].max()
+    strongest = found.strange[np.isin(found.times, found.moments)].max()
+    assert strongest == found.strange[1:].max()
+    np.testing.assert_allclose(found.strange, found.peaks + found.leaps / LEAP, rtol=1e-6)
     told = json.loads(found.save(tmp_path / "a.json").read_text("utf-8"))
     assert len(told["curve"]) == 7
-    assert len(found.save(tmp_path / "a.csv").read_text("utf-8").splitlines()) == 8
-    assert np.load(found.save(tmp_path / "a.npz"))["maps"].shape == (7, 4, 4)
+    assert [row["leap"] for row in told["curve"]] == pytest.approx(found.leaps.tolist(), abs=1e-4)
+    assert found.save(tmp_path / "a.csv").read_text("utf-8").splitlines()[0] == "time,bits,peak,leap"
+    assert len((tmp_path / "a.csv").read_text("utf-8").splitlines()) == 8
+    saved = np.load(found.save(tmp_path / "a.npz"))
+    assert saved["maps"].shape == (7, 4, 4)
+    np.testing.assert_array_equal(saved["leaps"], found.leaps)
     assert image.read(found.save(tmp_path / "a.png")).shape[0] == 64 + 160
     with pytest.raises(ConfigError, match="surprise is written as"):
         found.save(tmp_path / "a.txt")
@@ -103,6 +110,45 @@ def test_a_picture(model, tmp_path, clip):
     assert found.maps.shape == (1, 4, 4)
     assert found.moments == (0.0,)
     assert image.read(found.save(tmp_path / "heat.png")).shape[:2] == (65, 68)
+
+
+def scene(*places):
+    """Frames of a dark square on a gentle slope of light, at (row, column) or nowhere."""
+    frames = np.zeros((len(places), 224, 224, 3), np.uint8)
+    frames[:] = np.linspace(140, 180, 224).astype(np.uint8)[:, None]
+    for frame, place in zip(frames, places, strict=True):
+        if place is not None:
+            frame[place[0] : place[0] + 32, place[1] : place[1] + 32] = 30
+    return frames
+
+
+def test_what_no_motion_explains_leaps():
+    """A thing that moves is found again; one that vanishes, appears or is elsewhere at once isn't."""
+    assert leaps(scene(None, None, None)).tolist() == [0, 0]
+    moved = leaps(scene((80, 80), (80, 96), (96, 96), (88, 112))).max()
+    for places in (((80, 80), None), (None, (80, 80)), ((80, 40), (80, 140))):
+        assert leaps(scene(*places))[0] > 10 * moved + 5
+    assert leaps(scene((80, 80), (80, 80), None, None)).argmax() == 1
+    small = scene((80, 80), None)[:, ::2, ::2]
+    assert leaps(small)[0] == pytest.approx(leaps(scene((80, 80), None))[0], rel=0.05), "of any size of frame"
+
+
+def test_a_leap_is_told_with_the_map_that_it_leads_into():
+    here, gone = (80, 80), None
+    for count, place, wanted in ((9, 1, 1), (9, 4, 1), (9, 5, 2), (9, 8, 2), (7, 6, 2)):
+        found = by_map(scene(*[here] * place, *[gone] * (count - place)), 4)
+        assert found.shape == (3,)
+        assert (found.argmax(), (found > 0).sum()) == (wanted, 1)
+    assert by_map(scene(here), 4).tolist() == [0]
+
+
+def test_what_leaps_is_a_strange_moment_of_a_clip_of_several_segments(model, tmp_path):
+    frames = scene(*[(80, 80)] * 21, *[None] * 12)[:, ::2, ::2]
+    video.write(tmp_path / "a.mp4", np.ascontiguousarray(frames))
+    found = model.surprise(tmp_path / "a.mp4", moments=1)
+    assert found.times[found.leaps.argmax()] == 3.0  # frames 21 to 24 end then; the second segment begins at 2.0
+    assert np.sort(found.leaps)[-2] < found.leaps.max() / 3
+    assert found.leaps[0] == 0
 
 
 def test_heat_follows_the_codes(model, tmp_path):

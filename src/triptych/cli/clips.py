@@ -113,15 +113,16 @@ def surprise(
     triptych = load(model, device)
     if str(file) == LIVE:
         for part in triptych.surprise_parts(LIVE):
-            bits, peak = float(part.bits.mean()), float(part.peaks.max())
+            bits, peak, leap = float(part.bits.mean()), float(part.peaks.max()), float(part.leaps.max())
             line = {
                 "start": part.start,
                 "end": float(part.times[-1]),
                 "bits": bits,
                 "peak": peak,
+                "leap": leap,
                 "unlike": part.unlike,
             }
-            text = f"{part.start:.1f}-{part.times[-1]:.1f} s  {bits:.2f} bits a code, peak {peak:.2f}"
+            text = f"{part.start:.1f}-{part.times[-1]:.1f} s  {bits:.2f} bits a code, peak {peak:.2f}, leap {leap:.1f}"
             print(json_.dumps(line) if json else text, flush=True)
         return
     length = _seconds(file)

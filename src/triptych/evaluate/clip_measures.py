@@ -228,16 +228,23 @@ def surprise(bench: Bench) -> Scores:
     ]
     if not pairs:
         raise Skip("no clip is an impossible twin of another (`truth.impossible` in metadata.jsonl)")
-    rows, moved = [], []
+    rows: dict[str, list[list[float]]] = {"strange": [], "peaks": [], "leaps": []}
+    moved = []
     chosen = [pair for pair in bench.choose(pairs, max(1, bench.limit // 2)) if bench.readable(pair) == list(pair)]
     for number, pair in enumerate(chosen):
-        rows.append([_stands_out(task(item.path)) for item in pair])
+        found = [task(item.path) for item in pair]
+        for name, table in rows.items():
+            table.append([_stands_out(one, name) for one in found])
         moved.append([_moved_most(bench.frames(item)) for item in pair])
         bench.advance(number + 1, len(chosen))
-    score = bench.score(rows, auroc, note="how far the strangest moment of a clip stands out")
-    score.baselines["frame difference"] = auroc(moved)
-    first = bench.score([_wins(row) for row in rows], note="the broken clip of each pair is the stranger one")
-    first.baselines["frame difference"] = float(np.mean([_wins(row) for row in moved]))
+    others = {"bits alone": rows["peaks"], "leaps alone": rows["leaps"], "frame difference": moved}
+    score = bench.score(rows["strange"], auroc, note="how far the strangest moment of a clip stands out")
+    first = bench.score(
+        [_wins(row) for row in rows["strange"]], note="the broken clip of each pair is the stranger one"
+    )
+    for name, table in others.items():
+        score.baselines[name] = auroc(table)
+        first.baselines[name] = float(np.mean([_wins(row) for row in table]))
     return {"AUROC of impossible events": score, "pairs in the right order": first}
 
 
@@ -252,8 +259,9 @@ def _wins(row: Sequence[float]) -> float:
     return float(row[0] > row[1]) + 0.5 * float(row[0] == row[1])
 
 
-def _stands_out(found: Any) -> float:
-    later = found.peaks[~found.fresh] if (~found.fresh).any() else found.peaks
+def _stands_out(found: Any, by: str = "strange") -> float:
+    values = getattr(found, by)
+    later = values[~found.fresh] if (~found.fresh).any() else values
     return float(later.max() - later.min())  # of the few maps of a clip, what is impossible may fill two
 
 

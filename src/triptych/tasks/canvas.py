@@ -279,7 +279,8 @@ def _plan_edits(model: Model, candidates: Sequence[Candidate]) -> None:
     for candidate in candidates:
         candidate.things = planned[candidate.number]
         changes = plans.changed(read.get(candidate.number, ()), candidate.things)
-        drawn = plans.covered(changes, *candidate.canvas.shape, margin=AROUND)
+        rows, columns = candidate.canvas.shape
+        drawn = plans.covered(changes, rows, columns, AROUND)
         if read and drawn.any() and candidate.request.before is not None:
             candidate.canvas = np.where(drawn, UNKNOWN, candidate.request.before)
             candidate.given = ~drawn

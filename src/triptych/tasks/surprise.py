@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from triptych.clip_results import Surprise
+from triptych.clip_results import Surprise, strange
 from triptych.media.container import is_live
-from triptych.tasks import parts, surprisal
+from triptych.tasks import leaps, parts, surprisal
 from triptych.tasks.common import Model, is_clip, still_to
 
 APART = 1.0  # seconds between two of the most surprising moments
@@ -25,6 +25,7 @@ class Scored:
         times: float64 (T,), seconds at which each map ends.
         bits: float32 (T, y, x), of each code; the first map of a shot is scored alone, the others given those before.
         peaks: float32 (T,), as of `peaks`.
+        leaps: float32 (T,), as of `leaps.by_map`.
         fresh: bool (T,), whether a map begins a shot.
         frames: uint8 (F, size, size, 3) at `fps`, the frames of these maps, from `start` seconds on.
         start, fps: when the first of the frames is shown, and how many come a second.
@@ -34,6 +35,7 @@ class Scored:
     times: np.ndarray
     bits: np.ndarray
     peaks: np.ndarray
+    leaps: np.ndarray
     fresh: np.ndarray
     frames: np.ndarray
     start: float
@@ -55,9 +57,8 @@ def surprise(model: Model, path: Path | str) -> Iterator[Scored]:
         frames = model.frames(path)
         costs = surprisal.clip_costs(model, [frames])[0]
         bits, unlike = costs[..., 0], surprisal.is_unlike(model, costs[..., 0])
-        yield Scored(
-            np.zeros(1), bits, peaks(costs[..., 1]), np.ones(1, bool), frames, 0.0, model.bundle.info.fps, unlike
-        )
+        odd, none = peaks(costs[..., 1]), np.zeros(1, np.float32)
+        yield Scored(np.zeros(1), bits, odd, none, np.ones(1, bool), frames, 0.0, model.bundle.info.fps, unlike)
         return
     info = model.bundle.info
     span, shot = info.visual.span, -1
@@ -68,10 +69,18 @@ def surprise(model: Model, path: Path | str) -> Iterator[Scored]:
             real = 1 + -(-(len(here.frames) - 1) // span)  # maps that hold a frame of the clip
             first = 0 if here.shot != shot else 1  # the first frame was the last one of the segment before
             times = here.start + np.minimum(np.arange(real) * span, len(here.frames) - 1) / info.fps
-            bits, odd = costs[:real, ..., 0], peaks(costs[:real, ..., 1])
-            unlike = surprisal.is_unlike(model, bits)
-            fresh = np.arange(first, real) == 0
-            yield Scored(times[first:], bits[first:], odd[first:], fresh, here.frames, here.start, info.fps, unlike)
+            bits, odd, leapt = costs[:real, ..., 0], peaks(costs[:real, ..., 1]), leaps.by_map(here.frames, span)
+            yield Scored(
+                times[first:],
+                bits[first:],
+                odd[first:],
+                leapt[first:],
+                np.arange(first, real) == 0,
+                here.frames,
+                here.start,
+                info.fps,
+                surprisal.is_unlike(model, bits),
+            )
             shot = here.shot
 
 
@@ -99,11 +108,11 @@ def collect(
         each: called with every part.
     """
     joined: list[Scored] = []
-    best: list[tuple[float, float, np.ndarray]] = []  # peak, time, frame
+    best: list[tuple[float, float, np.ndarray]] = []  # how strange, time, frame
     for part in parts:
         if each is not None:
             each(part)
-        for time, height, begins in zip(part.times, part.peaks, part.fresh, strict=True):
+        for time, height, begins in zip(part.times, strange(part.peaks, part.leaps), part.fresh, strict=True):
             if not begins or len(part.times) == 1:
                 place = min(round((time - part.start) * part.fps), len(part.frames) - 1)
                 best.append((float(height), float(time), part.frames[place].copy()))
@@ -117,6 +126,7 @@ def collect(
         np.concatenate([part.times for part in joined]),
         bits.astype(np.float16),
         np.concatenate([part.peaks for part in joined]).astype(np.float32),
+        np.concatenate([part.leaps for part in joined]).astype(np.float32),
         np.concatenate([part.fresh for part in joined]),
         tuple(time for _, time, _ in best),
         np.stack([frame for _, _, frame in best]) if best else np.zeros((0, size, size, 3), np.uint8),

@@ -1,0 +1,51 @@
+"""What no motion explains: parts of a frame that were nowhere near in the one before, or are nowhere near in the next.
+
+A thing that moves is found again some way off; one that vanishes, appears in the middle or jumps isn't. That is seen
+by comparing pixels (block matching, as codecs and the finder of shots do), without a model: the codes of a map tell
+four frames together, so a thing that is gone between two of them leaves little that a network could be surprised by.
+
+F frames; Y, X rows and columns of blocks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+SIDE = 56  # pixels to which a frame's sides are brought
+BLOCK, STEP = 8, 4  # pixels of a block's side, and from a block to the next
+REACH = 6  # pixels that a thing may move from a frame to the next: 0.86 of the picture's sides a second, at 8 a second
+MOST = 24  # blocks whose mean is told, of 169: a small thing leaps as a large one
+
+
+def leaps(frames: np.ndarray) -> np.ndarray:
+    """How much of each frame and the one before has no like in the other: float32 (F - 1,), levels of 255.
+
+    Args:
+        frames: uint8 (F, rows, columns, 3), evenly spaced.
+    """
+    seen = torch.from_numpy(frames).permute(0, 3, 1, 2).float().mean(1, keepdim=True)
+    seen = F.interpolate(seen, (SIDE, SIDE), mode="area")
+    apart = torch.maximum(_unlike(seen[:-1], seen[1:]), _unlike(seen[1:], seen[:-1]))
+    return apart.flatten(1).topk(MOST).values.mean(1).numpy()
+
+
+def by_map(frames: np.ndarray, span: int) -> np.ndarray:
+    """The largest leap into the frames of each map of a segment, of which the first holds one frame and the others
+    `span` each, the last one as many as are left: float32 (T,)."""
+    found = leaps(frames) if len(frames) > 1 else np.zeros(0, np.float32)
+    later = [found[first : first + span].max() for first in range(0, len(found), span)]
+    return np.array([0, *later], np.float32)
+
+
+def _unlike(these: torch.Tensor, those: torch.Tensor) -> torch.Tensor:
+    """Mean difference of each block of these pictures (N, 1, SIDE, SIDE) from the likest one within reach in those:
+    (N, Y, X)."""
+    wide = F.pad(those, (REACH,) * 4, mode="replicate")
+    least = torch.full((), torch.inf)
+    for down in range(2 * REACH + 1):
+        for across in range(2 * REACH + 1):
+            apart = (these - wide[..., down : down + SIDE, across : across + SIDE]).abs_()
+            least = torch.minimum(least, F.avg_pool2d(apart, BLOCK, STEP)[:, 0])
+    return least
