@@ -164,6 +164,7 @@ def test_a_model_that_cheats_is_perfect(perfect: dict[str, Any]) -> None:
         assert values[f"draw: {name}"] == 1, name
     for name in ("things of pictures, F1", "objects of texts", "relations of texts"):
         assert values[f"plan: {name}"] == 1, name
+    assert values["plan: position error of things"] < 1  # boxes are told in whole percent
     assert values["tokenizer: PSNR"] == 100
     assert values["tokenizer: SSIM"] == pytest.approx(1)
     assert values["tokenizer: attributes kept"] == 1
@@ -200,6 +201,7 @@ def test_what_stands_beside_a_score_is_worse_than_perfect(perfect: dict[str, Any
     assert measured["draw: scenes"]["baselines"]["another picture"] < 0.5
     assert measured["draw: scenes"]["baselines"]["true picture"] == 1
     assert measured["plan: things of pictures, F1"]["baselines"]["things of another picture"] < 0.5
+    assert measured["plan: position error of things"]["baselines"]["things of another picture"] > 10
     assert measured["plan: objects of texts"]["baselines"]["plan of another text"] < 0.5
     assert measured["tokenizer: PSNR"]["baselines"]["mean image"] < 30
     assert sum("bytes" in name for name in measured["tokenizer: PSNR"]["baselines"]) == 3

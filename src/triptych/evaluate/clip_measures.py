@@ -164,7 +164,7 @@ def predict(bench: Bench) -> Scores:
     """The second that follows what was seen, against what was filmed."""
     task = _task(bench, "predict")
     fps, found, true, last, kept, items = bench.reader.info.fps, [], [], [], [], []
-    chosen = bench.choose(bench.clips, max(1, bench.limit // 4))
+    chosen = bench.choose(bench.clips, max(1, bench.limit // 2))
     for number, item in enumerate(bench.readable(chosen)):
         frames = bench.frames(item)
         if len(frames) < GIVEN + AHEAD:

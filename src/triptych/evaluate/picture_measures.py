@@ -246,7 +246,7 @@ def _drawn_alike(
 
 def view(bench: Bench) -> Scores:
     """The next view of a scene, drawn from the views before it."""
-    groups = [group for group in bench.choose(bench.views, max(1, bench.limit // 4)) if bench.readable(group) == group]
+    groups = [group for group in bench.choose(bench.views, max(1, bench.limit // 2)) if bench.readable(group) == group]
     drawn, last, true, kept = [], [], [], []
     for number, group in enumerate(groups):
         before = [bench.pixels(item) for item in group[:-1]]

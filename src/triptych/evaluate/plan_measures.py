@@ -40,6 +40,14 @@ def plan(bench: Bench) -> Scores:
     out["things of pictures, F1"].baselines["things of another picture"] = metrics.f1(
         [overlapping(*pair) for pair in zip(others, true, strict=True)]
     )
+
+    def far(which: list[list[Object]]) -> list[float]:
+        placed = [[_placed(seen, bench.size) for seen in some] for some in (true, which)]
+        return [float(np.mean(metrics.position_errors(t, w, float(bench.size)))) for t, w in zip(*placed, strict=True)]
+
+    note = "from each true thing's middle to that of the one of its shape and colour; half the side where there is none"
+    out["position error of things"] = bench.score(far(read), better="lower", unit="pixels", note=note)
+    out["position error of things"].baselines["things of another picture"] = float(np.mean(far(others)))
     asks = [
         a for n, item in enumerate(items) if (a := asked(item, LANGUAGES[n % 2]) or asked(item, LANGUAGES[1 - n % 2]))
     ]
@@ -71,6 +79,11 @@ def things(told: Plan) -> list[Object]:
         {**looks, "box": box, "center": ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)}
         for box, looks in ((thing.box, looks) for thing in told.things for looks in words.objects(thing.words)[:1])
     ]
+
+
+def _placed(objects: Sequence[Object], size: int) -> list[Object]:
+    """Objects whose centre is the middle of their box, in pixels of a picture of this size."""
+    return [{**o, "center": [(o["box"][i] + o["box"][i + 2]) / 2 * size for i in (0, 1)]} for o in objects]
 
 
 def overlapping(told: Sequence[Object], true: Sequence[Object]) -> tuple[int, int, int]:

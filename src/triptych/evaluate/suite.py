@@ -66,7 +66,7 @@ MEASURES: dict[str, Measure] = {
     "plan": Measure(
         "plan",
         "pictures with texts and truth",
-        "F1 over things of pictures, by looks and boxes; objects and relations of texts",
+        "F1 over things of pictures, by looks and boxes, and how far they are off; objects and relations of texts",
         "things of another picture; plan of another text",
         plan_measures.plan,
     ),
