@@ -240,6 +240,15 @@ def test_a_plan_is_in_the_language_of_the_text_or_in_one_that_it_has(planned):
         assert own.spell("plan", 0, np.random.default_rng(0)).ids.tolist() == wanted
 
 
+def test_plans_come_of_long_texts_as_often_as_of_short_ones(planned):
+    """Drawings come more often of short ones; but where things stand is said in long ones."""
+    short, long = Text(text="ball", lang="en"), Text(text="a red ball to the left of a cube", lang="en")
+    own = planned(picture(0, texts=[short, long]), drop=0.0)
+    for spelling, least, most in (("plan", 0.4, 0.6), ("lay", 0.05, 0.2)):
+        starts = [row.ids[1 : 1 + len(own.encode(long.text))].tolist() for row in each(own, spelling, 300)]
+        assert least < np.mean([ids == own.encode(long.text) for ids in starts]) < most
+
+
 def test_a_thinned_plan_misses_words_but_never_all(planned):
     """A person's own plan says less than those of the data: training leaves words out, in a share of the plans."""
     own = planned(picture(0), drop=0.0, thinned=0.5)

@@ -131,10 +131,11 @@ class Rows:
         """A text to draw from, or nothing in `drop` of the cases."""
         return self.encode(self._asked(record, rng).text)
 
-    def _asked(self, record: Record, rng: np.random.Generator) -> Text:
+    def _asked(self, record: Record, rng: np.random.Generator, *, evenly: bool = False) -> Text:
         """A text to draw from, or an empty one in `drop` of the cases.
 
-        Each language is as likely; of its texts the short ones come more often, since people ask in few words.
+        Each language is as likely; of its texts the short ones come more often, since people ask in few words, unless
+        they are to come `evenly`.
         """
         texts = record.texts or ([Text(text=record.label)] if record.label else [])
         if not texts or rng.random() < self.drop:
@@ -142,7 +143,7 @@ class Rows:
         languages = sorted({text.lang for text in texts})
         language = languages[rng.integers(len(languages))]
         texts = [text for text in texts if text.lang == language]
-        chances = 1 / np.array([len(text.text) for text in texts])
+        chances = np.ones(len(texts)) if evenly else 1 / np.array([len(text.text) for text in texts])
         return texts[rng.choice(len(texts), p=chances / chances.sum())]
 
     def _told(self, record: Record, rng: np.random.Generator) -> Text:
@@ -180,7 +181,7 @@ class Rows:
     def _plan(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         """The plan of a text, of the next view of a scene, or of a picture that an instruction leads to."""
         record, earlier = self.shards.record(index), self._earlier.get(int(index))
-        told = self._asked(record, rng)
+        told = self._asked(record, rng, evenly=True)  # long ones say where things stand
         if earlier is not None and rng.random() < PLANNED:
             if record.instruction:
                 told = record.instruction[rng.integers(len(record.instruction))]
