@@ -288,7 +288,7 @@ class Triptych(ClipVerbs):
     ) -> list[Picture]:
         if n < 1:
             raise ValueError(f"n={n}: at least one picture is drawn")
-        how = usual(verb, bool(inputs.get("images"))).changed(settings)
+        how = usual(verb).changed(settings)
         return self._whole([Order(text, seed + i, how, verb, inputs) for i in range(n)], progress, partial)
 
     def _whole(self, orders: Sequence[Order], progress: Progress | None, partial: Partial | None) -> list[Picture]:

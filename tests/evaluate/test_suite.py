@@ -325,7 +325,7 @@ def test_tables(perfect: dict[str, Any], folder: Path) -> None:
     assert "| draw: objects ↑ | 1.00 |" in once
     assert report.insert_results(once, perfect) == once
     short = report.render_markdown(perfect, only=["draw: scenes"])
-    assert "edits and views: temperature 0.3, best_of 1; futures:" in short
+    assert "edits: temperature 0.3, best_of 1; futures:" in short
     assert "draw: objects" not in short
     assert "draw: scenes" in short
     with pytest.raises(ValueError, match="holds no"):

@@ -400,14 +400,14 @@ def test_settings_have_one_home():
             DrawSettings().changed(values)
 
 
-def test_what_follows_pictures_has_defaults_of_its_own(model, noise):
-    text, near = DrawSettings(), usual("edit")
-    assert near == usual("draw", images=True)
+def test_edits_have_defaults_of_their_own(model, noise):
+    text, near = usual("draw"), usual("edit")
     assert near.temperature < text.temperature
+    assert near.best_of < text.best_of
     picked = ("guidance", "temperature")
     for verb, inputs, wanted in (
         ("draw", {}, text),
-        ("draw", {"images": "ball.png"}, near),
+        ("draw", {"images": "ball.png"}, text),
         ("edit", {"image": "ball.png"}, near),
         ("vary", {"image": "ball.png"}, text),
     ):
@@ -415,8 +415,7 @@ def test_what_follows_pictures_has_defaults_of_its_own(model, noise):
         assert [getattr(order.settings, name) for name in picked] == [getattr(wanted, name) for name in picked], verb
         assert order_of({"verb": verb, "prompt": "a ball", "guidance": 7, **inputs}).settings.guidance == 7
     assert model.edit(noise, "make the ball green")[0].settings["temperature"] == near.temperature
-    assert model.draw("a ball", images=[noise])[0].settings["temperature"] == near.temperature
-    assert model.draw("a ball")[0].settings["guidance"] == text.guidance
+    assert model.draw("a ball", images=[noise])[0].settings["temperature"] == text.temperature
 
 
 def test_a_picture_is_drawn_again_from_its_metadata(model, noise, tmp_path):

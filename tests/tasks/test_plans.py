@@ -197,6 +197,26 @@ def test_of_several_edits_the_one_that_guidance_finds_likeliest_is_kept(model, n
     np.testing.assert_array_equal(pixels[:16, 48:], third)
 
 
+def test_of_several_views_the_one_whose_plan_is_read_most_surely_is_kept(model, noise, monkeypatch):
+    """In nats a thing, or the plan of fewest things would win; without plans nothing tells them apart."""
+    plans = []
+
+    def likelihood(self, prompts, texts):
+        plans.extend(self.decode(ids[:-1]) for ids in texts)
+        return [-6.0, -4.0, -5.0]
+
+    monkeypatch.setattr(type(model._model), "likelihood", likelihood)
+    told = iter([(STAYS, BALL), (STAYS,), (BALL,)])
+    monkeypatch.setattr(planning, "write", lambda model, rows, how: [next(told) for _ in rows])
+    picture = model.draw("", images=[noise], best_of=3)[0]
+    assert plans == ["cone 10 60 30 90; red ball 80 0 100 20", "cone 10 60 30 90", "red ball 80 0 100 20"]
+    assert picture.plan == plans[0]
+    monkeypatch.setitem(model._model.bundle.info.made, "planned", [])
+    seen = drawings(model, monkeypatch)
+    assert model.draw("", images=[noise], best_of=3)[0].plan == ""
+    assert [len(prompts) for prompts, _, _ in seen] == [1]
+
+
 @pytest.mark.parametrize(
     ("before", "planned"), [((STAYS, CUBE), ["view", "edit", "things"]), ((STAYS, BALL), ["view", "edit"])]
 )
@@ -363,7 +383,7 @@ def test_what_stands_in_a_picture_is_not_asked_for_as_what_is_to_come_after_it(m
     asked, write = [], planning.write
     monkeypatch.setattr(planning, "write", lambda model, rows, how: (asked.extend(rows), write(model, rows, how))[1])
     model.plan(image=noise)
-    model.draw("", images=[noise])
+    model.draw("", images=[noise], best_of=1)
     image, tag = [Special.IMAGE, *[Special.VISUAL] * 4], model._model.encode("en")
     asks = [*image, Special.PLAN, *tag, Special.ANSWER], [*image, Special.DRAW, Special.PLAN, *tag, Special.ANSWER]
     assert [row.ids.tolist() for row in asked] == [[Special.BEGIN, *ids] for ids in asks]

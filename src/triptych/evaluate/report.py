@@ -80,7 +80,7 @@ def render_markdown(results: Results | Path | str, only: Sequence[str] = ()) -> 
     usual = asdict(DrawSettings())
     named = {name: value for name, value in run["sampling"].items() if name in ALWAYS or value != usual.get(name)}
     sampling = _told(named)
-    for what in ("edits and views", "futures"):
+    for what in ("edits", "futures"):
         other = run.get(f"sampling of {what}", {})
         differs = {name: value for name, value in other.items() if value != run["sampling"].get(name)}
         sampling += f"; {what}: {_told(differs)}" if differs else ""

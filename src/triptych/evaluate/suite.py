@@ -196,7 +196,7 @@ def evaluate(
         "seed": seed,
         "limit": limit,
         "sampling": asdict(settings),
-        "sampling of edits and views": asdict(usual("edit").changed(drawing)),
+        "sampling of edits": asdict(usual("edit").changed(drawing)),
         "sampling of futures": asdict(PredictSettings()),
         "triptych": triptych.__version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -64,8 +64,9 @@ class Request:
 
     @property
     def candidates(self) -> int:
-        """How many are drawn: where neither a text nor given parts could tell them apart, one."""
-        told = bool(self.text) or (self.codes is not None and bool((self.codes != UNKNOWN).any()))
+        """How many are drawn: where nothing could tell them apart, neither a text or views (by the plans made of them)
+        nor given parts, one."""
+        told = self.text or self.views or (self.codes is not None and bool((self.codes != UNKNOWN).any()))
         return self.settings.best_of if told else 1
 
 
@@ -160,7 +161,10 @@ def checked(model: Model, request: Request) -> Request:
                 f"{model.label} has not learned to draw in any order: train it with the spelling `shuffle` in its mix, "
                 "or use decode=exact"
             )
-    return replace(request, codes=blank(model, request.settings) if request.codes is None else request.codes)
+    settings = request.settings
+    if request.views and not request.text and not planning.is_learned(model, "view"):
+        settings = replace(settings, best_of=1)  # nothing could tell its candidates apart
+    return replace(request, settings=settings, codes=blank(model, settings) if request.codes is None else request.codes)
 
 
 def blank(model: Model, settings: DrawSettings) -> np.ndarray:
@@ -351,7 +355,8 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     Where codes were given behind drawn ones, candidate i is taken with a probability in proportion to exp(fit_i): as
     candidates grow in number, that draws from the model's own distribution given all that is given, not only what
     stands before (importance resampling; likelihood weighting). Otherwise it is the one that the model, when it reads
-    the picture, finds the text of likeliest; without a text, the first.
+    the picture, finds the text of likeliest; without a text, that whose own plan it reads off it most surely, or
+    the first.
     """
     if len(candidates) == 1:
         return candidates[0]
@@ -362,9 +367,10 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     if np.ptp(fits) > 0:
         noise = np.random.default_rng(derived(request.seed, "choice")).gumbel(size=len(fits))
         return candidates[int((fits + noise * (request.settings.temperature > 0)).argmax())]
-    if not request.text:
-        return candidates[0]
     pixels = model.paint([candidate.canvas for candidate in candidates])
+    if not request.text:
+        things = [candidate.things for candidate in candidates]
+        return candidates[int(np.argmax(planning.read_nats(model, pixels, things)))] if all(things) else candidates[0]
     nats = model.caption_nats(pixels, [request.text] * len(pixels), language_of(request.text))
     return candidates[int(np.argmax(nats))]
 

@@ -78,7 +78,7 @@ def order_of(values: Mapping[str, Any], folder: Path = Path()) -> Order:
     except (TypeError, ValueError):
         raise ConfigError(f"seed={seed!r}: give a whole number from 0") from None
     inputs = {name: _input(name, given.pop(name), folder) for name in VERBS[verb][1] if name in given}
-    return Order(text, seed, usual(verb, bool(inputs.get("images"))).changed(given), verb, inputs)
+    return Order(text, seed, usual(verb).changed(given), verb, inputs)
 
 
 def fulfil(

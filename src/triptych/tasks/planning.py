@@ -11,7 +11,8 @@ from triptych.generate.sample import Sampling
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.sequence.plan import Thing, laid, parse_what_can_be
-from triptych.tasks.common import Medium, Model, chunks, language_of
+from triptych.sequence.plan import write as as_text
+from triptych.tasks.common import Medium, Model, chunks, ended, language_of
 
 LIMIT = 512  # ids of a plan
 TEMPERATURE, TOP_P = 0.7, 0.95  # of plans that are drawn from; the likeliest would be the same for every seed
@@ -44,6 +45,13 @@ def write(model: Model, prompts: Sequence[Row], sampling: Sequence[Sampling]) ->
         outputs = model.engine.generate([row for row, _ in chunk], [Say(LIMIT)], [how for _, how in chunk])
         out += [parse_what_can_be(model.decode(output.texts[0])) for output in outputs]
     return out
+
+
+def read_nats(model: Model, pictures: Sequence[np.ndarray], planned: Sequence[Sequence[Thing]]) -> list[float]:
+    """How surely each plan is read off its picture uint8 (rows, columns, 3), in nats a thing."""
+    prompts = [reading(model, medium, "en") for medium in model.read(pictures) if medium is not None]
+    nats = model.likelihood(prompts, [ended(model.encode(as_text(things))) for things in planned])
+    return [sum_ / max(len(things), 1) for sum_, things in zip(nats, planned, strict=True)]
 
 
 def beside(

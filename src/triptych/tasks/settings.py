@@ -38,7 +38,7 @@ class DrawSettings:
     )
     temperature: float = _setting(
         0.5,
-        "Below 1 is safer, above 1 bolder; 0 takes the likeliest; 0.3 after pictures and in edits.",
+        "Below 1 is safer, above 1 bolder; 0 takes the likeliest; 0.3 in edits.",
         "a number from 0",
     )
     top_k: int = _setting(0, "Draw only from the k likeliest codes; 0 takes all.", "a whole number from 0")
@@ -49,7 +49,7 @@ class DrawSettings:
     best_of: int = _setting(
         1,
         "Candidates for each picture, of which one is kept: the one that the model reads its text from most surely, or "
-        "that fits given parts best; 8 from a text alone.",
+        "that fits given parts best, or its own plan of a next view; 8 from a text or earlier views alone.",
         "a whole number from 1 to 256",
     )
     decode: str = _setting(
@@ -135,10 +135,10 @@ class DrawSettings:
         return replace(self, **new)
 
 
-def usual(verb: str = "draw", images: bool = False) -> DrawSettings:
-    """The defaults of a verb. Edits, and what is drawn from pictures, keep nearer to the likeliest: most of it is to
-    stay as it was, and what only a text asks for isn't. Of what only a text asks for the best of several is kept."""
-    if verb == "edit" or images:
+def usual(verb: str = "draw") -> DrawSettings:
+    """The defaults of a verb. Edits keep nearer to the likeliest: most of it is to stay as it was, and what only a text
+    asks for isn't. Of what a text or earlier views ask for the best of several is kept."""
+    if verb == "edit":
         return DrawSettings(temperature=0.3)
     return DrawSettings(best_of=8 if verb == "draw" else 1)
 
