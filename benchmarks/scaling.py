@@ -26,7 +26,8 @@ from safetensors import safe_open
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "tabletop-pictures.yaml"
 DEPTHS, STEPS = (3, 5, 7), (150, 300)
-COMMON = {"mix": "{draw: 1}", "batch": 32, "gpt.planned": "false", "optim.ema": 0.98, "optim.warmup": 30, "summary": 0.5}
+ALONE = {"mix": "{draw: 1}", "gpt.planned": "false"}  # drawing, by no plan
+COMMON = ALONE | {"batch": 32, "optim.ema": 0.98, "optim.warmup": 30, "summary": 0.5}
 BASE = 5  # the depth at which the other choices are tried, at the longer length
 CHOICES: dict[str, dict[str, Any]] = {
     "AdamW at 1e-3 in place of Muon": {"optim.optimizer": "adamw", "optim.lr": 1e-3},
