@@ -16,7 +16,7 @@ from triptych.cli import app, main
 from triptych.cli.output import file_names, split_choices
 from triptych.files import slug
 from triptych.media import image, video
-from triptych.tasks.settings import DrawSettings
+from triptych.tasks.settings import usual
 
 DRAWING = ("draw", "complete", "inpaint", "outpaint", "vary", "edit", "film", "likelihood")
 COMMANDS = (
@@ -108,7 +108,7 @@ def test_draw_goes_on_from_pictures(run, folder, tiny_model):
     picture = json.loads(out)["pictures"][0]
     assert picture["file"] == "b.png"
     asked = {"guidance": 1.0, "temperature": 0.0, "top_k": 5, "top_p": 0.9}
-    assert picture["settings"] == {**asdict(DrawSettings()), **asked}
+    assert picture["settings"] == {**asdict(usual("draw")), **asked}
 
 
 def test_pictures_from_pictures(run, folder, tiny_model):
