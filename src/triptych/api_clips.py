@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from triptych.clip_results import Features, Future, Hit, Labels, Segment, Span, Surprise, Timeline
+from triptych.clip_results import Features, Future, Hit, Labels, Segment, Span, Timeline
 from triptych.errors import ConfigError
+from triptych.surprise_results import Surprise
 from triptych.tasks import surprisal
 from triptych.tasks.classify import classify as classify_task
 from triptych.tasks.common import Media

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from triptych.clip_results import Surprise
 from triptych.errors import ConfigError
 from triptych.files import write_atomically, write_text
 from triptych.media import image
 from triptych.results import clock
+from triptych.surprise_results import Surprise
 from triptych.tasks.surprise import Scored
 
 SUFFIXES = (".json", ".csv", ".npz", ".png")

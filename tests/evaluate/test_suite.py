@@ -129,7 +129,7 @@ class Cheat(Nothing):
     def surprise(self, path: Path) -> Any:
         height = 9.0 if self.rows[path]["truth"]["impossible"] else 1.0
         curve = np.array([1.0, 1.0, height])
-        return SimpleNamespace(peaks=curve, leaps=-curve, strange=curve, fresh=np.array([True, False, False]))
+        return SimpleNamespace(peaks=curve, leaps=0 * curve, strange=curve, fresh=np.array([True, False, False]))
 
     def text_nats(self, media: list[Any], texts: list[str], language: str) -> list[float]:
         return [0.0 if medium is not None else -8.0 for medium in media]
@@ -203,6 +203,8 @@ def test_what_stands_beside_a_score_is_worse_than_perfect(perfect: dict[str, Any
     assert measured["plan: things of pictures, F1"]["baselines"]["things of another picture"] < 0.5
     assert measured["plan: position error of things"]["baselines"]["things of another picture"] > 10
     assert measured["plan: objects of texts"]["baselines"]["plan of another text"] < 0.5
+    surprises = measured["surprise: AUROC of impossible events"]["baselines"]
+    assert (surprises["bits alone"], surprises["leaps alone"]) == (1, 0.5)
     assert measured["tokenizer: PSNR"]["baselines"]["mean image"] < 30
     assert sum("bytes" in name for name in measured["tokenizer: PSNR"]["baselines"]) == 3
     assert measured["ask: accuracy, pictures"]["baselines"]["the same GPT without the medium"] == 0

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import triptych
-from triptych.clip_results import LEAP
 from triptych.errors import ConfigError
 from triptych.media import image, video
 from triptych.sequence import spell
 from triptych.sequence.pack import collate
+from triptych.surprise_results import LEAP
 from triptych.tasks import surprisal
 from triptych.tasks.leaps import by_map, leaps
 from triptych.tasks.surprise import peaks

@@ -367,10 +367,12 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     if np.ptp(fits) > 0:
         noise = np.random.default_rng(derived(request.seed, "choice")).gumbel(size=len(fits))
         return candidates[int((fits + noise * (request.settings.temperature > 0)).argmax())]
+    things = [candidate.things for candidate in candidates]
+    if not request.text and not all(things):
+        return candidates[0]
     pixels = model.paint([candidate.canvas for candidate in candidates])
     if not request.text:
-        things = [candidate.things for candidate in candidates]
-        return candidates[int(np.argmax(planning.read_nats(model, pixels, things)))] if all(things) else candidates[0]
+        return candidates[int(np.argmax(planning.read_nats(model, pixels, things)))]
     nats = model.caption_nats(pixels, [request.text] * len(pixels), language_of(request.text))
     return candidates[int(np.argmax(nats))]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from triptych.clip_results import Surprise, strange
 from triptych.media.container import is_live
+from triptych.surprise_results import Surprise, strange
 from triptych.tasks import leaps, parts, surprisal
 from triptych.tasks.common import Model, is_clip, still_to
 
