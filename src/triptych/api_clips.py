@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image
 
-from triptych.clip_results import Features, Future, Hit, Labels, Segment, Span, Timeline
+from triptych.clip_results import Features, Future, Hit, Labels, Segment, Span, Timeline, Track
 from triptych.errors import ConfigError
 from triptych.surprise_results import Surprise
 from triptych.tasks import surprisal
@@ -20,11 +20,12 @@ from triptych.tasks.index import Indexed
 from triptych.tasks.index import index as index_task
 from triptych.tasks.locate import locate as locate_task
 from triptych.tasks.parts import Part
-from triptych.tasks.predict import PredictSettings
 from triptych.tasks.predict import predict as predict_task
 from triptych.tasks.search import search as search_task
+from triptych.tasks.settings import PredictSettings
 from triptych.tasks.surprise import Scored, collect
 from triptych.tasks.surprise import surprise as surprise_task
+from triptych.tasks.track import track as track_task
 from triptych.tasks.watch import watch as watch_task
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class ClipVerbs:
         temperature: float = FUTURES.temperature,
         top_k: int = FUTURES.top_k,
         top_p: float = FUTURES.top_p,
+        plan: Literal["auto", "none"] = FUTURES.plan,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Future]:
         """Draw the frames that may come after a picture or a part of a clip.
@@ -160,11 +162,13 @@ class ClipVerbs:
             seed: of the first.
             start: where in a clip's file to begin, in seconds.
             guidance, temperature, top_k, top_p: as for `draw`; guidance needs an instruction.
+            plan: `auto` tells first where everything will be (`track`), where the model has learned that, and draws by
+                it; `none` draws without.
             progress: called with (done, all).
         """
         if n < 1 or seconds <= 0:
             raise ValueError(f"n={n}, seconds={seconds}: at least one future of more than 0 seconds is drawn")
-        settings = PredictSettings(guidance, temperature, top_k, top_p)
+        settings = PredictSettings(guidance, temperature, top_k, top_p, plan)
         seeds = range(seed, seed + n)
         return predict_task(
             self._model,
@@ -176,6 +180,24 @@ class ClipVerbs:
             settings=settings,
             progress=progress,
         )
+
+    def track(
+        self, media: Media, *, text: str = "", ahead: float = 0.0, language: str = "", start: float = 0.0
+    ) -> Track:
+        """Tell what stands where at each time of a picture or a part of a clip, and in what may come after it.
+
+        Args:
+            media: what is seen; of a clip's file one window, from `start` on.
+            text: an instruction that is being followed; empty for none.
+            ahead: seconds to go on after what was seen.
+            language: of the words, `en` or `zh`; that of the text if not given.
+            start: where in a clip's file to begin, in seconds.
+
+        Raises:
+            MediaError: it can't be read. ConfigError: further ahead than one window.
+            ModelError: the model has not learned where things are in clips.
+        """
+        return track_task(self._model, media, text=text, ahead=ahead, language=language, start=start)
 
     def features(self, path: Path | str, *, layer: int | None = None) -> Features:
         """A vector for each segment of a clip of any length, (segments, D), and one for the whole.

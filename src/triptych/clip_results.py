@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from triptych.results import clock
+from triptych.sequence.plan import Thing, write
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,47 @@ class Moment:
 
     def __str__(self) -> str:
         return f"{clock(self.start)}  {self.text}"
+
+
+@dataclass(frozen=True)
+class Track:
+    """What stands where in a clip at its times.
+
+    Args:
+        times: seconds from the beginning of the clip's file.
+        plans: of each time, the things and their boxes.
+        seen: how many of these times were seen; the later ones are foretold.
+        prompt: the instruction that is being followed, or nothing.
+        model: name of the model, and the beginning of its weights' hash.
+    """
+
+    times: tuple[float, ...]
+    plans: tuple[tuple[Thing, ...], ...]
+    seen: int
+    prompt: str
+    model: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values; boxes are left, top, right and bottom in shares of the sides of the middle square."""
+        rows = [
+            {
+                "time": time,
+                "foretold": place >= self.seen,
+                "things": [{"words": thing.words, "box": list(thing.box)} for thing in things],
+            }
+            for place, (time, things) in enumerate(zip(self.times, self.plans, strict=True))
+        ]
+        return {"prompt": self.prompt, "model": self.model, "times": rows}
+
+    def __str__(self) -> str:
+        rows = enumerate(zip(self.times, self.plans, strict=True))
+        return "\n".join(
+            f"{clock(time)}  {write(things) or '-'}{'  (foretold)' if place >= self.seen else ''}"
+            for place, (time, things) in rows
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 @dataclass(frozen=True)

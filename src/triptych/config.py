@@ -219,6 +219,16 @@ class RunConfig(Settings):
     steady: float = Field(0.0, ge=0)
     """Weight of codes that hold still when something else in the picture changes (kind: tokenizer); for a second run,
     from a tokenizer that has learned: at the beginning it keeps codes from coming apart."""
+    decoder_only: bool = False
+    """Train the decoder alone (kind: tokenizer, with `start`): codes, and what a GPT has learned of them, stay what
+    they are, and pictures become better at once."""
+    reread: float = Field(0.0, ge=0)
+    """Weight of what the encoder reads of a drawn medium: it is to find there what it found in the original (kind:
+    tokenizer). It tells what pixels weigh too little, as gloss, which tells metal from plastic."""
+    critic: float = Field(0.0, ge=0)
+    """Weight of a critic that learns to tell drawn media from real ones (kind: tokenizer), as the ratio of its gradient
+    to that of the other losses; makes edges and gloss crisp. For a tokenizer that has learned, best with
+    `decoder_only`."""
     crop: int = Field(0, ge=0, multiple_of=16)
     """Side of the square that training cuts out of each medium; 0 takes it whole (kind: tokenizer)."""
     perceptual_crop: int = Field(128, ge=32)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import shutil
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -167,6 +168,23 @@ def save(
         _write_weights(retrieval, path / "retrieval.safetensors", dtype)
     info = info.model_copy(update={"retrieval": retrieval is not None})
     write_json(path / "model.json", info.model_dump(mode="json"))
+    seal(path)
+    return path
+
+
+def with_decoder(path: Path | str, model: Bundle, visual: VisualTokenizer, made: dict[str, Any]) -> Path:
+    """Write a copy of a model's folder with a visual tokenizer of the same encoder; `made` tells what made its
+    decoder."""
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "SHA256.json").unlink(missing_ok=True)  # a folder being written is not whole
+    for name in ("text.json", "gpt.safetensors", "retrieval.safetensors"):
+        if (model.path / name).is_file():
+            shutil.copyfile(model.path / name, path / name)
+    stored = next(iter(load_file(model.path / "visual.safetensors").values())).dtype  # else codes would move
+    _write_weights(visual, path / "visual.safetensors", stored)
+    told = {"visual": visual.config, "made": model.info.made | {"decoder": made}}
+    write_json(path / "model.json", model.info.model_copy(update=told).model_dump(mode="json"))
     seal(path)
     return path
 

@@ -172,16 +172,20 @@ def test_boxes_that_are_right_stay_and_words_are_cleaned(tmp_path) -> None:
     moving(tmp_path / "c.mp4", 1)
     one = {"bbox": [BOX, [0, 0, 0, 0], BOX], "categories": ["x", "y", " red;\n ball； "]}
     two = {"bbox": [BOX], "categories": [3]}
+    timed = {"bbox": [BOX] * 5, "categories": ["x", "x", "y", "y", "z"], "times": [0, 0.5, -1, float("inf"), True]}
     lines(
         tmp_path / "metadata.jsonl",
         {"file_name": "a.png", "objects": one},
         {"file_name": "a.png", "objects": two},
         {"file_name": "c.mp4", "objects": two},
+        {"file_name": "c.mp4", "objects": timed},
     )
     records, findings = found(tmp_path)
     assert [box.texts[0].text for box in records["a.png"].objects] == ["x", "red, ball,", "3"]
-    assert records["c.mp4"].objects == []
-    assert [f.detail for f in findings] == ["objects has a wrong form", "a clip has objects"]
+    assert [(box.texts[0].text, box.time) for box in records["c.mp4"].objects] == [("x", 0), ("x", 0.5)]
+    assert [f.detail for f in findings] == ["objects has a wrong form"] * 3
+    assert ["times" in f.remedy for f in findings] == [False, True, True]
+    assert [box.time for box in records["a.png"].objects] == [None] * 3
 
 
 @pytest.mark.parametrize("line", HOSTILE, ids=range(len(HOSTILE)))

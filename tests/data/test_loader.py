@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from tests.data.test_shards import GRID, fill
 from triptych.config import EDGES, LAID, GPTConfig
 from triptych.data.loader import LEFT_OUT, MEDIA, PLANNED, Batches, Rows
-from triptych.data.records import Box, Event, Place, Question, Record, Text
+from triptych.data.records import Box, Event, Place, Question, Record, Text, things
 from triptych.data.shards import Shards
 from triptych.errors import ConfigError
 from triptych.sequence.plan import Thing, _vector, laid, write
@@ -24,7 +24,9 @@ def records(count=40):
         text, held = [Text(text=f"{'held' if i % 5 == 0 else 'kept'} {i}", lang="en")], i % 5 == 0
         if i % 4 == 1:
             event = Event(start=0.5, end=1.0, text=f"event {i}", lang="en")
-            yield Record(file=f"{i}.mp4", kind="clip", texts=text, events=[event], instruction=text), held
+            boxes = [Box(texts=text, box=(time, 0, time + 5, 5), time=time) for time in (0.0, 0.5, 1.0)]
+            known = {"texts": text, "events": [event], "instruction": text, "objects": boxes, "width": 9, "height": 9}
+            yield Record(file=f"{i}.mp4", kind="clip", **known), held
         else:
             place = Place(id=f"s{i % 5}", index=i) if i % 2 else None
             qa = [Question(question=f"what {i}", answer=text[0].text)]
@@ -301,15 +303,71 @@ def test_the_plan_of_what_an_instruction_leads_to_follows_its_picture(planned):
     own = planned(*steps_of(None, told), drop=0.0)
     begin, image = [Special.BEGIN], [Special.IMAGE, *[VISUAL] * 4]
     ask = [DRAW, PLAN, *own.encode("en"), ANSWER, *own.encode(PLANS["en"]), END]
-    texts = [[*begin, *own.encode(EN.text), *ask], [*begin, *image, *own.encode(told.text), *ask]]
-    rows = each(own, "plan", item=1)
-    counts = [sum(row.ids.tolist() == ids for row in rows) for ids in texts]
-    assert sum(counts) == len(rows)
-    assert abs(counts[1] / len(rows) - PLANNED) < 0.12
-    after = next(row for row in rows if VISUAL in row.ids)
-    np.testing.assert_array_equal(after.codes[2:6, 0], own.shards.maps(0)[0].codes.ravel())
-    assert not after.values[:, 6:].any()
-    assert all(row.ids.tolist() == texts[0] for row in each(own, "plan", 20))  # nothing leads to the first
+    assert own.items["later"].tolist() == [1]  # nothing leads to the first
+    rows = each(own, "foresee", 40)
+    assert all(row.ids.tolist() == [*begin, *image, *own.encode(told.text), *ask] for row in rows)
+    np.testing.assert_array_equal(rows[0].codes[2:6, 0], own.shards.maps(0)[0].codes.ravel())
+    assert not rows[0].values[:, 6:].any()
+    assert rows[0].weights.sum() == len(own.encode(PLANS["en"])) + 1
+    for item in (0, 1):
+        assert all(row.ids.tolist() == [*begin, *own.encode(EN.text), *ask] for row in each(own, "plan", 20, item))
+
+
+def test_the_plan_of_a_next_view_follows_some_views_with_a_text_or_without(planned):
+    own = planned(*steps_of(None, None, None), drop=0.0)
+    rows = each(own, "foresee", item=1)  # of the third view
+    views = [row.ids.tolist().count(Special.IMAGE) for row in rows]
+    told = [*own.encode(EN.text), DRAW, PLAN, *own.encode("en"), ANSWER, *own.encode(PLANS["en"]), END]
+    asked = [ends_with(row, told) for row in rows]
+    assert 0.35 < np.mean(np.array(views) == 2) < 0.65
+    assert set(views) == {1, 2}
+    assert abs(np.mean(asked) - PLANNED) < 0.12
+
+
+MOVES = [(0.0, (0, 0, 50, 50)), (0.5, (25, 0, 75, 50)), (1.0, (50, 0, 100, 50))]
+
+
+def moving(**known):
+    boxes = [Box(texts=BALL.texts, box=box, time=time) for time, box in MOVES]
+    return Record(file="c.mp4", kind="clip", duration=2.0, **{"objects": boxes, "width": 100, "height": 100} | known)
+
+
+def test_a_clip_s_things_are_told_at_times_that_were_shown_or_are_to_come(planned):
+    own = planned(moving(instruction=[Text(text="push the ball", lang="en")]), drop=0.0)
+    rows = each(own, "track")
+    counts = Counter()
+    for row in rows:
+        ids = row.ids.tolist()
+        shown, asked = ids.index(DRAW), [i for i, id_ in enumerate(ids) if id_ == PLAN]
+        counts[ids[:shown].count(Special.TIME)] += 1
+        assert ids[shown - len(own.encode("push the ball")) : shown] == own.encode("push the ball")
+        wanted = []
+        for time, box in MOVES:
+            wanted += [Special.TIME, *own.encode(f"{time:.1f}"), PLAN, *own.encode("en"), ANSWER]
+            wanted += [*own.encode(write([Thing("red ball", tuple(edge / 100 for edge in box))])), END]
+        assert ids[shown + 1 :] == [int(id_) for id_ in wanted]  # of three times all are told, in order
+        assert len(asked) == 3
+        learned = row.ids[row.weights > 0].tolist()
+        assert learned.count(END) == 3
+        assert Special.TIME not in learned
+    assert set(counts) == set(range(1, len(own.shards.maps(0)) + 1))
+
+
+def test_some_futures_are_drawn_by_plans_of_their_times(planned):
+    own = planned(moving(), drop=0.0)
+    rows = each(own, "predict")
+    drawn = [row for row in rows if row.values[:, 6:].any()]
+    assert abs(len(drawn) / len(rows) - PLANNED) < 0.12
+    for row in drawn:
+        places = np.flatnonzero(row.weights > 0)
+        number = len(own.shards.maps(0)) - len(places) // 4  # of the first map that is drawn
+        for part in places.reshape(-1, 4):
+            told = [things(own.shards.record(0), lang, number * own.span / own.fps) for lang in ("en", "zh")]
+            wanted = [[*laid(some, own.encode, 2, 2).reshape(4, LAID)[1:], np.zeros(LAID)] for some in told]
+            assert any(np.array_equal(row.values[part, 6:], laid_) for laid_ in wanted)
+            number += 1
+    assert not any(row.values[:, 6:].any() for row in each(planned(moving(objects=[])), "predict", 40))
+    assert not planned(moving(objects=[])).has("track")
 
 
 @pytest.mark.parametrize("spelling", ["edit", "view"])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from triptych.data.decode import window_record
 from triptych.data.records import Box, Record, Text, things
 from triptych.media import image
 from triptych.sequence.plan import THINGS, Thing
@@ -45,6 +46,17 @@ def test_what_the_cut_leaves_out_is_not_there():
 def test_words_are_the_first_of_a_language_or_of_any():
     picture = record(10, 10, (0, 0, 5, 5))
     assert [things(picture, lang)[0].words for lang in ("en", "zh", "de", "")] == ["a box", "盒子", "a box", "a box"]
+
+
+def test_a_clip_tells_what_stands_where_at_its_times():
+    words = [Text(text="a box", lang="en")]
+    boxes = [Box(texts=words, box=(i, 0, i + 10, 10), time=time) for i, time in enumerate((0.0, 0.5, 0.5, 1.02))]
+    clip = Record(file="a.mp4", kind="clip", width=100, height=100, duration=2.0, objects=boxes)
+    at = {time: [round(100 * thing.box[0]) for thing in things(clip, "en", time)] for time in (0.0, 0.5, 1.0, 1.5)}
+    assert at == {0.0: [0], 0.5: [1, 2], 1.0: [3], 1.5: []}
+    later = window_record(clip, 0.5, 1.0)
+    assert [box.time for box in later.objects] == [0.0, 0.0]
+    assert window_record(clip, 0.0, 2.0).objects == boxes
 
 
 def test_of_more_than_a_plan_holds_the_largest_are_kept():

@@ -37,7 +37,7 @@ def naive(model, grid, build, plan, sampling, build_twin=None, given=None):
         width = config.slots * config.latent
         same = row.shown is not None and (row.shown.rows, row.shown.columns) == shape
         before = np.concatenate([row.shown.values, np.zeros((1, width), np.float32)]) if same else None
-        laid = None if row.plan is None else np.concatenate([row.plan, np.zeros_like(row.plan[:1])])
+        laid = next((np.concatenate([plan, np.zeros_like(plan[:1])]) for plan in row.plans[:1]), None)
         there = row.shown.codes + 1 if same else np.zeros((shape[0] * shape[1], config.slots), np.int64)
         batch = collate([row])
         ids, values, positions = batch["ids"], batch["values"], batch["positions"]

@@ -186,6 +186,38 @@ def test_a_plan_tells_of_each_place_but_the_first(group, engine):
     np.testing.assert_allclose(at_last[~where], base[~where], atol=1e-5)
 
 
+@pytest.mark.parametrize("group", [1, 2])
+def test_each_map_has_its_own_plan(group, engine):
+    """The second map of a row is drawn as one is that follows the first, by its own plan; a third has none."""
+    one, two, stamp = a_plan(0, group), a_plan(1, group), (Special.TIME, OFFSET + 2)
+    steps = [DrawMap(2, 2), Write(stamp), DrawMap(2, 2), Write(stamp), DrawMap(2, 2)]
+    engine = Engine(tiny(group), GRID, engine=engine)
+
+    def output(row, steps=steps):
+        return engine.generate([row], steps, [Sampling(temperature=0)])[0]
+
+    def drawn(row, steps=steps):
+        return output(row, steps).maps
+
+    def prompt(plan, *maps):
+        """A prompt after which so many maps are drawn already, the next one by a plan."""
+        builder = Builder(group, 2).text([Special.BEGIN, Special.DRAW, Special.IMAGE])
+        for codes, laid in zip(maps, (one, two), strict=False):
+            grid = GRID[torch.from_numpy(codes)].numpy()
+            builder.plan(laid).map(Map(codes, grid, grid), target=True).text(stamp)
+        return (builder if plan is None else builder.plan(plan)).finish()
+
+    first, second, third = drawn(prompt(None).by([one, two], group))
+    np.testing.assert_array_equal(first, drawn(prompt(one), steps[:1])[0])
+    np.testing.assert_array_equal(second, drawn(prompt(two, first), steps[:1])[0])
+    np.testing.assert_array_equal(third, drawn(prompt(None, first, second), steps[:1])[0])
+    later = drawn(prompt(None).by([None, two], group))
+    np.testing.assert_array_equal(later[0], drawn(prompt(None), steps[:1])[0])
+    with_, without = (output(prompt(None).by([one, plan], group)) for plan in (two, None))
+    np.testing.assert_array_equal(with_.nats[0], without.nats[0])
+    assert abs(with_.nats[1] - without.nats[1]).max() > 1e-3
+
+
 def test_another_plan_draws_another_picture_but_not_in_any_order(engine):
     engine, rows = Engine(tiny(2), GRID, engine=engine), asked(2, None, a_plan(0, 2), a_plan(1, 2))
     for passes, kinds in ((0, 3), (99, 1)):

@@ -215,7 +215,7 @@ def test_beside_each_place_stands_what_is_planned_for_the_next(group):
     places, own = 24 // group**2, 6 * group**2
     builder = Builder(group, 2).plan(plan)
     waiting = builder.finish()
-    np.testing.assert_array_equal(waiting.plan, grouped(plan, group).reshape(places, -1))
+    np.testing.assert_array_equal(waiting.plans[0], grouped(plan, group).reshape(places, -1))
     assert waiting.values.shape == (0, own + group**2 * LAID)
     one, two = a_map(0, 4, 6), a_map(1, 4, 6)
     row = builder.map(one, target=False).text([A]).map(two, target=True).map(one, target=True).finish()
@@ -223,9 +223,9 @@ def test_beside_each_place_stands_what_is_planned_for_the_next(group):
     np.testing.assert_array_equal(row.values[:, :own], bare.values[:, :own])
     assert not bare.values[:, own:].any()
     drawn = slice(places + 1, 2 * places + 1)
-    np.testing.assert_array_equal(row.values[drawn, own:][:-1], waiting.plan[1:])
+    np.testing.assert_array_equal(row.values[drawn, own:][:-1], waiting.plans[0][1:])
     assert not np.delete(row.values[:, own:], np.arange(places + 1, 2 * places), 0).any()
-    assert row.plan is None
+    assert row.plans == ()
 
 
 def test_a_scattered_map_has_no_plan():

@@ -76,8 +76,8 @@ def test_a_plan_is_laid_beside_the_picture_but_not_beside_what_guidance_leads_aw
     ((prompt,), (without,), _) = seen[0]
     things = [Thing("red ball", (0.0, 0.0, 0.5, 1.0)), Thing("blue cube", (0.6, 0.1, 1.0, 0.9))]
     wanted = grouped(laid(things, model._model.encode, 4, 4), 2).reshape(4, -1)
-    np.testing.assert_array_equal(prompt.plan, wanted)
-    assert without.plan is None
+    np.testing.assert_array_equal(prompt.plans[0], wanted)
+    assert without.plans == ()
 
 
 def test_a_seed_draws_the_same_picture_by_a_plan_alone_and_among_others(model, noise):
@@ -173,7 +173,7 @@ def test_an_edit_draws_only_around_what_its_plan_changes(model, noise, monkeypat
         np.where(here, UNKNOWN, inner.read([picture])[0].maps[0].codes) for picture in (noise, noise, other, other)
     ]
     np.testing.assert_array_equal(np.stack(given), np.stack(wanted))
-    assert all(row.plan.any() for prompts, _, _ in seen for row in prompts)
+    assert all(row.plans[0].any() for prompts, _, _ in seen for row in prompts)
     for number, picture in enumerate((noise, other)):
         assert drawn[number].plan == "cone 10 60 30 90; red cube 80 0 100 20"
         np.testing.assert_array_equal(drawn[number].pixels[48:], picture[48:])
@@ -235,7 +235,7 @@ def test_each_tile_of_a_canvas_has_its_part_of_the_plan(model, monkeypatch):
     # 8 columns of codes in tiles of 4 from columns 0, 2 and 4 on; the ball covers the first and a half of the second.
     model.draw("a", width=128, plan="red ball 0 0 25 100; blue cube 88 50 100 100", best_of=1)
     assert [(given[0][0] == UNKNOWN).all() for _, _, given in seen] == [True, False, False]
-    covers = [prompts[0].plan for prompts, _, _ in seen]
+    covers = [next(iter(prompts[0].plans), None) for prompts, _, _ in seen]
     assert covers[1] is None
     there = [plan.reshape(4, 4, LAID)[..., 0].tolist() for plan in (covers[0], covers[2])]
     assert there[0] == [[1, 1, 1, 1], [0] * 4, [1, 1, 1, 1], [0] * 4]

@@ -79,7 +79,7 @@ def planner(folder, out, *more):
 
 
 def test_a_model_tells_what_it_has_learned_to_plan_and_keeps_it(tmp_path):
-    job = planner(tmp_path / "one", tmp_path / "run", "mix={lay: 1, plan: 1, edit: 1}")
+    job = planner(tmp_path / "one", tmp_path / "run", "mix={lay: 1, plan: 1, foresee: 1, edit: 1}")
     told = {"planned": ["edit"], "plan languages": ["en"], "plan ids": sorted(set(job.rows.encode("picture 3")))}
     assert job._plans() == told
     assert "boxed" not in job._data()["data"]

@@ -1,8 +1,12 @@
 """The visual tokenizer's job learns a few pictures."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from triptych import zoo
@@ -10,7 +14,9 @@ from triptych.config import RunConfig, load_settings
 from triptych.data.prepare import Prepared
 from triptych.data.records import Record, Text
 from triptych.data.settings import PrepareConfig
-from triptych.errors import TriptychError
+from triptych.errors import ConfigError, TriptychError
+from triptych.files import sha256
+from triptych.train.critic import MOST, Critic, balance, refused, told_apart
 from triptych.train.loop import Loop
 from triptych.train.tokenizer import TokenizerJob, pixel_loss, prominence
 
@@ -94,6 +100,66 @@ def test_a_trained_tokenizer_grows_without_a_change_and_goes_on_learning(folder,
     after = zoo.load(tmp_path / "more" / "model").visual  # the stored folder knows its size
     assert after.config.extra == 2
     assert all(after.state_dict()[name].abs().max() > 0 for name in grown)
+
+
+def test_a_decoder_learns_alone_and_the_whole_model_goes_with_it(folder, tmp_path, tiny_model):
+    """Its codes stay, bit for bit, and so does the GPT; `data` of the old decoder goes on to train it."""
+    shutil.copytree(tiny_model, tmp_path / "tiny")
+    base = ["kind=tokenizer", f"data={folder}", "device=cpu", "workers=0", "batch=4", "perceptual=0", "optim.warmup=0"]
+    more = [f"start={tmp_path / 'tiny'}", "decoder_only=true", "reread=1", "critic=0.5", f"out={tmp_path / 'run'}"]
+    config = load_settings(RunConfig, None, [*base, *more, "steps=4", "log_every=1", "optim.lr=1e-2"])
+    before = zoo.load(tmp_path / "tiny")
+    Loop(TokenizerJob(config), config).run()
+    after = zoo.load(tmp_path / "run" / "model")
+    pixels = torch.rand(2, 5, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(after.visual.encode(pixels), before.visual.encode(pixels))
+        assert (after.visual(pixels) - before.visual(pixels)).abs().max() > 0.01
+    assert sha256(after.path / "gpt.safetensors") == sha256(before.path / "gpt.safetensors")
+    assert after.info.made["decoder"]["steps"] == 4
+    assert after.info.gpt == before.info.gpt
+    assert set(after.visual.state_dict()) == set(before.visual.state_dict())  # the critic stays behind
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert {"reread", "apart"} <= rows[0].keys()
+    with pytest.raises(ConfigError, match="give start=MODEL"):
+        TokenizerJob(load_settings(RunConfig, None, [*base, "decoder_only=true", f"out={tmp_path / 'none'}"]))
+
+
+def test_a_critic_learns_to_tell_and_lets_the_drawing_learn():
+    """Sharp and blurred noise: told apart after some steps; the gradient then leads to the sharp one."""
+    torch.manual_seed(0)
+    critic, latents = Critic(2), torch.zeros(8, 2, 2, 2)
+    optimizer = torch.optim.Adam(critic.parameters(), 1e-3)
+
+    def pair():
+        real = torch.rand(8, 3, 32, 32) * 2 - 1
+        return real, F.avg_pool2d(real, 5, 1, 2)
+
+    losses = []
+    for _ in range(40):
+        loss = told_apart(critic, *pair(), latents)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[0] > 1.9
+    assert losses[-1] < 0.5
+    real, drawn = pair()
+    drawn.requires_grad_(True)
+    critic.zero_grad()
+    told_apart(critic, real, drawn, latents).backward()
+    assert drawn.grad is None
+    critic.zero_grad()
+    refused(critic, drawn, latents).backward()
+    assert all(part.grad is None or not part.grad.any() for part in critic.parameters())
+    assert float((drawn.grad * (real - drawn)).sum()) < 0  # less is refused on the way to the real one
+
+
+def test_a_loss_is_weighed_to_pull_as_hard_as_another():
+    last = torch.tensor([3.0, 4.0], requires_grad=True)
+    one, other = (last**2).sum() / 2, last.sum() * 10
+    assert float(balance(one, other, last)) == pytest.approx(5 / (10 * 2**0.5), rel=1e-5)
+    assert float(balance(one, last.sum() * 1e-9, last)) == MOST
 
 
 def test_detail_makes_edges_count_more_than_floors():

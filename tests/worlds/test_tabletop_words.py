@@ -38,7 +38,7 @@ from triptych.worlds.tabletop.scene import (
     generator,
     poses,
 )
-from triptych.worlds.tabletop.stills import boxes, picture_record, place_of, still_scene
+from triptych.worlds.tabletop.stills import boxes, picture_record, place_of, still_scene, tracked
 
 SIZE = 224
 
@@ -319,6 +319,25 @@ def test_boxes_by_hand() -> None:
             {"en": "large blue rubber cube", "zh": "蓝色的大橡胶方块"},
         ],
     }
+
+
+def test_a_clip_tells_its_boxes_at_every_half_second() -> None:
+    def seen(number: int, left: float, visible: float = 1.0) -> dict:
+        return {"id": number, "box": [left, 20.0, left + 10, 40.0], "visible": visible}
+
+    frames = [[seen(0, frame), seen(1, 100, 0.1 if frame > 4 else 0.9)] for frame in range(9)]
+    record = {"truth": {"objects": [BALL, CUBE], "frames": frames}}
+    told = tracked(record, SIZE)
+    assert told["truth"] is record["truth"]
+    assert told["objects"] == {
+        "bbox": [[0, 20, 10, 20], [100, 20, 10, 20], [4, 20, 10, 20], [100, 20, 10, 20], [8, 20, 10, 20]],
+        "categories": [
+            {lang: phrase(o, ATTRIBUTES, lang) for lang in LANGUAGES} for o in (BALL, CUBE, BALL, CUBE, BALL)
+        ],
+        "times": [0.0, 0.0, 0.5, 0.5, 1.0],
+    }
+    hidden = {"truth": {"objects": [BALL], "frames": [[seen(0, 0, 0.2)]] * 5}}
+    assert tracked(hidden, SIZE) is hidden
 
 
 def test_boxes_are_read_from_a_folder_and_stand_in_the_picture(tmp_path) -> None:

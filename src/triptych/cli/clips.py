@@ -1,4 +1,4 @@
-"""Commands that read clips of any length, and go on from them: watch, surprise, locate, classify, predict."""
+"""Commands that read clips, and go on from them: watch, surprise, locate, classify, track, predict."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json as json_
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
 from triptych.cli.output import Device, Json, Model, bar, check_suffix, document, note, numbered, split_choices, warn
+from triptych.tasks.settings import PredictSettings
 
 if TYPE_CHECKING:
     from triptych.api import Triptych
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from triptych.tasks.parts import Part
 
 LIVE = "-"
+FUTURES = PredictSettings()
 FILMS = (".mp4", ".gif", ".webp", ".png")
 SURPRISES = (".png", ".json", ".csv", ".npz", ".mp4")
 TIMELINES = (".json", ".csv", ".vtt", ".html")
@@ -27,7 +29,7 @@ Out = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (watch, surprise, locate, classify, predict):
+    for command in (watch, surprise, locate, classify, track, predict):
         app.command(command)
 
 
@@ -211,6 +213,44 @@ def classify(
         print(found)
 
 
+def track(
+    file: Path,
+    text: str = "",
+    /,
+    *,
+    ahead: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.0,
+    language: str = "",
+    start: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.0,
+    model: Model = "tabletop",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Tell what stands where at each time of a clip, and where it will be.
+
+    Reads two seconds of it. A line a time: each thing's words, and left, top, right and bottom of its box in percent of
+    the middle square.
+
+    Args:
+        file: Clip or picture.
+        text: An instruction that is being followed, e.g. "push the red cube"; none if not given.
+        ahead: Seconds to foretell after what was seen.
+        language: Tag of the words' language, en or zh; that of the text if not given.
+        start: Where in a clip to begin, in seconds.
+        model: Name or folder.
+        device: `cpu`, `cuda` or `auto`.
+        json: Print one JSON document instead.
+    """
+    from triptych import load
+
+    triptych = load(model, device)
+    result = triptych.track(file, text=text, ahead=ahead, language=language, start=start)
+    warn(triptych.unlike(file))
+    if json:
+        document({"file": str(file), **result.as_dict()})
+    else:
+        print(result)
+
+
 def predict(
     file: Path,
     text: str = "",
@@ -221,10 +261,11 @@ def predict(
     n: Annotated[int, Parameter(name=["--n", "-n"], validator=validators.Number(gte=1, lte=64))] = 1,
     seed: Annotated[int, Parameter(validator=validators.Number(gte=0, lt=2**62))] = 0,
     start: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.0,
-    guidance: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 1.0,
-    temperature: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 1.0,
-    top_k: Count = 0,
-    top_p: Annotated[float, Parameter(validator=validators.Number(gt=0, lte=1))] = 1.0,
+    guidance: Annotated[float, Parameter(validator=validators.Number(gte=0))] = FUTURES.guidance,
+    temperature: Annotated[float, Parameter(validator=validators.Number(gte=0))] = FUTURES.temperature,
+    top_k: Count = FUTURES.top_k,
+    top_p: Annotated[float, Parameter(validator=validators.Number(gt=0, lte=1))] = FUTURES.top_p,
+    plan: Literal["auto", "none"] = FUTURES.plan,
     with_given: Annotated[bool, Parameter(negative=())] = False,
     model: Model = "tabletop",
     device: Device = "auto",
@@ -244,6 +285,7 @@ def predict(
         temperature: Below 1 is safer, above 1 bolder; 0 takes the likeliest.
         top_k: Draw only from the k likeliest codes; 0 takes all.
         top_p: Draw only from the likeliest codes that together reach p; 1 takes all.
+        plan: `auto` tells first where everything will be, and draws by it; `none` draws without.
         with_given: Begin the file with the frames that were seen.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
@@ -266,6 +308,7 @@ def predict(
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
+            plan=plan,
             progress=progress,
         )
     paths = numbered(out, n)

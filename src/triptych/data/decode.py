@@ -40,7 +40,7 @@ def window_record(record: Record, start: float, end: float) -> Record:
     """What is true of one window of a clip.
 
     Texts and label go to every window; events are those that overlap it, their times counted from its start
-    and clipped to it; questions stay only if the window is the whole clip.
+    and clipped to it, and objects those seen in it; questions stay only if the window is the whole clip.
     """
     if start <= 0 and end >= record.duration:
         return record
@@ -49,7 +49,12 @@ def window_record(record: Record, start: float, end: float) -> Record:
         for event in record.events
         if _overlaps(event, start, end)
     ]
-    return record.model_copy(update={"events": events, "qa": [], "duration": end - start})
+    objects = [
+        item.model_copy(update={"time": item.time - start})
+        for item in record.objects
+        if item.time is not None and start <= item.time <= end
+    ]
+    return record.model_copy(update={"events": events, "objects": objects, "qa": [], "duration": end - start})
 
 
 def decode(record: Record, folder: Path | str, settings: PrepareConfig, start: float = 0.0) -> np.ndarray:

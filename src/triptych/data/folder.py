@@ -239,18 +239,19 @@ def _add(record: Record, value: dict[str, Any], where: str, report: Report) -> N
         except _WRONG_FORM:
             bad("events", '[{"start": 0.0, "end": 1.5, "text": "..."}] with start before end, in seconds')
     if value.get("objects") is not None:
-        form = '{"bbox": [[x, y, width, height], ...], "categories": ["red ball", ...]}, in pixels, as many of each'
+        times = ', "times": [0.0, ...]' if record.kind == "clip" else ""
+        form = (
+            f'{{"bbox": [[x, y, width, height], ...], "categories": ["red ball", ...]{times}}}, in pixels'
+            f"{' and seconds' if times else ''}, as many of each"
+        )
         try:
-            found = _boxes(value["objects"])
+            found = _boxes(value["objects"], timed=record.kind == "clip")
         except _WRONG_FORM:
             bad("objects", form)
             found = []
         if None in found:
             bad("objects", form)
-        if record.kind == "clip" and found:
-            report(Finding(f"{where} ({record.file})", "bad metadata", "a clip has objects", "give boxes of pictures"))
-        else:
-            record.objects += [box for box in found if box is not None]
+        record.objects += [box for box in found if box is not None]
     if value.get("sequence") is not None:
         try:
             place = Place.model_validate(value["sequence"])
@@ -271,16 +272,19 @@ def _events(item: Any) -> list[Event]:
     return [Event(start=start, end=end, text=t.text, lang=t.lang or lang) for t in texts]
 
 
-def _boxes(value: Any) -> list[Box | None]:
-    """The things of a picture; None where one has no words, or no box of any size."""
+def _boxes(value: Any, timed: bool) -> list[Box | None]:
+    """The things of a picture, or of a clip at times; None where one has no words, no box of any size or no time."""
     boxes, names = value["bbox"], value["categories"]
-    if not isinstance(boxes, list) or not isinstance(names, list) or len(boxes) != len(names):
+    times = value["times"] if timed else [None] * len(boxes)
+    if not all(isinstance(part, list) and len(part) == len(boxes) for part in (boxes, names, times)):
         raise ValueError
-    return [_box(*pair) for pair in zip(boxes, names, strict=True)]
+    return [_box(*parts) for parts in zip(boxes, names, times, strict=True)]
 
 
-def _box(edges: Any, name: Any) -> Box | None:
+def _box(edges: Any, name: Any, time: Any) -> Box | None:
     try:
+        if isinstance(time, bool) or (time is not None and not (math.isfinite(time) and time >= 0)):
+            return None
         left, top, width, height = edges
         if any(isinstance(edge, bool) for edge in edges) or not (
             width > 0 and height > 0 and all(map(math.isfinite, (left, top, left + width, top + height)))
@@ -290,7 +294,7 @@ def _box(edges: Any, name: Any) -> Box | None:
         # In a plan, a semicolon or the end of a line would end the thing.
         clean = [Text(text=" ".join(re.sub("[;；]", ",", t.text).split()), lang=t.lang) for t in texts]
         words = [text for text in clean if text.text.strip(", ")]
-        return Box(texts=words, box=(left, top, left + width, top + height)) if words else None
+        return Box(texts=words, box=(left, top, left + width, top + height), time=time) if words else None
     except _WRONG_FORM:
         return None
 

@@ -2,7 +2,8 @@
 
 Spellings by medium: pictures `draw`, `shuffle` (drawn in any order), `read`, and where it is known what stands where
 `plan`, `lay` (drawn by a plan) and `things` (read off a picture); sequences of pictures `view`, or `edit` where
-instructions lead from one to the next; clips `watch`, `predict`, `film`.
+instructions lead from one to the next, and `foresee`, the plans of both; clips `watch`, `predict`, `film`, and where it
+is known what stands where at which time `track`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ MEDIA = {
     "lay": "boxed",
     "plan": "boxed",
     "things": "boxed",
+    "foresee": "later",
+    "track": "tracked",
     "shuffle": "picture",
     "read": "picture",
     "view": "sequence",
@@ -39,11 +42,14 @@ MEDIA = {
     "film": "clip",
     "edit": "edit",
 }
+SUBSETS = ("boxed", "tracked", "later")  # of pictures and clips that are told elsewhere
 DEFAULT_MIX = {
     "draw": 3.0,
     "lay": 3.0,
     "plan": 1.0,
     "things": 1.0,
+    "foresee": 1.0,
+    "track": 1.0,
     "shuffle": 0.5,
     "read": 2.0,
     "view": 1.0,
@@ -55,7 +61,8 @@ DEFAULT_MIX = {
 TEXT = 256  # positions kept free for the text of a row with many pictures
 CAPTIONS, QUESTIONS = 2, 6  # at most so many after one medium in training
 LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
-PLANNED = 0.5  # share of edits and views that are drawn by a plan, of readings that tell one, of plans after pictures
+PLANNED = 0.5  # share of edits, views and futures that are drawn by a plan, of readings that tell one
+TIMES = 3  # at most so many times of a clip of which it is told at once what stands where
 LEFT_OUT = 0.8  # share of drawings without a text that have no plan either: what guidance leads away from
 THINNED = 0.25  # share of the plans drawn by in training that leave out words, as people do
 KEPT = 0.6  # chance of each of their ids to stay
@@ -91,7 +98,8 @@ class Rows:
         self.fps, self.span, self.drop, self.thinned = fps, span, drop, thinned
         self.items: dict[str, Any] = {
             "picture": shards.select(clips=False, held=held),
-            "boxed": shards.boxed(held=held),
+            "boxed": shards.boxed(clips=False, held=held),
+            "tracked": shards.boxed(clips=True, held=held),
             "clip": shards.select(clips=True, held=held),
             "sequence": shards.sequences(held=held),
             "edit": shards.edits(held=held),
@@ -100,6 +108,8 @@ class Rows:
             int(index): part[:place] for part in self.items["sequence"] for place, index in enumerate(part) if place
         }
         self._earlier = views | {int(after): np.array([before]) for before, after in self.items["edit"]}
+        boxed = set(self.items["boxed"].tolist())
+        self.items["later"] = np.array([index for index in self._earlier if index in boxed], np.int64)
 
     def has(self, spelling: str) -> bool:
         """Whether there is any medium for this spelling."""
@@ -117,6 +127,8 @@ class Rows:
             "lay": self._lay,
             "plan": self._plan,
             "things": self._things,
+            "foresee": self._foresee,
+            "track": self._track,
             "shuffle": self._shuffle,
             "read": self._read,
             "view": self._view,
@@ -166,10 +178,12 @@ class Rows:
     def _by_plan(self, builder: Builder, record: Record, map_: Map, rng: np.random.Generator, asked: str) -> None:
         """Lay the plan of a picture beside its codes, at times with fewer words: a person who writes a plan doesn't
         tell every look of a thing, though all plans of the data may."""
-        told = things(record, self._language(record, rng, asked))
+        builder.plan(self._laid(things(record, self._language(record, rng, asked)), map_, rng))
+
+    def _laid(self, told: list[plan.Thing], map_: Map, rng: np.random.Generator) -> np.ndarray:
         thinned = rng.random() < self.thinned
         encode = (lambda words: self._some(words, rng)) if thinned else self.encode
-        builder.plan(plan.laid(told, encode, *map_.codes.shape))
+        return plan.laid(told, encode, *map_.codes.shape)
 
     def _some(self, words: str, rng: np.random.Generator) -> list[int]:
         """Some of the ids of words, and at least one: where a language parts no words, ids are what can be left out."""
@@ -179,18 +193,42 @@ class Rows:
         return ids[stay].tolist()
 
     def _plan(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
-        """The plan of a text, of the next view of a scene, or of a picture that an instruction leads to."""
-        record, earlier = self.shards.record(index), self._earlier.get(int(index))
-        told = self._asked(record, rng, evenly=True)  # long ones say where things stand
-        if earlier is not None and rng.random() < PLANNED:
-            if record.instruction:
-                told = record.instruction[rng.integers(len(record.instruction))]
-            elif rng.random() < PLANNED:
-                told = Text(text="")
-            self._show(builder, earlier, rng)
+        """The plan of a text."""
+        record = self.shards.record(index)
+        return self._planned(builder, record, self._asked(record, rng, evenly=True), rng)  # long ones say where
+
+    def _foresee(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
+        """The plan of the next view of a scene, or of a picture that an instruction leads to."""
+        record = self.shards.record(index)
+        if record.instruction:
+            told = record.instruction[rng.integers(len(record.instruction))]
+        else:
+            told = self._asked(record, rng) if rng.random() < PLANNED else Text(text="")
+        self._show(builder, self._earlier[int(index)], rng)
+        return self._planned(builder, record, told, rng)
+
+    def _planned(self, builder: Builder, record: Record, told: Text, rng: np.random.Generator) -> Builder:
         language = self._language(record, rng, told.lang)
         spell.plan_prompt(builder, self.encode(told.text), self.encode(language))
         return spell.answer(builder, self._written(record, language))
+
+    def _track(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
+        """What stands where at some times of a clip, of which only the beginning may be shown."""
+        record, maps = self.shards.record(index), self.shards.maps(index)
+        given = int(rng.integers(1, len(maps) + 1))
+        told = self._told(record, rng)
+        language = self._language(record, rng, told.lang)
+        spell.clip(builder, maps[:given], self.encode, self.fps, self.span)
+        spell.predict_prompt(builder, self.encode(told.text))
+        known = [place for place in range(len(maps)) if self._at(record, language, place)]
+        for place in sorted(rng.permutation(known)[:TIMES].tolist()):
+            spell.track_prompt(builder, place, self.encode(language), self.encode, self.fps, self.span)
+            spell.answer(builder, self.encode(plan.write(self._at(record, language, place))))
+        return builder
+
+    def _at(self, record: Record, language: str, place: int) -> list[plan.Thing]:
+        """What stands where in a clip at the time of a map."""
+        return things(record, language, spell.time_of(place, self.fps, self.span))
 
     def _things(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         """What stands where in a picture. `read` asks for it too, among much else: too seldom to learn to measure."""
@@ -256,8 +294,16 @@ class Rows:
         maps, record = self.shards.maps(index), self.shards.record(index)
         given = int(rng.integers(1, max(2, len(maps))))
         spell.clip(builder, maps[:given], self.encode, self.fps, self.span)
-        spell.predict_prompt(builder, self.encode(self._told(record, rng).text))
-        return spell.filmed(builder, maps, given, self.encode, self.fps, self.span)
+        told = self._told(record, rng)
+        spell.predict_prompt(builder, self.encode(told.text))
+        planned = bool(record.objects) and rng.random() < PLANNED
+        language = self._language(record, rng, told.lang) if planned else ""
+
+        def plans(place: int) -> np.ndarray | None:
+            known = self._at(record, language, place) if planned else []
+            return self._laid(known, maps[place], rng) if known else None
+
+        return spell.filmed(builder, maps, given, self.encode, self.fps, self.span, plans)
 
     def _talk(self, builder: Builder, record: Record, rng: np.random.Generator) -> Builder:
         """A caption and some questions about a medium, in any order: one reading serves them all."""

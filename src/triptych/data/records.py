@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from triptych.sequence.plan import THINGS, Thing
 
+NEAR = 0.05  # seconds from which what is known of a time of a clip is true of it
+
 
 class Text(BaseModel):
     """A text about a medium, with its language tag ("en", "zh", or "" where nobody said)."""
@@ -47,11 +49,13 @@ class Place(BaseModel):
 
 
 class Box(BaseModel):
-    """A thing in a picture: its words, and its box in pixels of the file (left, top, right, bottom)."""
+    """A thing in a picture, or in a clip at a time in seconds: its words, and its box in pixels of the file (left, top,
+    right, bottom)."""
 
     model_config = ConfigDict(extra="forbid")
     texts: list[Text]
     box: tuple[float, float, float, float]
+    time: float | None = None
 
 
 class Record(BaseModel):
@@ -76,13 +80,17 @@ class Record(BaseModel):
     objects: list[Box] = Field(default_factory=list)
 
 
-def things(record: Record, lang: str) -> list[Thing]:
-    """What stands where in a picture, cut to a square as the tokenizers see it (media.image.fit), in the words of a
-    language, or in any where it has none; of more than a plan holds, the largest."""
+def things(record: Record, lang: str, time: float | None = None) -> list[Thing]:
+    """What stands where in a picture, or in a clip at a time in seconds, cut to a square as the tokenizers see it
+    (media.image.fit), in the words of a language, or in any where it has none; of more than a plan holds, the largest.
+    """
     side = min(record.width, record.height)
     left, top = (record.width - side) / 2, (record.height - side) / 2
     out = []
-    for item in record.objects if side else ():
+    there = [
+        item for item in record.objects if time is None or (item.time is not None and abs(item.time - time) <= NEAR)
+    ]
+    for item in there if side else ():
         words = next((t.text for t in item.texts if t.lang == lang), item.texts[0].text)
         edges = [(edge - start) / side for edge, start in zip(item.box, (left, top) * 2, strict=True)]
         shown = Thing(words, (edges[0], edges[1], edges[2], edges[3])).within(0, 0, 1, 1)

@@ -116,9 +116,9 @@ class Shards:
         """Indices of the pictures or clips of one split."""
         return np.flatnonzero((self.kind == clips) & (self.held == held))
 
-    def boxed(self, *, held: bool) -> np.ndarray:
-        """Indices of the pictures of one split of which it is known what stands where."""
-        return np.array([i for i in self.select(clips=False, held=held) if self._names(i, b"objects")], np.int64)
+    def boxed(self, *, clips: bool, held: bool) -> np.ndarray:
+        """Indices of the pictures or clips of one split of which it is known what stands where."""
+        return np.array([i for i in self.select(clips=clips, held=held) if self._names(i, b"objects")], np.int64)
 
     def sequences(self, *, held: bool) -> list[np.ndarray]:
         """Indices of each sequence of two or more pictures, in order; those with instructions are `edits` instead."""

@@ -1,4 +1,4 @@
-"""Measures of plans: whether a text's plan holds what the text asks for, and a picture's what the picture shows."""
+"""Measures of plans: whether a text's plan holds what the text asks for, and a picture's or a clip's what it shows."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from triptych.media import image
 from triptych.results import Plan
 from triptych.sequence.plan import overlap
 
+SEEN = 0.3  # the part of a thing of a clip that must be seen
 OVERLAP = 0.5  # intersection over union of two boxes that are taken for the same
 
 
@@ -71,6 +72,55 @@ def plan(bench: Bench) -> Scores:
             out[name] = bench.score(sample, metrics.ratio, note="the likeliest plan, before anything is drawn")
             out[name].baselines["plan of another text"] = metrics.ratio(counts(other))
     return out
+
+
+def track(bench: Bench) -> Scores:
+    """Where things are told to be in clips that broke off, against where they truly were and went."""
+    task, info = getattr(bench.reader, "track", None), bench.reader.info
+    step = info.visual.span
+    ahead = 2  # times
+    if task is None:
+        raise Skip("the model tells no things of clips")
+    chosen = [item for item in bench.choose(bench.clips) if item.truth.get("frames")]
+    true: list[list[list[Object]]] = []  # of each clip, at each time
+    told: list[list[list[Object]]] = []
+    last: list[list[Object]] = []
+    for number, item in enumerate(bench.readable(chosen)):
+        frames = bench.frames(item)
+        count = 1 + (len(frames) - 1) // step
+        shown = count - ahead
+        if shown < 1 or len(item.truth["frames"]) < 1 + (count - 1) * step:
+            continue
+        try:
+            found = task(frames[: 1 + (shown - 1) * step], ahead=ahead * step / info.fps, language="en")
+        except ModelError as error:
+            raise Skip(str(error)) from error
+        true.append([_there(item, place * step) for place in range(count)])
+        told.append([_placed(things(Plan("", some, "")), bench.size) for some in found.plans])
+        last.append(true[-1][shown - 1])
+        bench.advance(number + 1, len(chosen))
+    if not true:
+        raise Skip("no clip is long enough, or has the truth of its frames")
+
+    def far(which: list[list[Object]], place: int) -> list[float]:
+        pairs = zip([each[place] for each in true], which, strict=True)
+        return [float(np.mean(metrics.position_errors(t, w, float(bench.size)))) for t, w in pairs if t]
+
+    out: Scores = {}
+    note = "from each true thing's middle to that of the one of its shape and colour; half the side where there is none"
+    for place in range(-ahead - 1, 0):
+        after = (place + ahead + 1) * step / info.fps
+        name = f"position error, {after:g} s ahead" if after else "position error at the end of what is shown"
+        out[name] = bench.score(far([each[place] for each in told], place), better="lower", unit="pixels", note=note)
+        if after:
+            out[name].baselines["true places when the clip broke off"] = float(np.mean(far(last, place)))
+    return out
+
+
+def _there(item: Item, frame: int) -> list[Object]:
+    """What can be seen in a frame of a clip, by its truth."""
+    looks = {o["id"]: o for o in item.objects}
+    return [{**looks[o["id"]], **o} for o in item.truth["frames"][frame] if o["id"] in looks and o["visible"] > SEEN]
 
 
 def things(told: Plan) -> list[Object]:

@@ -26,8 +26,7 @@ from triptych.evaluate.detector import Detector
 from triptych.evaluate.report import table
 from triptych.evaluate.truth import metadata_hash
 from triptych.files import sha256, write_json
-from triptych.tasks.predict import PredictSettings
-from triptych.tasks.settings import Drawing, usual
+from triptych.tasks.settings import Drawing, PredictSettings, usual
 
 FORMAT = 1
 
@@ -69,6 +68,13 @@ MEASURES: dict[str, Measure] = {
         "F1 over things of pictures, by looks and boxes, and how far they are off; objects and relations of texts",
         "things of another picture; plan of another text",
         plan_measures.plan,
+    ),
+    "track": Measure(
+        "track",
+        "clips with truth of each frame",
+        "how far things of clips are off, at their times and as they go on",
+        "where things truly were when the clip broke off",
+        plan_measures.track,
     ),
     "caption": Measure(
         "caption, watch",

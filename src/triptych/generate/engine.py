@@ -175,7 +175,7 @@ class _Run:
         self.session, self.state = engine.path.open(rows, sampler, self.total + longest + places)  # state (R, D)
         self.next = torch.tensor([row.next_position for row in rows], device=engine.device)
         self.shown = [row.shown for row in rows]
-        self.plans: list[np.ndarray | None] = [row.plan for row in rows]
+        self.plans = [list(row.plans) for row in rows]
 
     def write(self, step: Write) -> None:
         ids = torch.tensor(step.ids, device=self.engine.device).expand(len(self.next), -1)
@@ -308,16 +308,16 @@ class _Run:
         return torch.from_numpy(values).to(self.engine.device), torch.from_numpy(codes).to(self.engine.device)
 
     def _planned(self, step: DrawMap) -> Tensor:
-        """What is planned for each place of a map, (R, N + 1, G*LAID), zero at its end. A prompt's plan is that of its
-        first map."""
+        """What is planned for each place of a map, (R, N + 1, G*LAID), zero at its end. A prompt's plans are
+        those of its first maps."""
         count = step.rows * step.columns
         table = np.zeros((len(self.plans), count + 1, self.config.slots * LAID), np.float32)
-        for row, plan in enumerate(self.plans):
+        for row, plans in enumerate(self.plans):
+            plan = plans.pop(0) if plans else None
             if plan is not None:
                 if len(plan) != count:
                     raise ValueError(f"a plan of {len(plan)} places is laid beside a map of {count}")
                 table[row, :count] = plan
-        self.plans = [None] * len(self.plans)
         return torch.from_numpy(table).to(self.engine.device)
 
     def _at(self, table: Tensor, places: Tensor) -> Tensor:

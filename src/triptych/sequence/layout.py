@@ -56,8 +56,8 @@ class Row:
     the same place in the map before, those of the next place there, and what is planned for the next place; codes
     (S, G) int64, zero where text stands; before (S, G) int64: the codes of the same place in the map before, plus one,
     zero where there are none; positions (S, 3) int64; weights (S,) float32: how much predicting this very position
-    counts in training; shown: the last map, or None; plan (N, G*LAID) float32: what is planned for each place of the
-    map that is to be drawn next, or None.
+    counts in training; shown: the last map, or None; plans: of each of the next maps that are to be drawn what is
+    planned for its places, (N, G*LAID) float32, or None; the maps after those have no plan.
     """
 
     ids: np.ndarray
@@ -68,14 +68,14 @@ class Row:
     weights: np.ndarray
     next_position: int = 0
     shown: Shown | None = None
-    plan: np.ndarray | None = None
+    plans: tuple[np.ndarray | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def by(self, laid: np.ndarray, group: int) -> Row:
-        """This prompt with a plan of the map that is to be drawn: (y, x, LAID) as `plan.laid` gives it."""
-        return replace(self, plan=_planned(laid, group))
+    def by(self, laid: Sequence[np.ndarray | None], group: int) -> Row:
+        """This prompt with plans of the maps that are to be drawn next: each (y, x, LAID) as `plan.laid` gives it."""
+        return replace(self, plans=tuple(None if part is None else _planned(part, group) for part in laid))
 
 
 def grouped(array: np.ndarray, group: int) -> np.ndarray:
@@ -221,5 +221,5 @@ class Builder:
             np.array(self._weights, np.float32),
             self.position,
             self._shown,
-            self._plan,
+            () if self._plan is None else (self._plan,),
         )

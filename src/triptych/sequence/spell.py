@@ -5,9 +5,11 @@
     film      BEGIN text DRAW VIDEO (TIME t codes)... END
     view      BEGIN (IMAGE latents)... text DRAW IMAGE codes END
     edit      BEGIN IMAGE latents instruction DRAW IMAGE codes END
-    plan      BEGIN (IMAGE latents)... text DRAW PLAN lang ANSWER plan END     what is to stand where (see `plan`)
+    plan      BEGIN text DRAW PLAN lang ANSWER plan END     what is to stand where (see `plan`)
+    foresee   BEGIN (IMAGE latents)... text DRAW PLAN lang ANSWER plan END     in the next view, or after an edit
+    track     BEGIN VIDEO (TIME t latents)... text DRAW (TIME t PLAN lang ANSWER plan END)...     at any times of a clip
     lay       as draw, with a plan laid beside the codes
-    predict   BEGIN VIDEO (TIME t latents)... text DRAW (TIME t codes)... END
+    predict   BEGIN VIDEO (TIME t latents)... text DRAW (TIME t codes)... END     at times by plans, as `lay`
     read      BEGIN medium, then any of               CAPTION lang ANSWER text END
                                                       ASK question ANSWER text END
                                                       LOCATE event ANSWER times END
@@ -19,6 +21,8 @@ Texts are sequence ids (vocab.to_ids); a weight of 0 marks what is given, 1 what
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from triptych.sequence.layout import Builder, Map
 from triptych.sequence.vocab import Special
@@ -97,10 +101,21 @@ def shuffled(builder: Builder, map_: Map, order: Sequence[int]) -> Builder:
     return builder.scattered(map_, order).text([Special.END])
 
 
-def filmed(builder: Builder, maps: Sequence[Map], first: int, encode: Encode, fps: float, span: int) -> Builder:
-    """The maps of a clip from `first` on, to be learned; their times are given."""
+def filmed(
+    builder: Builder,
+    maps: Sequence[Map],
+    first: int,
+    encode: Encode,
+    fps: float,
+    span: int,
+    plans: Callable[[int], np.ndarray | None] = lambda index: None,
+) -> Builder:
+    """The maps of a clip from `first` on, to be learned; their times are given, and by their index plans, if any."""
     for index, map_ in enumerate(maps[first:], first):
         stamp(builder, index, encode, fps, span)
+        laid = plans(index)
+        if laid is not None:
+            builder.plan(laid)
         builder.map(map_, target=True)
     return builder.text([Special.END])
 
@@ -128,6 +143,11 @@ def label_prompt(builder: Builder) -> Builder:
 def plan_prompt(builder: Builder, text: Ids, language: Ids) -> Builder:
     """Ask what is to stand where in the picture that `draw_prompt` would ask for, in a language given by its tag."""
     return things_prompt(builder.text([*text, Special.DRAW]), language)
+
+
+def track_prompt(builder: Builder, index: int, language: Ids, encode: Encode, fps: float, span: int) -> Builder:
+    """Ask what stands where in a clip at the time of a map, whether it is given or to come."""
+    return things_prompt(stamp(builder, index, encode, fps, span), language)
 
 
 def things_prompt(builder: Builder, language: Ids) -> Builder:

@@ -336,7 +336,7 @@ def _draw(
 def _by_plan(model: Model, candidate: Candidate, place: tuple[slice, slice]) -> Row:
     """A candidate's prompt with what its plan lays beside a tile."""
     numbers = planning.beside(model, candidate.things, candidate.canvas.shape, place)
-    return candidate.prompt if numbers is None else candidate.prompt.by(numbers, model.gpt.config.group)
+    return candidate.prompt if numbers is None else candidate.prompt.by([numbers], model.gpt.config.group)
 
 
 def _sampling(candidate: Candidate, place: tuple[slice, slice]) -> Sampling:

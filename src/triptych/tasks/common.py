@@ -326,7 +326,7 @@ def extended(row: Row, ids: Sequence[int]) -> Row:
         more(row.weights),
         row.next_position + count,
         row.shown,
-        row.plan,
+        row.plans,
     )
 
 

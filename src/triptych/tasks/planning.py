@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,8 +20,8 @@ TEMPERATURE, TOP_P = 0.7, 0.95  # of plans that are drawn from; the likeliest wo
 
 
 def is_learned(model: Model, verb: str = "draw") -> bool:
-    """Whether a model writes plans and draws by them: of texts (draw), of next views (view), of edits (edit); or reads
-    them off pictures (things)."""
+    """Whether a model writes plans and draws by them: of texts (draw), of next views (view), of edits (edit), of clips
+    that go on (track); or reads them off pictures (things)."""
     planned = model.bundle.info.made.get("planned") if model.gpt.config.planned else None
     return planned is not None and (verb == "draw" or verb in planned)
 
@@ -36,6 +37,51 @@ def prompt(model: Model, text: str, media: Sequence[Medium], language: str = "")
 def reading(model: Model, medium: Medium, language: str) -> Row:
     """Ask what stands where in a picture."""
     return spell.things_prompt(model.show(model.begin(), medium), _tag(model, language)).finish()
+
+
+def seen(model: Model, medium: Medium, text: str, language: str = "") -> list[tuple[Thing, ...]]:
+    """What stands where in a clip, at the time of each of its maps, by the likeliest words."""
+    info, tag = model.bundle.info, _tag(model, language or language_of(text))
+    prompts = []
+    for index in range(len(medium.maps)):
+        builder = spell.predict_prompt(model.show(model.begin(), medium), model.encode(text))
+        prompts.append(spell.track_prompt(builder, index, tag, model.encode, info.fps, info.visual.span).finish())
+    return write(model, prompts, [Sampling(temperature=0)] * len(prompts))
+
+
+def follow(
+    model: Model,
+    media: Sequence[Medium],
+    text: str,
+    drawn: int,
+    sampling: Sequence[Sampling],
+    language: str = "",
+) -> list[list[tuple[Thing, ...]]]:
+    """What is to stand where as clips go on.
+
+    Args:
+        model: what tells.
+        media: the clips, all of one length.
+        text: an instruction, or nothing.
+        drawn: how many maps further.
+        sampling: of each clip. What stands where at its end is read first, by the likeliest words.
+        language: of the words; "" takes that of the text.
+
+    Returns:
+        of each clip the plan of each of those maps, the first of them the one that is read at the clip's end.
+    """
+    info, tag = model.bundle.info, _tag(model, language or language_of(text))
+    builders = [spell.predict_prompt(model.show(model.begin(), medium), model.encode(text)) for medium in media]
+    out: list[list[tuple[Thing, ...]]] = [[] for _ in media]
+    shown = len(media[0].maps)
+    for index in range(shown - 1, shown + drawn):
+        for builder in builders:
+            spell.track_prompt(builder, index, tag, model.encode, info.fps, info.visual.span)
+        how = sampling if index >= shown else [replace(each, temperature=0) for each in sampling]
+        for place, things in enumerate(write(model, [builder.finish() for builder in builders], how)):
+            out[place].append(things)
+            spell.answer(builders[place], model.encode(as_text(things)))
+    return out
 
 
 def write(model: Model, prompts: Sequence[Row], sampling: Sequence[Sampling]) -> list[tuple[Thing, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -13,19 +13,11 @@ from triptych.generate.grammar import DrawMap, Step, Write
 from triptych.generate.sample import Sampling
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
+from triptych.sequence.plan import Thing
 from triptych.sequence.vocab import Special
-from triptych.tasks import kept
+from triptych.tasks import kept, planning
 from triptych.tasks.common import Media, Medium, Model, chunks, counter
-
-
-@dataclass(frozen=True)
-class PredictSettings:
-    """How futures are drawn; see generate.sample.Sampling. These are the defaults of the whole package."""
-
-    guidance: float = 1.0
-    temperature: float = 0.3
-    top_k: int = 0
-    top_p: float = 0.9
+from triptych.tasks.settings import PredictSettings
 
 
 def predict(
@@ -107,10 +99,15 @@ def _draw(
             stamp = model.encode(spell.time_text(spell.time_of(index, info.fps, info.visual.span)))
             plan += [Write((int(Special.TIME), *stamp)), DrawMap(side, side)]
         given = replace(settings, guidance=settings.guidance if text else 1.0)
+        how = [Sampling(**given.sampling, seed=seed + 1_000_003 * number) for _, seed in part]
+        prompts = [_prompt(model, medium, text) for medium in media]
+        if settings.plan == "auto" and planning.is_learned(model, "track"):
+            told = planning.follow(model, media, text, drawn, how)
+            prompts = [_by_plans(model, prompt, plans[1:]) for prompt, plans in zip(prompts, told, strict=True)]
         outputs = model.engine.generate(
-            [_prompt(model, medium, text) for medium in media],
+            prompts,
             plan,
-            [Sampling(**asdict(given), seed=seed + 1_000_003 * number) for _, seed in part],
+            how,
             unconditional=[_prompt(model, medium, "") for medium in media],
             progress=counter(progress, place, len(parts)),
         )
@@ -120,6 +117,13 @@ def _draw(
             later = film[1 + info.visual.span * (shown - 1) :]
             out.append(_kept(frames[-1], later, codes[shown - 1 :], info.visual))
     return out
+
+
+def _by_plans(model: Model, prompt: Row, plans: Sequence[Sequence[Thing]]) -> Row:
+    """A prompt with what is planned for each of the maps after it."""
+    side, group = model.codes, model.gpt.config.group
+    whole = slice(0, side), slice(0, side)
+    return prompt.by([planning.beside(model, things, (side, side), whole) for things in plans], group)
 
 
 def _kept(last: np.ndarray, later: np.ndarray, codes: np.ndarray, visual: VisualTokenizerConfig) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypedDict
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, TypedDict
 
 from triptych.errors import ConfigError
 
@@ -158,3 +158,19 @@ class Drawing(TypedDict, total=False):
     width: int
     height: int
     plan: str
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """How futures are drawn; see generate.sample.Sampling. These are the defaults of the whole package."""
+
+    guidance: float = 1.0
+    temperature: float = 0.3
+    top_k: int = 0
+    top_p: float = 0.9
+    plan: Literal["auto", "none"] = "auto"
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """What the engine takes of them."""
+        return {name: value for name, value in asdict(self).items() if name != "plan"}

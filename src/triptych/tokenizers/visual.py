@@ -101,6 +101,25 @@ class VisualTokenizer(nn.Module):
             nn.PixelShuffle(4),
         )
 
+    @property
+    def reading(self) -> tuple[nn.Module, ...]:
+        """The parts that make codes of pixels; the others make pixels of codes."""
+        return self.encoder, self.merge, self.encoder_time, self.to_latent
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The layer that makes pixels."""
+        return next(layer for layer in reversed(self.decoder) if isinstance(layer, nn.Conv2d))
+
+    def taps(self, pixels: Tensor) -> list[Tensor]:
+        """What the encoder finds in pictures (B, 3, Y, X), before time: (B, C, y, x) of its blocks."""
+        x, out = pixels, []
+        for layer in self.encoder:
+            x = layer(x)
+            if isinstance(layer, Residual):
+                out.append(x)
+        return out
+
     def encode(self, pixels: Tensor) -> Tensor:
         """Pixels (B, F, 3, Y, X) -> bounded latents (B, T, Y/16, X/16, d), in about [-1, 1], not yet rounded."""
         batch, frames = pixels.shape[:2]

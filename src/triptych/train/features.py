@@ -11,6 +11,7 @@ import importlib.util
 import io
 import pickletools
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -128,7 +129,14 @@ def _tensors(data: bytes) -> dict[str, Tensor]:
     return tensors
 
 
-def perceptual_loss(network: MobileNetV2, one: Tensor, two: Tensor) -> Tensor:
+class Taps(Protocol):
+    """A network whose features are compared."""
+
+    def taps(self, pixels: Tensor) -> list[Tensor]:
+        """Outputs (B, C, y, x) of some layers for pixels (B, 3, Y, X) in [-1, 1]."""
+
+
+def perceptual_loss(network: Taps, one: Tensor, two: Tensor) -> Tensor:
     """Mean squared distance of unit-length features at each place, summed over layers (after LPIPS, 1801.03924).
 
     one: (B, 3, Y, X) in [-1, 1], drawn, gets the gradient. two: the same shape, the truth.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from triptych import zoo
 from triptych.config import RunConfig
-from triptych.data.loader import MEDIA, THINNED, Batches, Rows
+from triptych.data.loader import MEDIA, SUBSETS, THINNED, Batches, Rows
 from triptych.data.shards import Shards
 from triptych.device import autocast, device_of
 from triptych.errors import ConfigError, DataError
@@ -126,11 +126,15 @@ class GPTJob:
                     f"{prepared} was cut with codes of levels {self.parts.info.visual.levels}, and {start.path} reads "
                     f"{start.info.visual.levels}: prepare it again with --tokenizer {start.path}"
                 )
-            if not (config.new_codes or _same(start.visual, self.parts.visual)):
+            same = _same(nn.ModuleList(start.visual.reading), nn.ModuleList(self.parts.visual.reading))
+            if not (config.new_codes or same):
                 raise DataError(
                     f"{prepared} was cut with another visual tokenizer than {start.path} reads: "
                     f"prepare it again with --tokenizer {start.path}, or let the GPT learn other codes (new_codes=true)"
                 )
+            if same:  # its decoder may have been trained on since the data was cut
+                self.parts.visual = start.visual
+                self.parts.info = self.parts.info.model_copy(update={"visual": start.info.visual})
             self.parts.text = start.text  # shards hold texts as they are: they are spelled in the ids that it knows
         self.config = config.gpt.model_copy(
             update={
@@ -276,8 +280,9 @@ class GPTJob:
     def describe(self) -> dict[str, str]:
         """The plan; see train.loop.Job."""
         config, parameters = self.config, sum(p.numel() for p in self.gpt.parameters())
-        media = {name: len(items) for name, items in self.rows.items.items() if len(items) and name != "boxed"}
-        boxed = f" ({len(self.rows.items['boxed']):,} with boxes)" if len(self.rows.items["boxed"]) else ""
+        media = {name: len(items) for name, items in self.rows.items.items() if len(items) and name not in SUBSETS}
+        known = sum(len(self.rows.items[name]) for name in ("boxed", "tracked"))
+        boxed = f" ({known:,} with boxes)" if known else ""
         rows = ", ".join(f"{count} {name}" for name, count in self.batches.counts.items())
         state = parameters * 4 * (5 if self.run.optim.ema else 4)
         return {
@@ -315,12 +320,12 @@ class GPTJob:
         shards = self.rows.shards
         some = np.unique(np.linspace(0, len(shards) - 1, 500).astype(int))
         tags = {text.lang for index in some for text in shards.record(int(index)).texts}
-        counts = {name: len(items) for name, items in self.rows.items.items() if name != "boxed"}
+        counts = {name: len(items) for name, items in self.rows.items.items() if name not in SUBSETS}
         return {"languages": sorted(tags) or [""], "data": counts} | self._plans()
 
     def _plans(self) -> dict[str, Any]:
-        """What plans it learned to write and to draw by, whether it reads them off pictures (things), and in which
-        words; what it began with, where this run taught none."""
+        """What plans it learned to write and to draw by, whether it reads them off pictures (things) and clips (track),
+        and in which words; what it began with, where this run taught none."""
         rows, learned = self.rows, self.batches.counts.keys()
         boxed = set(rows.items["boxed"].tolist())
         if not boxed or not {"plan", "lay"} <= learned:
@@ -329,8 +334,9 @@ class GPTJob:
         texts = [text for record in some for item in record.objects for text in item.texts]
         ids = {id_ for text in texts for id_ in rows.encode(text.text)}
         last = {"view": [part[-1] for part in rows.items["sequence"]], "edit": rows.items["edit"][:, 1].tolist()}
-        of = [name for name, found in last.items() if name in learned and boxed.intersection(found)]
+        of = [name for name, found in last.items() if {name, "foresee"} <= learned and boxed.intersection(found)]
         of += ["things"] if {"things", "read"} & learned else []
+        of += ["track"] if {"track", "predict"} <= learned else []
         return {"planned": of, "plan languages": sorted({text.lang for text in texts}), "plan ids": sorted(ids)}
 
 

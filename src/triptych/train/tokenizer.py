@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych import zoo
 from triptych.config import RunConfig, VisualTokenizerConfig
 from triptych.data.frames import FrameBatches
 from triptych.data.prepare import Prepared
 from triptych.device import autocast, device_of
+from triptych.errors import ConfigError
 from triptych.media import image
 from triptych.tokenizers.visual import VisualTokenizer, to_bytes, to_float
+from triptych.train.critic import Critic, balance, refused, told_apart
 from triptych.train.features import load_features, perceptual_loss
 from triptych.train.steady import twin, wander
 
@@ -104,8 +106,18 @@ class TokenizerJob:
         self.run, self.device = config, device_of(config.device)
         self.prepared = Prepared.load(config.data)
         torch.manual_seed(config.seed)
-        start = zoo.load(config.start) if config.start else None
-        self.model = _grown(start.visual, config.visual) if start else VisualTokenizer(config.visual)
+        self.start = start = zoo.load(config.start) if config.start else None
+        self.visual = _grown(start.visual, config.visual) if start else VisualTokenizer(config.visual)
+        if config.decoder_only:
+            if start is None:
+                raise ConfigError(
+                    "decoder_only=true trains the decoder of a tokenizer that has learned: give start=MODEL"
+                )
+            for part in self.visual.reading:
+                part.requires_grad_(False)
+        self.critic = Critic(len(self.visual.config.levels)) if config.critic else None
+        parts = {"visual": self.visual, "critic": self.critic}
+        self.model = nn.ModuleDict(parts) if self.critic else self.visual
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.through: Callable[..., Any] = torch.compile(through) if config.compile else through
         self.batches = FrameBatches(
@@ -122,16 +134,16 @@ class TokenizerJob:
     def losses(self, batch: dict[str, Tensor], scale: Callable[[Tensor], None]) -> dict[str, float]:
         """See train.loop.Job; pictures and clips count by their frames."""
         total = sum(part.shape[0] * part.shape[1] for part in batch.values())
-        sums = torch.zeros(5, device=self.device)
+        sums = torch.zeros(7, device=self.device)
         for part in batch.values():
             pixels = to_float(part.to(self.device, non_blocking=True))
             share = part.shape[0] * part.shape[1] / total
-            others, same = twin(pixels, self.model.config.stride) if self.run.steady else (None, None)
+            others, same = twin(pixels, self.visual.config.stride) if self.run.steady else (None, None)
             with autocast(self.run.precision, self.device):
-                drawn, latents, theirs = self.through(self.model, pixels, others)
+                drawn, latents, theirs = self.through(self.visual, pixels, others)
             far = moved = torch.zeros((), device=self.device)
             if theirs is not None and same is not None:
-                far, moved = wander(self.model.fsq, latents.float(), theirs.float(), same)
+                far, moved = wander(self.visual.fsq, latents.float(), theirs.float(), same)
             drawn = drawn.flatten(0, 1)
             pixels = pixels.flatten(0, 1)
             drawn = drawn.float()
@@ -143,12 +155,27 @@ class TokenizerJob:
                 # On a CPU this network's depthwise convolutions are slower in bfloat16.
                 with autocast("fp32" if self.device.type == "cpu" else self.run.precision, self.device):
                     deep = perceptual_loss(self.features, drawn[some][window], pixels[some][window])
-            loss = flat + self.run.perceptual * deep + self.run.steady * far
-            scale(loss * share)
-            sums += torch.stack([loss, flat, deep, far, moved]).detach() * share
-        names = ("loss", "pixels", "percept", "wander", "moved")
+            again = flat.new_zeros(())
+            if self.run.reread:
+                with autocast(self.run.precision, self.device):
+                    again = perceptual_loss(self.visual, drawn, pixels)
+            loss = flat + self.run.perceptual * deep + self.run.steady * far + self.run.reread * again
+            apart = flat.new_zeros(())
+            if self.critic is not None:
+                by = self.visual.fsq.quantize(latents.float()).detach().permute(0, 1, 4, 2, 3)
+                which = (torch.arange(part.shape[1]) + self.visual.config.span - 1) // self.visual.config.span
+                by = by[:, which].flatten(0, 1)  # of each frame, the latents of the map that holds it
+                with autocast(self.run.precision, self.device):
+                    apart = told_apart(self.critic, pixels, drawn, by)
+                    wrong = refused(self.critic, drawn, by)
+                # What tells nothing apart yet says nothing of how to draw.
+                weight = self.run.critic * (1 - apart.detach() / 2).clamp_min(0)
+                loss = loss + weight * balance(loss, wrong, self.visual.last.weight) * wrong
+            scale((loss + apart) * share)
+            sums += torch.stack([loss, flat, deep, far, moved, again, apart]).detach() * share
+        names = ("loss", "pixels", "percept", "wander", "moved", "reread", "apart")
         facts = dict(zip(names, sums.tolist(), strict=True))  # the only wait for the device
-        return {**facts, "tokens": float(total * (pixels.shape[-1] // self.model.config.stride) ** 2)}
+        return {**facts, "tokens": float(total * (pixels.shape[-1] // self.visual.config.stride) ** 2)}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -164,16 +191,16 @@ class TokenizerJob:
             ratios = []
             for part in held.split(8 if kind == "picture" else 1):
                 pixels = to_float(part.to(self.device))
-                latents = self.model.encode(pixels)
-                drawn = self.model.decode(self.model.fsq.quantize(latents)).float()
+                latents = self.visual.encode(pixels)
+                drawn = self.visual.decode(self.visual.fsq.quantize(latents)).float()
                 ratios.append(psnr(drawn.flatten(0, 1), pixels.flatten(0, 1)))
                 # Without `detail`: runs that differ in it can be compared.
                 loss, parts = loss + float(pixel_loss(drawn.flatten(0, 1), pixels.flatten(0, 1))), parts + 1
-                others, same = twin(pixels, self.model.config.stride)
-                moved.append(float(wander(self.model.fsq, latents, self.model.encode(others), same)[1]))
-                used.update(self.model.fsq.to_codes(latents).unique().tolist())
+                others, same = twin(pixels, self.visual.config.stride)
+                moved.append(float(wander(self.visual.fsq, latents, self.visual.encode(others), same)[1]))
+                used.update(self.visual.fsq.to_codes(latents).unique().tolist())
             scores[f"{kind} psnr"] = float(np.mean(ratios))
-        shares = {"codes moved": float(np.mean(moved or [0.0])), "codes used": len(used) / self.model.fsq.codes}
+        shares = {"codes moved": float(np.mean(moved or [0.0])), "codes used": len(used) / self.visual.fsq.codes}
         return {"loss": loss / max(parts, 1), **scores, **shares}
 
     @torch.no_grad()
@@ -185,32 +212,36 @@ class TokenizerJob:
             if held is None:
                 return
             held = held[0, ::2, None][:8]
-        drawn = torch.cat([to_bytes(self.model(to_float(part.to(self.device)))).cpu() for part in held.split(4)])
+        drawn = torch.cat([to_bytes(self.visual(to_float(part.to(self.device)))).cpu() for part in held.split(4)])
         rows = [np.concatenate(list(part[:, 0].numpy()), 1) for part in (held, drawn)]
         image.write(folder / f"step-{step:08d}.png", np.concatenate(rows))
 
     def describe(self) -> dict[str, str]:
         """The plan; see train.loop.Job."""
         counts = self.batches.counts
-        parameters = sum(p.numel() for p in self.model.parameters())
+        parameters = sum(p.numel() for p in self.visual.parameters())
         return {
             "data": ", ".join(f"{len(files):,} {kind}s" for kind, files in self.batches.train.items() if files),
             "held out": ", ".join(f"{len(files):,} {kind}s" for kind, files in self.batches.held.items() if files),
             "rows a step": ", ".join(f"{count} {kind}s" for kind, count in counts.items() if count),
-            "network": f"channels {self.model.config.widths}, {self.model.fsq.codes} codes",
+            "network": f"channels {self.visual.config.widths}, {self.visual.fsq.codes} codes",
             "parameters": f"{parameters:,}",
             "device": str(self.device),
         }
 
     def export(self, folder: Path, made: dict[str, Any]) -> None:
-        """Write the tokenizers beside each other: this one, and the text tokenizer of the prepared folder."""
+        """Write the tokenizers beside each other: this one, and the text tokenizer of the prepared folder; where only
+        the decoder was trained, the whole model that it belongs to."""
         settings = self.prepared.settings
         info = zoo.ModelInfo(
             name="tokenizers",
-            visual=self.model.config,
+            visual=self.visual.config,
             size=settings.size,
             fps=settings.fps,
             frames=settings.frames,
             made=made,
         )
-        zoo.save(folder, info, self.prepared.text_tokenizer(), self.model, dtype=torch.float16)
+        if self.run.decoder_only and self.start is not None:  # whatever else there is goes on with it
+            zoo.with_decoder(folder, self.start, self.visual, made)
+        else:
+            zoo.save(folder, info, self.prepared.text_tokenizer(), self.visual, dtype=torch.float16)

@@ -32,7 +32,7 @@ from triptych.worlds.tabletop.physics import (
 from triptych.worlds.tabletop.reasoning import clip_questions
 from triptych.worlds.tabletop.scene import Scene, generator
 from triptych.worlds.tabletop.staging import plan_story, sample_story
-from triptych.worlds.tabletop.stills import look, unseen
+from triptych.worlds.tabletop.stills import look, tracked, unseen
 
 ATTEMPTS = 1000
 PATIENCE = 400  # attempts after which a plain collision takes the place of the planned story
@@ -263,12 +263,13 @@ def make_clip(job: Any, renderer: Any, index: int, skip: int) -> tuple[dict[str,
         if is_arm(index):
             work = arm_clip(seed, split, level, index, size, skip)
             attempt = work.attempt
-            return arm_record(work, seed, split, index), draw_arm(renderer, work, size)
+            return tracked(arm_record(work, seed, split, index), size), draw_arm(renderer, work, size)
         twin = is_twin(split, index)
         clip = story_clip(seed, split, level, index - 1 if twin else index, size, skip)
         attempt = clip.attempt
         if not twin:
-            return clip_record(clip, seed, split, index), draw_clip(renderer, clip.scene, clip.rollout, size)
+            record = tracked(clip_record(clip, seed, split, index), size)
+            return record, draw_clip(renderer, clip.scene, clip.rollout, size)
         rollout, fault = impossible(clip, generator(seed, split, level, "clip", index, 2000))
         record = twin_record(clip, rollout, fault, seed, split, index, size)
         return record, draw_clip(renderer, clip.scene, rollout, size)

@@ -9,6 +9,7 @@ import numpy as np
 
 from triptych.worlds.tabletop.geometry import sightings
 from triptych.worlds.tabletop.language import ATTRIBUTES, LANGUAGES, phrase, picture_texts, place_texts
+from triptych.worlds.tabletop.physics import FPS
 from triptych.worlds.tabletop.questions import picture_questions, place_questions
 from triptych.worlds.tabletop.scene import (
     VIEW_STEP,
@@ -24,6 +25,7 @@ from triptych.worlds.tabletop.scene import (
 
 # Eight pictures show four single scenes and one scene from four sides: half the pictures are views.
 BLOCK, SINGLES = 8, 4
+EACH, CLEAR = 4, 0.3  # frames of a clip from one telling of its objects to the next, and what must be seen of them
 ATTEMPTS = 200
 
 
@@ -111,6 +113,17 @@ def boxes(objects: Sequence[dict[str, Any]], size: int) -> dict[str, Any]:
         "bbox": [[round(n, 1) for n in (x0, y0, x1 - x0, y1 - y0)] for x0, y0, x1, y1 in edges],
         "categories": [{lang: phrase(o, ATTRIBUTES, lang) for lang in LANGUAGES} for o in objects],
     }
+
+
+def tracked(record: dict[str, Any], size: int) -> dict[str, Any]:
+    """The record of a clip with its objects as a person's folder tells them: their boxes at times, and their words."""
+    looks = dict(enumerate(record["truth"]["objects"]))
+    frames = list(enumerate(record["truth"]["frames"]))[::EACH]
+    shown = [(frame / FPS, row) for frame, rows in frames for row in rows if row["visible"] >= CLEAR]
+    if not shown:
+        return record
+    told = boxes([looks[row["id"]] | {"box": row["box"]} for _, row in shown], size)
+    return record | {"objects": told | {"times": [time for time, _ in shown]}}
 
 
 def picture_record(scene: Scene, seed: int, split: str, index: int, attempt: int, size: int) -> dict[str, Any]:

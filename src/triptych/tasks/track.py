@@ -1,0 +1,54 @@
+"""A clip -> what stands where at each of its times, and what will as it goes on."""
+
+from __future__ import annotations
+
+from triptych.clip_results import Track
+from triptych.errors import ConfigError, ModelError
+from triptych.generate.sample import Sampling
+from triptych.sequence import spell
+from triptych.tasks import planning
+from triptych.tasks.common import Media, Medium, Model, language_of
+
+
+def track(
+    model: Model, medium: Media, *, text: str = "", ahead: float = 0.0, language: str = "", start: float = 0.0
+) -> Track:
+    """Tell what stands where.
+
+    Args:
+        model: what tells.
+        medium: a picture, an array of frames, or a file of a clip, of which one window from `start` on is read.
+        text: an instruction that is being followed ("push the red cube"); empty for none.
+        ahead: seconds to go on after what was seen, told by the likeliest words.
+        language: of the words; "" takes that of the text.
+        start: where in a clip's file to begin, in seconds.
+
+    Returns:
+        the things at each time that the model reads apart (0.5 s, for the shipped one).
+
+    Raises:
+        ConfigError: `ahead` goes beyond one window, or a language that the model doesn't write.
+        ModelError: the model has not learned where things are in clips.
+        MediaError: the file can't be read.
+    """
+    if not planning.is_learned(model, "track"):
+        raise ModelError(
+            f"{model.label} has not learned where things are in clips: train it on clips with `objects` "
+            "(docs/data.md), with the spelling `track` in its mix"
+        )
+    info = model.bundle.info
+    step = info.visual.span / info.fps
+    most = (info.frames - 1) // info.visual.span
+    drawn = round(ahead / step)
+    if ahead < 0 or drawn > most:
+        raise ConfigError(f"ahead={ahead}: give seconds from 0 to {most * step:g}, one window of {info.name}")
+    language = model.language(language) if language else language_of(text)
+    frames = model.frames(medium, start=start)
+    frames = frames[: 1 + (len(frames) - 1) // info.visual.span * info.visual.span]
+    seen = model.look([frames])[0]
+    told = planning.seen(model, Medium(seen, (start, start)), text, language)
+    if drawn:
+        shown = seen[-(most + 1 - drawn) :]  # as much as leaves room in a window
+        told += planning.follow(model, [Medium(shown, (start, start))], text, drawn, [Sampling(0.0)], language)[0][1:]
+    times = [start + spell.time_of(index, info.fps, info.visual.span) for index in range(len(told))]
+    return Track(tuple(times), tuple(told), len(seen), text, model.label)

@@ -1,0 +1,105 @@
+"""Where things are in clips and will be: asked as it was learned, told by time, and drawn by."""
+
+import numpy as np
+import pytest
+
+from triptych.errors import ConfigError, ModelError
+from triptych.sequence.plan import Thing
+from triptych.sequence.vocab import Special
+from triptych.tasks import planning
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return np.random.default_rng(0).integers(0, 256, (17, 64, 64, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def asked(plain, monkeypatch):
+    """The model, said to have learned tracks, whose plans are made up; collects what is asked and how."""
+    monkeypatch.setitem(plain._model.bundle.info.made, "planned", ["track"])
+    rows = []
+
+    def write(model, prompts, sampling):
+        rows.extend(zip(prompts, sampling, strict=True))
+        return [(Thing(f"ball {len(rows)}", (0.0, 0.0, 0.5, len(rows) / 100)),) for _ in prompts]
+
+    monkeypatch.setattr(planning, "write", write)
+    return plain, rows
+
+
+def question(model, time, language="en"):
+    inner = model._model
+    tag = inner.encode(language)
+    return [int(id_) for id_ in (Special.TIME, *inner.encode(f"{time:.1f}"), Special.PLAN, *tag, Special.ANSWER)]
+
+
+def ends(row, ids):
+    return row.ids[-len(ids) :].tolist() == ids
+
+
+def test_each_time_of_a_clip_is_asked_for(asked, clip):
+    model, rows = asked
+    found = model.track(clip)
+    assert found.times == (0.0, 0.5, 1.0, 1.5, 2.0)
+    assert [len(things) for things in found.plans] == [1] * 5
+    assert found.seen == 5
+    assert [ends(row, question(model, time)) for (row, _), time in zip(rows, found.times, strict=True)] == [True] * 5
+    assert all(row.ids.tolist().count(Special.VISUAL) == 5 * 4 for row, _ in rows)
+    assert {how.temperature for _, how in rows} == {0}
+    told = found.as_dict()
+    assert [(row["time"], row["foretold"]) for row in told["times"]] == [(time, False) for time in found.times]
+    assert told["times"][0]["things"] == [{"words": "ball 5", "box": [0.0, 0.0, 0.5, 0.05]}]
+    assert str(found).splitlines()[1] == "0:00.5  ball 5 0 0 50 5"
+
+
+def test_what_comes_is_asked_after_what_was_told(asked, clip):
+    model, rows = asked
+    found = model.track(clip[:9], text="push the ball", ahead=1.0, language="zh")
+    assert found.times == (0.0, 0.5, 1.0, 1.5, 2.0)
+    assert found.seen == 3
+    inner = model._model
+    opening, now, half, later = (row for row, _ in rows[2:6])
+    for row, time in ((opening, 1.0), (now, 1.0), (half, 1.5), (later, 2.0)):
+        assert ends(row, question(model, time, "zh"))
+    told = inner.encode("ball 4 0 0 50 4")
+    answer = [*question(model, 1.0, "zh"), *told, int(Special.END), *question(model, 1.5, "zh")]
+    assert ends(half, answer)
+    assert ends(later, [*inner.encode("ball 5 0 0 50 5"), int(Special.END), *question(model, 2.0, "zh")])
+    instruction = inner.encode("push the ball")
+    ids = now.ids.tolist()
+    assert ids[ids.index(Special.DRAW) - len(instruction) : ids.index(Special.DRAW)] == instruction
+    assert str(found).splitlines()[3].endswith("(foretold)")
+
+
+def test_a_future_is_drawn_by_what_is_told_of_its_times(asked, clip, monkeypatch):
+    model, rows = asked
+    seen, generate = [], type(model._model.engine).generate
+
+    def spy(self, prompts, *args, **more):
+        seen.append((prompts, more["unconditional"]))
+        return generate(self, prompts, *args, **more)
+
+    monkeypatch.setattr(type(model._model.engine), "generate", spy)
+    planned = model.predict(clip[:9], seconds=1.0, temperature=0.5, seed=7)[0]
+    ((prompt,), (twin,)) = seen[0]
+    assert len(prompt.plans) == 2
+    assert all(plan.any() for plan in prompt.plans)
+    assert (prompt.plans[0] != prompt.plans[1]).any()
+    assert twin.plans == ()
+    assert [how.temperature for _, how in rows] == [0, 0.5, 0.5]
+    assert planned.settings["plan"] == "auto"
+    model.predict(clip[:9], seconds=1.0, temperature=0.5, seed=7, plan="none")
+    assert seen[1][0][0].plans == ()
+
+
+def test_a_model_that_has_not_learned_it_says_so_and_draws_without(plain, clip):
+    with pytest.raises(ModelError, match="with the spelling `track` in its mix"):
+        plain.track(clip)
+    assert plain.predict(clip[:9], seconds=0.5)[0].frames.shape == (4, 64, 64, 3)
+
+
+@pytest.mark.parametrize("ahead", [-0.5, 2.5])
+def test_further_than_a_window_is_refused(asked, clip, ahead):
+    with pytest.raises(ConfigError, match="give seconds from 0 to 2"):
+        asked[0].track(clip, ahead=ahead)
