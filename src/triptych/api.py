@@ -16,7 +16,7 @@ from triptych.errors import TriptychError
 from triptych.results import Answer, Caption, Film, Match, Picture, Plan
 from triptych.tasks.ask import TOGETHER, ask_whole
 from triptych.tasks.ask import ask as ask_task
-from triptych.tasks.canvas import Partial, Progress, encode, source
+from triptych.tasks.canvas import Partial, Progress
 from triptych.tasks.caption import caption as caption_task
 from triptych.tasks.common import Media, Model, still_to
 from triptych.tasks.describe import describe as describe_task
@@ -26,6 +26,7 @@ from triptych.tasks.likelihood import text_nats
 from triptych.tasks.orders import Order, fulfil, picture_of
 from triptych.tasks.parts import is_long
 from triptych.tasks.plan import plan as plan_task
+from triptych.tasks.request import encode, source
 from triptych.tasks.settings import Drawing, usual
 
 

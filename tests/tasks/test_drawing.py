@@ -11,8 +11,9 @@ from triptych.generate.engine import UNKNOWN, Output
 from triptych.media import image
 from triptych.sequence.plan import parse
 from triptych.tasks import canvas
-from triptych.tasks.canvas import Candidate, Request, tiles
+from triptych.tasks.canvas import Candidate, tiles
 from triptych.tasks.orders import VERBS, Order, again, order_of
+from triptych.tasks.request import Request, encode
 from triptych.tasks.settings import Drawing, DrawSettings, usual
 
 
@@ -356,7 +357,7 @@ def test_in_any_order_what_is_given_stays_and_goes_first(any_order, noise):
 
 def test_in_any_order_a_canvas_does_not_hang_on_its_neighbours_canvas(any_order, noise):
     inner, settings = any_order._model, DrawSettings(decode="parallel", passes=3)
-    codes = canvas.encode(inner, noise)
+    codes = encode(inner, noise)
     much, little = codes.copy(), codes.copy()
     much[2:, 2:], little[:, 1:] = UNKNOWN, UNKNOWN
     requests = [Request("a ball", 7, settings, codes=given) for given in (much, little)]

@@ -12,8 +12,9 @@ from triptych.sequence.layout import grouped
 from triptych.sequence.plan import Thing, laid
 from triptych.sequence.vocab import Special
 from triptych.tasks import canvas, planning
-from triptych.tasks.canvas import UNKNOWN, Request
+from triptych.tasks.canvas import UNKNOWN
 from triptych.tasks.orders import Order, again, order_of
+from triptych.tasks.request import Request, checked
 from triptych.tasks.settings import DrawSettings
 
 GIVEN = "red ball 0 0 50 100; blue cube 60 10 100 90"
@@ -353,8 +354,8 @@ def test_plan_settings():
 
 def test_the_plan_of_a_request_is_checked(model):
     with pytest.raises(triptych.ConfigError, match="parallel"):
-        canvas.checked(model._model, Request("a", 0, DrawSettings(decode="parallel", plan=GIVEN)))
-    assert canvas.checked(model._model, Request("a", 0, DrawSettings(plan=GIVEN))).codes.shape == (4, 4)
+        checked(model._model, Request("a", 0, DrawSettings(decode="parallel", plan=GIVEN)))
+    assert checked(model._model, Request("a", 0, DrawSettings(plan=GIVEN))).codes.shape == (4, 4)
 
 
 def test_an_order_whose_plan_has_too_many_words_fails_alone(model):

@@ -6,8 +6,8 @@ import numpy as np
 
 from triptych.errors import ConfigError
 from triptych.generate.engine import UNKNOWN
-from triptych.tasks.canvas import Request, encode, source
 from triptych.tasks.common import Media, Model
+from triptych.tasks.request import Request, encode, source
 from triptych.tasks.settings import DrawSettings
 
 

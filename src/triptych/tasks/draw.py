@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from triptych.tasks.canvas import Request
 from triptych.tasks.common import Media, Model
+from triptych.tasks.request import Request
 from triptych.tasks.settings import DrawSettings
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from triptych.errors import ConfigError
-from triptych.tasks.canvas import Request
 from triptych.tasks.common import Media, Model
+from triptych.tasks.request import Request
 from triptych.tasks.settings import DrawSettings
 
 

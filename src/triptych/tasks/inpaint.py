@@ -18,8 +18,8 @@ import numpy as np
 from triptych.errors import ConfigError
 from triptych.generate.engine import UNKNOWN
 from triptych.media.image import fit
-from triptych.tasks.canvas import Request, encode, source
 from triptych.tasks.common import Media, Model
+from triptych.tasks.request import Request, encode, source
 from triptych.tasks.settings import LARGEST, DrawSettings
 
 BRIGHT = 127  # a mask is white above this

@@ -16,12 +16,13 @@ from triptych.errors import ConfigError, TriptychError
 from triptych.files import sha256
 from triptych.media import image
 from triptych.results import Picture
-from triptych.tasks.canvas import Partial, Progress, Request, checked, paint
+from triptych.tasks.canvas import Partial, Progress, paint
 from triptych.tasks.common import Model
 from triptych.tasks.complete import complete
 from triptych.tasks.draw import draw
 from triptych.tasks.edit import edit
 from triptych.tasks.inpaint import inpaint, outpaint
+from triptych.tasks.request import Request, checked
 from triptych.tasks.settings import DrawSettings, usual
 from triptych.tasks.vary import vary
 
