@@ -178,7 +178,7 @@ def with_decoder(path: Path | str, model: Bundle, visual: VisualTokenizer, made:
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
     (path / "SHA256.json").unlink(missing_ok=True)  # a folder being written is not whole
-    for name in ("text.json", "gpt.safetensors", "retrieval.safetensors"):
+    for name in ("text.json", "gpt.safetensors", "retrieval.safetensors", "detector.safetensors", "detector.json"):
         if (model.path / name).is_file():
             shutil.copyfile(model.path / name, path / name)
     stored = next(iter(load_file(model.path / "visual.safetensors").values())).dtype  # else codes would move

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -12,6 +13,7 @@ import docstring_parser
 import numpy as np
 import pytest
 
+from triptych import zoo
 from triptych.cli import app, main
 from triptych.cli.output import file_names, split_choices
 from triptych.files import slug
@@ -21,7 +23,20 @@ from triptych.tasks.settings import usual
 DRAWING = ("draw", "complete", "inpaint", "outpaint", "vary", "edit", "film", "likelihood")
 COMMANDS = (
     *DRAWING,
-    *("caption", "plan", "ask", "watch", "surprise", "locate", "classify", "predict", "features", "index", "search"),
+    *(
+        "caption",
+        "plan",
+        "ask",
+        "watch",
+        "surprise",
+        "locate",
+        "classify",
+        "track",
+        "predict",
+        "features",
+        "index",
+        "search",
+    ),
     *("demo", "info", "evaluate", "compare", "prepare", "train", "world tabletop"),
 )
 
@@ -355,6 +370,22 @@ def test_futures_are_written(run, clip, tiny_model):
     assert len(video.read("clip-next-1.mp4", size=None).frames) == 4
     told = json.loads(run("predict", clip, "go", "-m", tiny_model, "-o", "a.png", "--json")[1])
     assert told["futures"][0]["prompt"] == "go"
+
+
+def test_things_of_clips_are_told_by_a_model_that_has_learned_it(run, clip, tiny_model, tmp_path):
+    status, _, err = run("track", clip, "-m", tiny_model)
+    assert (status, "with the spellings `track` and `predict` in its mix" in err) == (1, True)
+    known = tmp_path / "known"
+    shutil.copytree(tiny_model, known)
+    info = json.loads((known / "model.json").read_text())
+    info["made"]["planned"] = ["track"]
+    (known / "model.json").write_text(json.dumps(info))
+    zoo.seal(known)
+    told = json.loads(run("track", clip, "go", "-m", known, "--ahead", 0.4, "--json")[1])
+    assert [row["foretold"] for row in told["times"]] == [False] * (len(told["times"]) - 1) + [True]
+    assert run("track", clip, "-m", known)[1].splitlines()[1].startswith("0:00.5  ")
+    assert run("predict", clip, "-m", known, "--plan", "none", "--seconds", 0.5)[0] == 0
+    assert run("predict", clip, "-m", known, "--plan", "red ball 0 0 9 9")[0] == 2
 
 
 def test_a_folder_is_indexed_and_searched(run, clip, tiny_model):

@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader
 
 from tests.data.test_shards import GRID, fill
 from triptych.config import EDGES, LAID, GPTConfig
-from triptych.data.loader import LEFT_OUT, MEDIA, PLANNED, Batches, Rows
+from triptych.data.batches import Batches
+from triptych.data.loader import LEFT_OUT, MEDIA, PLANNED, Rows
 from triptych.data.records import Box, Event, Place, Question, Record, Text, things
 from triptych.data.shards import Shards
 from triptych.errors import ConfigError

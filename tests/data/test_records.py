@@ -54,7 +54,14 @@ def test_a_clip_tells_what_stands_where_at_its_times():
     clip = Record(file="a.mp4", kind="clip", width=100, height=100, duration=2.0, objects=boxes)
     at = {time: [round(100 * thing.box[0]) for thing in things(clip, "en", time)] for time in (0.0, 0.5, 1.0, 1.5)}
     assert at == {0.0: [0], 0.5: [1, 2], 1.0: [3], 1.5: []}
-    later = window_record(clip, 0.5, 1.0)
+    fast = clip.model_copy(
+        update={"objects": [Box(texts=words, box=(i, 0, i + 10, 10), time=i / 30) for i in range(60)]}
+    )
+    for time, frame in ((0.0, 0), (0.5, 15), (1.0, 30), (1.52, 46)):  # each once, of the frame that is nearest
+        assert [round(100 * thing.box[0]) for thing in things(fast, "en", time)] == [frame]
+    later = window_record(clip, 0.5000000001, 1.0)
+    assert [box.time for box in later.objects] == pytest.approx([0, 0, 0.52], abs=1e-6)
+    later = window_record(clip, 0.5, 0.9)
     assert [box.time for box in later.objects] == [0.0, 0.0]
     assert window_record(clip, 0.0, 2.0).objects == boxes
 

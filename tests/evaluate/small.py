@@ -110,7 +110,7 @@ def write(
                 "truth": {
                     "kind": "events",
                     "objects": [{**o, "seen": True} for o in objects],
-                    "frames": [],
+                    "frames": [_moved(objects, size, 0.5 * f) for f in range(17)],
                     "events": [{"type": e.type, "objects": list(e.things), "time": e.time} for e in events],
                     "impossible": None,
                 },

@@ -49,7 +49,7 @@ class Nothing:
         return np.full_like(pixels, 128)
 
 
-CLIPS = {"locate", "classify", "search", "predict", "surprise"}
+CLIPS = {"track", "locate", "classify", "search", "predict", "surprise"}
 
 
 class Cheat(Nothing):
@@ -81,6 +81,23 @@ class Cheat(Nothing):
         row = self.rows[image] if image else next(r for r in rows if text in (*r["texts"]["en"], *r["texts"]["zh"]))
         things = [(phrase(o, ATTRIBUTES, "en"), o["box"]) for o in row["truth"]["objects"]]
         return Plan(text, tuple(Thing(words, tuple(edge / SIZE for edge in box)) for words, box in things), "cheat")
+
+    def track(self, frames: np.ndarray, *, ahead: float, language: str) -> Any:
+        truth, _ = self._clip_of(frames)
+        looks = {o["id"]: o for o in truth["objects"]}
+        times = range(0, len(frames) + round(8 * ahead), 4)
+        told = [[(phrase(looks[o["id"]], ATTRIBUTES, "en"), o["box"]) for o in truth["frames"][f]] for f in times]
+        things = [tuple(Thing(words, tuple(edge / SIZE for edge in box)) for words, box in some) for some in told]
+        return SimpleNamespace(plans=things)
+
+    def _clip_of(self, frames: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+        """The truth of the clip that begins so, and all of its frames."""
+        for file, row in self.rows.items():
+            if file.suffix == ".mp4" and not row["truth"]["impossible"]:
+                whole = video.read(file, size=SIZE, fps=8).frames
+                if (whole[: len(frames)] == frames).all():
+                    return row["truth"], whole
+        raise AssertionError
 
     def caption_many(self, media: list[Any], *, language: str = "en") -> list[Any]:
         which = {".png": 4, ".mp4": 0}
@@ -119,12 +136,7 @@ class Cheat(Nothing):
         return [SimpleNamespace(file=str(f)) for f in sorted(folder.iterdir(), key=lambda f: not fits(f))]
 
     def predict(self, frames: np.ndarray, *, seconds: float, seed: int) -> list[Any]:
-        for file, row in self.rows.items():
-            if file.suffix == ".mp4" and not row["truth"]["impossible"]:
-                whole = video.read(file, size=SIZE, fps=8).frames
-                if (whole[: len(frames)] == frames).all():
-                    return [SimpleNamespace(frames=whole[len(frames) :])]
-        raise AssertionError
+        return [SimpleNamespace(frames=self._clip_of(frames)[1][len(frames) :])]
 
     def surprise(self, path: Path) -> Any:
         height = 9.0 if self.rows[path]["truth"]["impossible"] else 1.0
@@ -165,6 +177,8 @@ def test_a_model_that_cheats_is_perfect(perfect: dict[str, Any]) -> None:
     for name in ("things of pictures, F1", "objects of texts", "relations of texts"):
         assert values[f"plan: {name}"] == 1, name
     assert values["plan: position error of things"] < 1  # boxes are told in whole percent
+    assert values["track: position error at the end of what is shown"] < 1e-6
+    assert values["track: position error, 1 s ahead"] < 1e-6
     assert values["tokenizer: PSNR"] == 100
     assert values["tokenizer: SSIM"] == pytest.approx(1)
     assert values["tokenizer: attributes kept"] == 1
@@ -205,6 +219,10 @@ def test_what_stands_beside_a_score_is_worse_than_perfect(perfect: dict[str, Any
     assert measured["plan: objects of texts"]["baselines"]["plan of another text"] < 0.5
     surprises = measured["surprise: AUROC of impossible events"]["baselines"]
     assert (surprises["bits alone"], surprises["leaps alone"]) == (1, 0.5)
+    for name, pixels in (("0.5 s", 2), ("1 s", 4)):  # half a pixel a frame
+        assert measured[f"track: position error, {name} ahead"]["baselines"] == pytest.approx(
+            {"true places when the clip broke off": pixels}
+        )
     assert measured["tokenizer: PSNR"]["baselines"]["mean image"] < 30
     assert sum("bytes" in name for name in measured["tokenizer: PSNR"]["baselines"]) == 3
     assert measured["ask: accuracy, pictures"]["baselines"]["the same GPT without the medium"] == 0
@@ -301,8 +319,8 @@ def test_what_can_not_be_drawn_by_the_settings_is_skipped(tiny_model: Path, fold
 def test_the_package_s_own_models_are_read(tiny_model: Path, folder: Path) -> None:
     judge: Any = small.Judge(folder, SIZE)
     results = suite.evaluate(str(tiny_model), folder, limit=1, detector=judge, device="cpu", progress=False)
-    assert set(results["skipped"]) == {"plan"}  # which it has not learned
-    assert {name.partition(":")[0] for name in results["measures"]} == set(suite.MEASURES) - {"plan"}
+    assert set(results["skipped"]) == {"plan", "track"}  # which it has not learned
+    assert {name.partition(":")[0] for name in results["measures"]} == set(suite.MEASURES) - {"plan", "track"}
     assert set(results["weights"]) >= {"gpt.safetensors", "visual.safetensors"}
     # Random weights tell nothing.
     assert results["measures"]["language: bits a byte, en"]["value"] > 2

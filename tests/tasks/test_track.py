@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from triptych.errors import ConfigError, ModelError
+from triptych.media import video
+from triptych.sequence.layout import grouped
 from triptych.sequence.plan import Thing
 from triptych.sequence.vocab import Special
 from triptych.tasks import planning
@@ -93,8 +95,50 @@ def test_a_future_is_drawn_by_what_is_told_of_its_times(asked, clip, monkeypatch
     assert seen[1][0][0].plans == ()
 
 
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_a_model_plans_the_future_by_itself(plain, clip, monkeypatch, guidance):
+    """Nothing is made up here; a plan is not guided, whatever is drawn by it is."""
+    monkeypatch.setitem(plain._model.bundle.info.made, "planned", ["track"])
+    monkeypatch.setattr(planning, "LIMIT", 4)
+    future = plain.predict(clip[:5], text="go", seconds=2, guidance=guidance)[0]
+    assert future.frames.shape == (16, 64, 64, 3)
+    assert len(plain.track(clip[:1], ahead=2.0).plans) == 5
+
+
+def test_a_clip_that_ends_early_tells_its_own_times_alone(asked, clip, tmp_path):
+    model, _ = asked
+    video.write(tmp_path / "short.mp4", clip[:7])
+    found = model.track(tmp_path / "short.mp4")
+    assert found.times == (0.0, 0.5, 1.0)  # the frame at 0.75 s is the last: a map is filled up with it
+    assert found.seen == 3
+    assert model.track(tmp_path / "short.mp4", start=0.5).times == (0.5, 1.0)
+
+
+def test_what_comes_follows_frames_as_they_were_learned(asked, clip):
+    """What goes on from a whole window begins with a frame alone, as any clip does; times are rounded up."""
+    model, rows = asked
+    found = model.track(clip, ahead=0.3)
+    assert found.times[-1] == 2.5
+    maps = model._model.look([clip[4:]])[0]
+    row = rows[-1][0]
+    latents = np.concatenate([grouped(map_.latents, 2).reshape(4, -1) for map_ in maps])
+    np.testing.assert_array_equal(row.values[row.ids == Special.VISUAL][:, : latents.shape[1]], latents)
+
+
+def test_a_long_future_is_asked_for_after_the_last_two_times(asked, clip):
+    model, rows = asked
+    model.track(clip[:1], ahead=2.0)
+    asks = [row.ids.tolist().count(Special.PLAN) for row, _ in rows]
+    assert asks == [1, 1, 2, 3, 3, 3]
+
+
+def test_another_plan_for_a_future_is_refused(plain, clip):
+    with pytest.raises(ConfigError, match="planned by the model"):
+        plain.predict(clip[:5], plan="red ball 0 0 50 50")
+
+
 def test_a_model_that_has_not_learned_it_says_so_and_draws_without(plain, clip):
-    with pytest.raises(ModelError, match="with the spelling `track` in its mix"):
+    with pytest.raises(ModelError, match="with the spellings `track` and `predict`"):
         plain.track(clip)
     assert plain.predict(clip[:9], seconds=0.5)[0].frames.shape == (4, 64, 64, 3)
 

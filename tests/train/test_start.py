@@ -9,9 +9,10 @@ import torch
 
 from tests.data.test_shards import fill
 from tests.train import tiny
+from triptych import zoo
 from triptych.config import LAID, PLACES, SEEN, GPTConfig
 from triptych.data.records import Box, Place, Record, Text
-from triptych.errors import ConfigError
+from triptych.errors import ConfigError, DataError
 from triptych.model.gpt import GPT, seen
 from triptych.train.gpt import GPTJob, _fitted
 
@@ -93,6 +94,41 @@ def test_a_model_tells_what_it_has_learned_to_plan_and_keeps_it(tmp_path):
     for spelling in ("things", "read"):
         reads = planner(tmp_path / spelling, tmp_path / "none", f"mix={{lay: 1, plan: 1, {spelling}: 1}}")
         assert reads._plans()["planned"] == ["things"]
+
+
+def test_clips_whose_things_are_known_teach_to_follow_them(tmp_path):
+    data = tiny.tokens(tmp_path / "data")
+    boxes = [Box(texts=[Text(text="picture 3", lang="en")], box=(0, 0, 16, 16), time=time) for time in (0.0, 0.5, 1.0)]
+    clip = Record(file="c.mp4", kind="clip", width=32, height=32, duration=2.0, objects=boxes)
+    fill(data / "shards" / "00000.safetensors", [(clip, False)])
+    job = GPTJob(tiny.settings(data, tmp_path / "run", "mix={track: 1, predict: 1}"))
+    told = job._plans()
+    assert (told["planned"], told["plan languages"]) == (["track"], ["en"])
+    assert set(job.rows.encode("picture 3")) == set(told["plan ids"])
+    job.export(tmp_path / "model", {})
+    more = (f"start={tmp_path / 'model'}", "new_codes=true")
+    both = planner(tmp_path / "two", tmp_path / "later", "mix={lay: 1, plan: 1, things: 1}", *more)._plans()
+    assert both["planned"] == ["track", "things"]  # it still knows the one
+    assert GPTJob(tiny.settings(data, tmp_path / "run", "mix={track: 1}"))._plans() == {}
+
+
+def test_a_gpt_learns_on_data_that_was_cut_before_its_decoder_was_trained_on(tmp_path):
+    data = tiny.tokens(tmp_path / "data")
+    job = GPTJob(tiny.settings(data, tmp_path / "run"))
+    job.export(tmp_path / "model", {})
+    model = zoo.load(tmp_path / "model")
+    with torch.no_grad():
+        model.visual.from_latent.weight.add_(0.5)
+    zoo.with_decoder(tmp_path / "better", model, model.visual, {"steps": 1})
+    later = GPTJob(tiny.settings(data, tmp_path / "run", f"start={tmp_path / 'better'}"))
+    assert torch.equal(later.parts.visual.from_latent.weight, zoo.load(tmp_path / "better").visual.from_latent.weight)
+    assert "better" in later.describe()["decoder"]
+    assert "decoder" not in GPTJob(tiny.settings(data, tmp_path / "run", f"start={tmp_path / 'model'}")).describe()
+    with torch.no_grad():
+        model.visual.to_latent.weight.add_(0.5)
+    zoo.with_decoder(tmp_path / "other", model, model.visual, {})
+    with pytest.raises(DataError, match="another visual tokenizer"):
+        GPTJob(tiny.settings(data, tmp_path / "run", f"start={tmp_path / 'other'}"))
 
 
 def test_a_model_from_before_plans_learns_to_read_them(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from triptych.data.records import Event, Record
+from triptych.data.records import NEAR, Event, Record
 from triptych.data.settings import PrepareConfig
 from triptych.errors import MediaError
 from triptych.media import image, video
@@ -52,7 +52,7 @@ def window_record(record: Record, start: float, end: float) -> Record:
     objects = [
         item.model_copy(update={"time": item.time - start})
         for item in record.objects
-        if item.time is not None and start <= item.time <= end
+        if item.time is not None and start - NEAR <= item.time <= end + NEAR
     ]
     return record.model_copy(update={"events": events, "objects": objects, "qa": [], "duration": end - start})
 

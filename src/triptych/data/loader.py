@@ -1,4 +1,4 @@
-"""Shards -> batches of spelled rows. A batch is a pure function of (seed, step), so a run resumes exactly.
+"""Windows of shards -> spelled rows, by the random numbers that are passed in.
 
 Spellings by medium: pictures `draw`, `shuffle` (drawn in any order), `read`, and where it is known what stands where
 `plan`, `lay` (drawn by a plan) and `things` (read off a picture); sequences of pictures `view`, or `edit` where
@@ -8,23 +8,16 @@ is known what stands where at which time `track`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from triptych.config import GPTConfig
 from triptych.data.records import Question, Record, Text, things
 from triptych.data.shards import Shards
-from triptych.data.shuffle import shuffled
-from triptych.errors import ConfigError
 from triptych.sequence import plan, spell, vocab
 from triptych.sequence.layout import Builder, Map, Row
-from triptych.sequence.pack import collate
 from triptych.tokenizers.text import TextTokenizer
 
 MEDIA = {
@@ -66,7 +59,6 @@ TIMES = 3  # at most so many times of a clip of which it is told at once what st
 LEFT_OUT = 0.8  # share of drawings without a text that have no plan either: what guidance leads away from
 THINNED = 0.25  # share of the plans drawn by in training that leave out words, as people do
 KEPT = 0.6  # chance of each of their ids to stay
-ORDER = 7  # salt of this job's order
 
 
 class Rows:
@@ -218,9 +210,11 @@ class Rows:
         given = int(rng.integers(1, len(maps) + 1))
         told = self._told(record, rng)
         language = self._language(record, rng, told.lang)
+        known = [place for place in range(len(maps)) if self._at(record, language, place)]
+        if not known:  # its boxes are of other times: it tells what else there is
+            return self._watch(builder, index, rng)
         spell.clip(builder, maps[:given], self.encode, self.fps, self.span)
         spell.predict_prompt(builder, self.encode(told.text))
-        known = [place for place in range(len(maps)) if self._at(record, language, place)]
         for place in sorted(rng.permutation(known)[:TIMES].tolist()):
             spell.track_prompt(builder, place, self.encode(language), self.encode, self.fps, self.span)
             spell.answer(builder, self.encode(plan.write(self._at(record, language, place))))
@@ -359,65 +353,3 @@ def timelines(record: Record) -> list[Text]:
         told = pause.join(f"[{spell.time_text(event.start)}{unit}] {event.text}" for event in events)
         out.append(Text(text=told, lang=lang))
     return out
-
-
-class Batches(Dataset[list[dict[str, Tensor]]]):
-    """Batch number `step`: collated parts, each of rows of like length.
-
-    Args:
-        rows: what spells.
-        mix: weight of each spelling; those without media are left out.
-        batch: rows a step, over all parts; each spelling's share is rounded, and at least one row.
-        limit: positions beyond which a row is cut off.
-        seed: of all choices.
-        multiple: lengths are padded up to a multiple of this.
-    """
-
-    def __init__(
-        self, rows: Rows, mix: dict[str, float], batch: int, seed: int, *, limit: int = LIMIT, multiple: int = 16
-    ) -> None:
-        for name in mix:
-            if name not in MEDIA:
-                near = difflib.get_close_matches(name, MEDIA, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"spellings: {', '.join(MEDIA)}"
-                raise ConfigError(f"mix.{name}: no such spelling; {hint}")
-        present = {name: weight for name, weight in (mix or DEFAULT_MIX).items() if weight > 0 and rows.has(name)}
-        total = sum(present.values())
-        self.counts = {name: max(1, round(batch * weight / total)) for name, weight in present.items()}
-        self.rows, self.seed, self.limit, self.multiple = rows, seed, limit, multiple
-
-    def __getitem__(self, step: int) -> list[dict[str, Tensor]]:
-        rows: list[Row] = []
-        for tag, (spelling, count) in enumerate(self.counts.items()):
-            for place in range(count):
-                number = step * count + place
-                rng = np.random.default_rng([self.seed, tag, number])
-                row = self.rows.spell(spelling, self._item(spelling, tag, number), rng)
-                rows.append(_cut(row, self.limit))
-        return [collate(part, multiple=self.multiple) for part in alike(rows)]
-
-    def _item(self, spelling: str, tag: int, number: int) -> int:
-        return shuffled(number, len(self.rows.items[MEDIA[spelling]]), self.seed, tag, ORDER)
-
-
-def alike(rows: list[Row], least: float = 0.7) -> list[list[Row]]:
-    """Rows in groups of like length: a group ends before a row shorter than `least` of its longest one.
-
-    No group has a single row where that can be helped: a compiled network would be compiled once more for it.
-    """
-    parts: list[list[Row]] = []
-    for row in sorted(rows, key=len, reverse=True):
-        if not parts or (len(parts[-1]) > 1 and len(row) < least * len(parts[-1][0])):
-            parts.append([])
-        parts[-1].append(row)
-    if len(parts) > 1 and len(parts[-1]) == 1:
-        last = parts.pop()
-        parts[-1] += last
-    return parts
-
-
-def _cut(row: Row, limit: int) -> Row:
-    if len(row) <= limit:
-        return row
-    names = ("ids", "values", "codes", "before", "positions", "weights")
-    return replace(row, **{name: getattr(row, name)[:limit] for name in names})

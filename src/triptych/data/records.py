@@ -87,15 +87,21 @@ def things(record: Record, lang: str, time: float | None = None) -> list[Thing]:
     side = min(record.width, record.height)
     left, top = (record.width - side) / 2, (record.height - side) / 2
     out = []
-    there = [
-        item for item in record.objects if time is None or (item.time is not None and abs(item.time - time) <= NEAR)
-    ]
-    for item in there if side else ():
+    at = None if time is None else _nearest(record, time)
+    for item in record.objects if side and (time is None or at is not None) else ():
+        if item.time != at:
+            continue
         words = next((t.text for t in item.texts if t.lang == lang), item.texts[0].text)
         edges = [(edge - start) / side for edge, start in zip(item.box, (left, top) * 2, strict=True)]
         shown = Thing(words, (edges[0], edges[1], edges[2], edges[3])).within(0, 0, 1, 1)
         out += [] if shown is None else [shown]
     return sorted(out, key=_area, reverse=True)[:THINGS] if len(out) > THINGS else out
+
+
+def _nearest(record: Record, time: float) -> float | None:
+    """The time near to one at which it is known what stands where."""
+    known = {item.time for item in record.objects if item.time is not None and abs(item.time - time) <= NEAR}
+    return min(known, key=lambda other: (abs(other - time), other), default=None)
 
 
 def _area(thing: Thing) -> float:

@@ -56,7 +56,7 @@ class Reader(Protocol):
 
     `watch(path, language=)`, which tells what happens in a clip and when, is used where there is one; a reader without
     `text_nats` skips the measure of language, one without `edit(image, instruction, seed=, ...)` that of edits, and one
-    without `locate`, `classify`, `index` and `search`, `predict` or `surprise` those of the same name.
+    without `plan`, `track`, `locate`, `classify`, `index` and `search`, `predict` or `surprise` those of the same name.
     """
 
     @property

@@ -102,6 +102,9 @@ def track(bench: Bench) -> Scores:
     if not true:
         raise Skip("no clip is long enough, or has the truth of its frames")
 
+    if not all(any(each[place] for each in true) for place in range(-ahead - 1, 0)):
+        raise Skip("no object can be seen")
+
     def far(which: list[list[Object]], place: int) -> list[float]:
         pairs = zip([each[place] for each in true], which, strict=True)
         return [float(np.mean(metrics.position_errors(t, w, float(bench.size)))) for t, w in pairs if t]
@@ -120,7 +123,8 @@ def track(bench: Bench) -> Scores:
 def _there(item: Item, frame: int) -> list[Object]:
     """What can be seen in a frame of a clip, by its truth."""
     looks = {o["id"]: o for o in item.objects}
-    return [{**looks[o["id"]], **o} for o in item.truth["frames"][frame] if o["id"] in looks and o["visible"] > SEEN]
+    shown = [o for o in item.truth["frames"][frame] if o["id"] in looks and o["visible"] >= SEEN]
+    return _placed([{**looks[o["id"]], **o} for o in shown], 1)  # boxes of the truth are pixels already
 
 
 def things(told: Plan) -> list[Object]:

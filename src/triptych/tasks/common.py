@@ -261,10 +261,11 @@ class Model:
                     known[key] = Medium(maps, times)
         return [None if medium is None else known[_key(medium)] for medium in media]
 
-    def frames(self, medium: Media, *, start: float = 0.0) -> np.ndarray:
+    def frames(self, medium: Media, *, start: float = 0.0, filled: bool = True) -> np.ndarray:
         """A medium as uint8 (F, size, size, 3): 1 frame for a picture, 1 + 4k for a clip.
 
-        Files of clips give one window from `start` on; arrays are taken to be at the model's frame rate.
+        Files of clips give one window from `start` on, which the last frame fills up where they end before it; if not
+        `filled`, as much of it as there is. Arrays are taken to be at the model's frame rate.
         """
         info = self.bundle.info
         if isinstance(medium, Image.Image):
@@ -274,7 +275,8 @@ class Model:
         if not is_clip(medium):
             return image.fit(image.read(medium, limits=LOCAL, at_least=info.size), info.size)[None]
         clip = video.read(medium, fps=info.fps, frames=info.frames, start=start, size=info.size, limits=LOCAL)
-        return still_to(clip.frames, info.frames)
+        span = info.visual.span
+        return still_to(clip.frames, info.frames if filled else 1 + -(-(len(clip.frames) - 1) // span) * span)
 
     def pixels(self, media: Media) -> np.ndarray:
         """A picture as it is, uint8 (Y, X, 3); MediaError if the file is a clip."""

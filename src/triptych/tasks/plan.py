@@ -34,7 +34,7 @@ def plan(model: Model, text: str, *, image: Media | None, language: str, seed: i
         of = {"draw": "plans", "edit": "plans of edits", "things": "to read plans off pictures"}[verb]
         raise ModelError(
             f"{model.label} has not learned {of}: train it on pictures with `objects` (docs/data.md), with the "
-            "spellings `plan`, `lay` and `things` in its mix"
+            "spellings `plan`, `lay` and `things`, and for edits `edit` and `foresee`, in its mix"
         )
     if not (0 <= temperature < float("inf") and 0 <= seed < 2**62):
         raise ConfigError(f"temperature={temperature}, seed={seed}: give numbers from 0")

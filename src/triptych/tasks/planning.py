@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from triptych.sequence.plan import write as as_text
 from triptych.tasks.common import Medium, Model, chunks, ended, language_of
 
 LIMIT = 512  # ids of a plan
+ASKED = 3  # times of a clip in one prompt
 TEMPERATURE, TOP_P = 0.7, 0.95  # of plans that are drawn from; the likeliest would be the same for every seed
 
 
@@ -23,7 +24,7 @@ def is_learned(model: Model, verb: str = "draw") -> bool:
     """Whether a model writes plans and draws by them: of texts (draw), of next views (view), of edits (edit), of clips
     that go on (track); or reads them off pictures (things)."""
     planned = model.bundle.info.made.get("planned") if model.gpt.config.planned else None
-    return planned is not None and (verb == "draw" or verb in planned)
+    return planned is not None and (verb in planned or (verb == "draw" and planned != ["track"]))
 
 
 def prompt(model: Model, text: str, media: Sequence[Medium], language: str = "") -> Row:
@@ -41,11 +42,8 @@ def reading(model: Model, medium: Medium, language: str) -> Row:
 
 def seen(model: Model, medium: Medium, text: str, language: str = "") -> list[tuple[Thing, ...]]:
     """What stands where in a clip, at the time of each of its maps, by the likeliest words."""
-    info, tag = model.bundle.info, _tag(model, language or language_of(text))
-    prompts = []
-    for index in range(len(medium.maps)):
-        builder = spell.predict_prompt(model.show(model.begin(), medium), model.encode(text))
-        prompts.append(spell.track_prompt(builder, index, tag, model.encode, info.fps, info.visual.span).finish())
+    tag = _tag(model, language or language_of(text))
+    prompts = [_asked(model, medium, text, {}, index, tag) for index in range(len(medium.maps))]
     return write(model, prompts, [Sampling(temperature=0)] * len(prompts))
 
 
@@ -70,18 +68,32 @@ def follow(
     Returns:
         of each clip the plan of each of those maps, the first of them the one that is read at the clip's end.
     """
-    info, tag = model.bundle.info, _tag(model, language or language_of(text))
-    builders = [spell.predict_prompt(model.show(model.begin(), medium), model.encode(text)) for medium in media]
+    tag = _tag(model, language or language_of(text))
     out: list[list[tuple[Thing, ...]]] = [[] for _ in media]
     shown = len(media[0].maps)
+    how = [Sampling(each.temperature, each.top_k, each.top_p, each.seed) for each in sampling]  # plans aren't guided
+    surely = [replace(each, temperature=0) for each in how]
     for index in range(shown - 1, shown + drawn):
-        for builder in builders:
-            spell.track_prompt(builder, index, tag, model.encode, info.fps, info.visual.span)
-        how = sampling if index >= shown else [replace(each, temperature=0) for each in sampling]
-        for place, things in enumerate(write(model, [builder.finish() for builder in builders], how)):
-            out[place].append(things)
-            spell.answer(builders[place], model.encode(as_text(things)))
+        prompts = []
+        for medium, told in zip(media, out, strict=True):
+            first = max(0, len(told) - ASKED + 1)  # training asks for no more at once
+            known = {shown - 1 + place: told[place] for place in range(first, len(told))}
+            prompts.append(_asked(model, medium, text, known, index, tag))
+        for told, things in zip(out, write(model, prompts, how if index >= shown else surely), strict=True):
+            told.append(things)
     return out
+
+
+def _asked(
+    model: Model, medium: Medium, text: str, known: Mapping[int, Sequence[Thing]], index: int, tag: Sequence[int]
+) -> Row:
+    """Ask what stands where at the time of a map, after what is known of other maps."""
+    info = model.bundle.info
+    builder = spell.predict_prompt(model.show(model.begin(), medium), model.encode(text))
+    for place, things in known.items():
+        spell.track_prompt(builder, place, tag, model.encode, info.fps, info.visual.span)
+        spell.answer(builder, model.encode(as_text(things)))
+    return spell.track_prompt(builder, index, tag, model.encode, info.fps, info.visual.span).finish()
 
 
 def write(model: Model, prompts: Sequence[Row], sampling: Sequence[Sampling]) -> list[tuple[Thing, ...]]:

@@ -170,6 +170,10 @@ class PredictSettings:
     top_p: float = 0.9
     plan: Literal["auto", "none"] = "auto"
 
+    def __post_init__(self) -> None:
+        if self.plan not in PLANS:
+            raise ConfigError(f"plan={self.plan!r}: futures are planned by the model (auto) or not at all (none)")
+
     @property
     def sampling(self) -> dict[str, Any]:
         """What the engine takes of them."""

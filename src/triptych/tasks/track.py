@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from triptych.clip_results import Track
 from triptych.errors import ConfigError, ModelError
 from triptych.generate.sample import Sampling
@@ -19,7 +21,7 @@ def track(
         model: what tells.
         medium: a picture, an array of frames, or a file of a clip, of which one window from `start` on is read.
         text: an instruction that is being followed ("push the red cube"); empty for none.
-        ahead: seconds to go on after what was seen, told by the likeliest words.
+        ahead: seconds to go on after what was seen, told by the likeliest words, rounded up to times that are told.
         language: of the words; "" takes that of the text.
         start: where in a clip's file to begin, in seconds.
 
@@ -34,21 +36,21 @@ def track(
     if not planning.is_learned(model, "track"):
         raise ModelError(
             f"{model.label} has not learned where things are in clips: train it on clips with `objects` "
-            "(docs/data.md), with the spelling `track` in its mix"
+            "(docs/data.md), with the spellings `track` and `predict` in its mix"
         )
     info = model.bundle.info
     step = info.visual.span / info.fps
     most = (info.frames - 1) // info.visual.span
-    drawn = round(ahead / step)
+    drawn = math.ceil(ahead / step - 1e-6)
     if ahead < 0 or drawn > most:
         raise ConfigError(f"ahead={ahead}: give seconds from 0 to {most * step:g}, one window of {info.name}")
     language = model.language(language) if language else language_of(text)
-    frames = model.frames(medium, start=start)
-    frames = frames[: 1 + (len(frames) - 1) // info.visual.span * info.visual.span]
+    frames = model.frames(medium, start=start, filled=False)
     seen = model.look([frames])[0]
     told = planning.seen(model, Medium(seen, (start, start)), text, language)
     if drawn:
-        shown = seen[-(most + 1 - drawn) :]  # as much as leaves room in a window
-        told += planning.follow(model, [Medium(shown, (start, start))], text, drawn, [Sampling(0.0)], language)[0][1:]
+        last = frames[-(1 + info.visual.span * (most - drawn)) :]  # as much as leaves room in a window
+        shown = Medium(model.look([last])[0], (start, start))
+        told += planning.follow(model, [shown], text, drawn, [Sampling(0.0)], language)[0][1:]
     times = [start + spell.time_of(index, info.fps, info.visual.span) for index in range(len(told))]
     return Track(tuple(times), tuple(told), len(seen), text, model.label)

@@ -106,13 +106,8 @@ class VisualTokenizer(nn.Module):
         """The parts that make codes of pixels; the others make pixels of codes."""
         return self.encoder, self.merge, self.encoder_time, self.to_latent
 
-    @property
-    def last(self) -> nn.Conv2d:
-        """The layer that makes pixels."""
-        return next(layer for layer in reversed(self.decoder) if isinstance(layer, nn.Conv2d))
-
     def taps(self, pixels: Tensor) -> list[Tensor]:
-        """What the encoder finds in pictures (B, 3, Y, X), before time: (B, C, y, x) of its blocks."""
+        """What the encoder finds in pictures (B, 3, Y, X), before time: (B, C, y, x) of blocks that every size has."""
         x, out = pixels, []
         for layer in self.encoder:
             x = layer(x)

@@ -4,7 +4,7 @@ Where codes leave a detail open, the mean of what it may be has the least error 
 critic refuses the mean, since no real picture has it. It sees the latents too, so that what it asks for is what the
 codes say: gloss where they say metal.
 Sources: patches, Isola et al., arXiv 1611.07004; hinge loss and the projection of a condition, Miyato and Koyama,
-arXiv 1802.05637; its weight by the ratio of gradients, Esser et al., arXiv 2012.09841.
+arXiv 1802.05637; its weight by the ratio of gradients, Esser et al., arXiv 2012.09841 (there at the last layer).
 
 B frames, Y, X pixels, d latent dimensions.
 """
@@ -56,7 +56,7 @@ def refused(critic: Critic, drawn: Tensor, latents: Tensor) -> Tensor:
     return -functional_call(critic, still, (drawn, latents)).mean()
 
 
-def balance(loss: Tensor, other: Tensor, last: Tensor) -> Tensor:
-    """The weight that gives `other` a gradient as long as that of `loss` at the last layer's weights."""
-    ours, theirs = (torch.autograd.grad(part, last, retain_graph=True)[0].norm() for part in (loss, other))
+def balance(loss: Tensor, other: Tensor, drawn: Tensor) -> Tensor:
+    """The weight that gives `other` a gradient as long as that of `loss` at the pixels that are drawn."""
+    ours, theirs = (torch.autograd.grad(part, drawn, retain_graph=True)[0].norm() for part in (loss, other))
     return (ours / (theirs + 1e-6)).clamp(0, MOST).detach()

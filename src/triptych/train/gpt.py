@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from triptych import zoo
 from triptych.config import RunConfig
-from triptych.data.loader import MEDIA, SUBSETS, THINNED, Batches, Rows
+from triptych.data.batches import Batches
+from triptych.data.loader import MEDIA, SUBSETS, THINNED, Rows
 from triptych.data.shards import Shards
 from triptych.device import autocast, device_of
 from triptych.errors import ConfigError, DataError
@@ -120,6 +121,7 @@ class GPTJob:
             raise ConfigError("new_codes=true is for a GPT that goes on learning: give start=MODEL, or leave it out")
         start = zoo.load(config.start, str(self.device)) if config.start else None
         self.parts = zoo.load(prepared / "tokenizers", str(self.device))
+        self.other_decoder = False
         if start is not None:
             if start.info.visual.levels != self.parts.info.visual.levels:
                 raise DataError(
@@ -132,7 +134,8 @@ class GPTJob:
                     f"{prepared} was cut with another visual tokenizer than {start.path} reads: "
                     f"prepare it again with --tokenizer {start.path}, or let the GPT learn other codes (new_codes=true)"
                 )
-            if same:  # its decoder may have been trained on since the data was cut
+            if same:  # a decoder may have been trained on since the data was cut: that of `start` goes on with its GPT
+                self.other_decoder = not _same(start.visual, self.parts.visual)
                 self.parts.visual = start.visual
                 self.parts.info = self.parts.info.model_copy(update={"visual": start.info.visual})
             self.parts.text = start.text  # shards hold texts as they are: they are spelled in the ids that it knows
@@ -295,6 +298,7 @@ class GPTJob:
             "cost a token": f"{6 * parameters / 1e6:.0f} MFLOP in training, {2 * parameters / 1e6:.0f} in use, "
             f"{config.cache_bytes / 1024:.1f} KiB of cache",
             "memory of weights and optimiser": f"{state / 2**20:,.0f} MiB",
+            **({"decoder": f"of {self.run.start}, not that of the data"} if self.other_decoder else {}),
             "device": str(self.device),
         }
 
@@ -325,19 +329,29 @@ class GPTJob:
 
     def _plans(self) -> dict[str, Any]:
         """What plans it learned to write and to draw by, whether it reads them off pictures (things) and clips (track),
-        and in which words; what it began with, where this run taught none."""
+        and in which words; with what it began with."""
         rows, learned = self.rows, self.batches.counts.keys()
-        boxed = set(rows.items["boxed"].tolist())
-        if not boxed or not {"plan", "lay"} <= learned:
+        of: list[str] = []
+        known: list[int] = []  # some media of whose things it learned
+        if {"plan", "lay"} <= learned:  # both only where there are pictures with boxes
+            boxed = set(rows.items["boxed"].tolist())
+            last = {"view": [part[-1] for part in rows.items["sequence"]], "edit": rows.items["edit"][:, 1].tolist()}
+            of += [name for name, found in last.items() if {name, "foresee"} <= learned and boxed.intersection(found)]
+            of += ["things"] if {"things", "read"} & learned else []
+            known += sorted(boxed)[:: max(1, len(boxed) // 500)]
+        if {"track", "predict"} <= learned:
+            of.append("track")
+            tracked = rows.items["tracked"].tolist()
+            known += tracked[:: max(1, len(tracked) // 500)]
+        if not known:
             return self.planned
-        some = [rows.shards.record(index) for index in sorted(boxed)[:: max(1, len(boxed) // 500)]]
-        texts = [text for record in some for item in record.objects for text in item.texts]
-        ids = {id_ for text in texts for id_ in rows.encode(text.text)}
-        last = {"view": [part[-1] for part in rows.items["sequence"]], "edit": rows.items["edit"][:, 1].tolist()}
-        of = [name for name, found in last.items() if {name, "foresee"} <= learned and boxed.intersection(found)]
-        of += ["things"] if {"things", "read"} & learned else []
-        of += ["track"] if {"track", "predict"} <= learned else []
-        return {"planned": of, "plan languages": sorted({text.lang for text in texts}), "plan ids": sorted(ids)}
+        texts = [text for index in known for item in rows.shards.record(index).objects for text in item.texts]
+        told = {
+            "planned": of,
+            "plan languages": sorted({text.lang for text in texts}),
+            "plan ids": sorted({id_ for text in texts for id_ in rows.encode(text.text)}),
+        }
+        return {name: [*dict.fromkeys([*self.planned.get(name, []), *value])] for name, value in told.items()}
 
 
 def _fitted(start: GPT, gpt: GPT) -> dict[str, Tensor]:

@@ -108,11 +108,17 @@ class TokenizerJob:
         torch.manual_seed(config.seed)
         self.start = start = zoo.load(config.start) if config.start else None
         self.visual = _grown(start.visual, config.visual) if start else VisualTokenizer(config.visual)
+        if config.reread and not config.decoder_only:
+            raise ConfigError(
+                f"reread={config.reread}: an encoder that learns would learn to look away: give decoder_only=true"
+            )
         if config.decoder_only:
             if start is None:
                 raise ConfigError(
                     "decoder_only=true trains the decoder of a tokenizer that has learned: give start=MODEL"
                 )
+            if config.steady or config.visual.extra > start.visual.config.extra:
+                raise ConfigError("decoder_only=true leaves codes as they are: leave out steady, and more visual.extra")
             for part in self.visual.reading:
                 part.requires_grad_(False)
         self.critic = Critic(len(self.visual.config.levels)) if config.critic else None
@@ -149,16 +155,16 @@ class TokenizerJob:
             drawn = drawn.float()
             flat = pixel_loss(drawn, pixels, self.run.detail)
             deep = flat.new_zeros(())
+            window = _window(pixels, self.run.perceptual_crop)
+            some = torch.randperm(len(pixels), device=self.device)[:PERCEPTUAL_FRAMES]
             if self.features is not None:
-                window = _window(pixels, self.run.perceptual_crop)
-                some = torch.randperm(len(pixels), device=self.device)[:PERCEPTUAL_FRAMES]
                 # On a CPU this network's depthwise convolutions are slower in bfloat16.
                 with autocast("fp32" if self.device.type == "cpu" else self.run.precision, self.device):
                     deep = perceptual_loss(self.features, drawn[some][window], pixels[some][window])
             again = flat.new_zeros(())
             if self.run.reread:
                 with autocast(self.run.precision, self.device):
-                    again = perceptual_loss(self.visual, drawn, pixels)
+                    again = perceptual_loss(self.visual, drawn[some], pixels[some])
             loss = flat + self.run.perceptual * deep + self.run.steady * far + self.run.reread * again
             apart = flat.new_zeros(())
             if self.critic is not None:
@@ -170,7 +176,7 @@ class TokenizerJob:
                     wrong = refused(self.critic, drawn, by)
                 # What tells nothing apart yet says nothing of how to draw.
                 weight = self.run.critic * (1 - apart.detach() / 2).clamp_min(0)
-                loss = loss + weight * balance(loss, wrong, self.visual.last.weight) * wrong
+                loss = loss + weight * balance(loss, wrong, drawn) * wrong
             scale((loss + apart) * share)
             sums += torch.stack([loss, flat, deep, far, moved, again, apart]).detach() * share
         names = ("loss", "pixels", "percept", "wander", "moved", "reread", "apart")
