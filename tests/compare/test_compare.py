@@ -282,8 +282,55 @@ def test_a_loss_that_is_not_finite_ends_training():
         def forward(self, pixels):
             return super().forward(pixels) * self.weight
 
-    with pytest.raises(Exception, match="the loss is nan at step 0"):
+    with pytest.raises(Exception, match="the loss is nan and the gradient's norm nan at step 0"):
         fit.train(Broken(), part, np.arange(4), several=False, lr=1, seconds=9, batch=2, seed=0, flip=False, steps=2)
+
+
+@pytest.mark.parametrize("solid", [False, True])
+def test_solid_convolutions_train_in_float32(solid):
+    """Their gradients in bfloat16 are not always finite on a CPU."""
+    part = Part(np.zeros((4, 1, 8, 8, 3), np.uint8), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]], [])
+    seen = set()
+
+    class Network(Brightness):
+        def __init__(self):
+            super().__init__()
+            self.convolve = nn.Conv3d(1, 1, 1) if solid else nn.Conv2d(1, 1, 1)
+
+        def forward(self, pixels):
+            out = self.convolve(torch.ones(1, 1, 2, 2, *[2] * solid))
+            if self.training:
+                seen.add(out.dtype)
+            return super().forward(pixels) + out.float().mean() * 0
+
+    settings = {
+        "several": False,
+        "lr": 1e-3,
+        "seconds": 9,
+        "batch": 2,
+        "seed": 0,
+        "flip": False,
+        "steps": 2,
+        "bf16": True,
+    }
+    fit.train(Network(), part, np.arange(4), **settings)
+    assert seen == {torch.float32 if solid else torch.bfloat16}
+
+
+def test_a_gradient_that_is_not_finite_ends_training():
+    part = Part(np.zeros((4, 1, 8, 8, 3), np.uint8), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]], [])
+
+    class Steep(Brightness):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor(1.0))
+
+        def forward(self, pixels):
+            out = super().forward(pixels) * self.weight
+            return out + (out - out.detach()).abs().sqrt().sum() * 0 if self.training else out
+
+    with pytest.raises(fit.Diverged, match="gradient's norm nan at step 0"):
+        fit.train(Steep(), part, np.arange(4), several=False, lr=1, seconds=9, batch=2, seed=0, flip=False, steps=2)
 
 
 def test_a_probe_alone_tells_plain_colours_apart(pictures, tiny_model, tmp_path):

@@ -29,7 +29,8 @@ class CompareConfig(Settings):
     fresh_rate: float = 1e-3
     """Learning rate of the GPT from nothing, which reads the size that was chosen for the pre-trained one."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of training, for all; bf16 is faster on CPUs with AVX512_BF16 or AMX. All else is measured in fp32."""
+    """Arithmetic of training, for all but 3D convolutions, which stay fp32; bf16 is faster on CPUs with AVX512_BF16 or
+    AMX. All else is measured in fp32."""
     trial: float = Field(0.2, gt=0, le=1)
     """What a trial takes, as a share of `minutes`."""
     batch: int = Field(32, ge=2)
