@@ -384,7 +384,7 @@ def test_things_of_clips_are_told_by_a_model_that_has_learned_it(run, clip, tiny
     told = json.loads(run("track", clip, "go", "-m", known, "--ahead", 0.4, "--json")[1])
     assert [row["foretold"] for row in told["times"]] == [False] * (len(told["times"]) - 1) + [True]
     assert run("track", clip, "-m", known)[1].splitlines()[1].startswith("0:00.5  ")
-    assert run("predict", clip, "-m", known, "--plan", "none", "--seconds", 0.5)[0] == 0
+    assert run("predict", clip, "-m", known, "--plan", "auto", "--seconds", 0.5)[0] == 0
     assert run("predict", clip, "-m", known, "--plan", "red ball 0 0 9 9")[0] == 2
 
 

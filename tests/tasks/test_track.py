@@ -83,7 +83,7 @@ def test_a_future_is_drawn_by_what_is_told_of_its_times(asked, clip, monkeypatch
         return generate(self, prompts, *args, **more)
 
     monkeypatch.setattr(type(model._model.engine), "generate", spy)
-    planned = model.predict(clip[:9], seconds=1.0, temperature=0.5, seed=7)[0]
+    planned = model.predict(clip[:9], seconds=1.0, temperature=0.5, seed=7, plan="auto")[0]
     ((prompt,), (twin,)) = seen[0]
     assert len(prompt.plans) == 2
     assert all(plan.any() for plan in prompt.plans)
@@ -91,7 +91,7 @@ def test_a_future_is_drawn_by_what_is_told_of_its_times(asked, clip, monkeypatch
     assert twin.plans == ()
     assert [how.temperature for _, how in rows] == [0, 0.5, 0.5]
     assert planned.settings["plan"] == "auto"
-    model.predict(clip[:9], seconds=1.0, temperature=0.5, seed=7, plan="none")
+    model.predict(clip[:9], seconds=1.0, temperature=0.5, seed=7)
     assert seen[1][0][0].plans == ()
 
 
@@ -100,7 +100,7 @@ def test_a_model_plans_the_future_by_itself(plain, clip, monkeypatch, guidance):
     """Nothing is made up here; a plan is not guided, whatever is drawn by it is."""
     monkeypatch.setitem(plain._model.bundle.info.made, "planned", ["track"])
     monkeypatch.setattr(planning, "LIMIT", 4)
-    future = plain.predict(clip[:5], text="go", seconds=2, guidance=guidance)[0]
+    future = plain.predict(clip[:5], text="go", seconds=2, guidance=guidance, plan="auto")[0]
     assert future.frames.shape == (16, 64, 64, 3)
     assert len(plain.track(clip[:1], ahead=2.0).plans) == 5
 
@@ -140,7 +140,7 @@ def test_another_plan_for_a_future_is_refused(plain, clip):
 def test_a_model_that_has_not_learned_it_says_so_and_draws_without(plain, clip):
     with pytest.raises(ModelError, match="with the spellings `track` and `predict`"):
         plain.track(clip)
-    assert plain.predict(clip[:9], seconds=0.5)[0].frames.shape == (4, 64, 64, 3)
+    assert plain.predict(clip[:9], seconds=0.5, plan="auto")[0].frames.shape == (4, 64, 64, 3)
 
 
 @pytest.mark.parametrize("ahead", [-0.5, 2.5])

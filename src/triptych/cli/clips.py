@@ -285,7 +285,7 @@ def predict(
         temperature: Below 1 is safer, above 1 bolder; 0 takes the likeliest.
         top_k: Draw only from the k likeliest codes; 0 takes all.
         top_p: Draw only from the likeliest codes that together reach p; 1 takes all.
-        plan: `auto` tells first where everything will be, and draws by it; `none` draws without.
+        plan: `auto` tells first where everything will be, if the model has learned to, and draws by it; `none` doesn't.
         with_given: Begin the file with the frames that were seen.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
