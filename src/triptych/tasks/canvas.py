@@ -159,7 +159,8 @@ def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
     prompts = [planning.prompt(model, c.request.text, c.request.views) for c in told]
     how = [
         Sampling(
-            min(planning.TEMPERATURE, c.request.settings.temperature),
+            # What comes next of a scene is sure, if one can tell it; what a text asks for may look one way or another.
+            0.0 if c.request.views else min(planning.TEMPERATURE, c.request.settings.temperature),
             top_p=planning.TOP_P,
             seed=derived(c.seed, "plan"),
         )

@@ -61,7 +61,7 @@ class Measured:
 
 @torch.no_grad()
 def measure(
-    gpt: GPT, held: Rows, *, rows: int = 32, seconds: float = 60.0, precisions: Sequence[str] = ("fp32", "int8")
+    gpt: GPT, held: Rows, *, rows: int = 96, seconds: float = 60.0, precisions: Sequence[str] = ("fp32", "int8")
 ) -> Measured:
     """Bits per code and per text id of each spelling at each precision.
 
