@@ -28,10 +28,12 @@ triptych train "$HERE/tabletop.yaml" data="$WORK/data" start="$WORK/pictures/mod
 triptych train "$HERE/tabletop-retrieval.yaml" data="$WORK/data" start="$WORK/gpt/model" out="$WORK/tabletop" \
   steps="$(count 2000 20)" pairs="$(count 9000 40)"
 
-[ -f "$WORK/tabletop/model/detector.safetensors" ] ||
-  python -m triptych.evaluate.detector "$HERE/detector.yaml" data="$WORK/detector" out="$WORK/tabletop/model" \
+triptych train "$HERE/tabletop-decoder.yaml" data="$WORK/data" start="$WORK/tabletop/model" out="$WORK/decoder" minutes="$(share 24)"
+
+[ -f "$WORK/decoder/model/detector.safetensors" ] ||
+  python -m triptych.evaluate.detector "$HERE/detector.yaml" data="$WORK/detector" out="$WORK/decoder/model" \
     steps="$(count 2400 10)" batch=32 precision=bf16
 mkdir -p "$MODEL"
 [ -f "$MODEL/README.md" ] || cp "$HERE/../src/triptych/models/tabletop/README.md" "$MODEL/"
-cp "$WORK"/tabletop/model/* "$MODEL/"
+cp "$WORK"/decoder/model/* "$MODEL/"
 bash "$HERE/results.sh" "$WORK" "$MODEL"
