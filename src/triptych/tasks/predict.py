@@ -151,7 +151,7 @@ def _held(
     free = kept.moved(frames[-1 - visual.span], frames[-1], visual.stride)
     out: list[np.ndarray | None] = []
     for things in plans[1:]:
-        free = free | covered(changed(plans[0], things, SAME_PLACE), *codes.shape, AROUND)
+        free = free | covered(changed(plans[0], things, SAME_PLACE), len(codes), codes.shape[1], AROUND)
         out.append(np.where(free, UNKNOWN, codes))
     return out
 

@@ -346,7 +346,7 @@ class GPTJob:
         if not known:
             return self.planned
         texts = [text for index in known for item in rows.shards.record(index).objects for text in item.texts]
-        told = {
+        told: dict[str, list[Any]] = {
             "planned": of,
             "plan languages": sorted({text.lang for text in texts}),
             "plan ids": sorted({id_ for text in texts for id_ in rows.encode(text.text)}),

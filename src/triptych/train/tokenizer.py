@@ -122,8 +122,9 @@ class TokenizerJob:
             for part in self.visual.reading:
                 part.requires_grad_(False)
         self.critic = Critic(len(self.visual.config.levels)) if config.critic else None
-        parts = {"visual": self.visual, "critic": self.critic}
-        self.model = nn.ModuleDict(parts) if self.critic else self.visual
+        self.model: nn.Module = self.visual
+        if self.critic is not None:
+            self.model = nn.ModuleDict({"visual": self.visual, "critic": self.critic})
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.through: Callable[..., Any] = torch.compile(through) if config.compile else through
         self.batches = FrameBatches(
