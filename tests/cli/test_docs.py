@@ -34,7 +34,7 @@ def test_the_python_runs(block, tiny_model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     video.write("clip.mp4", np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8))
     model = triptych.load(tiny_model)
-    model.info.made["planned"] = ["view", "edit", "things"]  # said to have learned plans
+    model.info.made["planned"] = ["view", "edit", "things", "track"]  # said to have learned plans
     monkeypatch.setattr(triptych, "load", lambda name: model)
     (tmp_path / "clips").mkdir()
     video.write("clips/a.mp4", np.zeros((5, 64, 64, 3), np.uint8))

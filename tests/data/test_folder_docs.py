@@ -16,7 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
 
 def test_every_json_example_works(tmp_path) -> None:
     examples = re.findall(r"```jsonl\n(.*?)```", PAGE, re.S)
-    assert len(examples) == 6
+    assert len(examples) == 7
     keys = set()
     for i, example in enumerate(examples):
         folder = tmp_path / str(i)

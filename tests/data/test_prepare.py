@@ -135,7 +135,7 @@ def test_boxes_are_those_of_the_first_framing(prepared, visual, monkeypatch):
     first = visual.tokenize(plain)[0][0, 0].numpy()
     own = [i for i in range(len(shards)) if shards.record(i).file == kept[0].file]
     boxed = [i for i in own if shards.record(i).objects]
-    assert (len(own), len(boxed), len(shards.boxed(held=False))) == (3, 1, 3)
+    assert (len(own), len(boxed), len(shards.boxed(clips=False, held=False))) == (3, 1, 3)
     np.testing.assert_array_equal(shards.maps(boxed[0])[0].codes, first)
     assert shards.record(boxed[0]).objects == boxes
 

@@ -90,11 +90,11 @@ def test_the_boxed_are_pictures_with_objects(tmp_path):
     several = [(medium(0), 0), (medium(1, boxed=False), 0), (medium(2, "clip"), 0), (medium(3), 1), (medium(4), 0)]
     fill(tmp_path / "00000.safetensors", several)
     shards = Shards(tmp_path, GRID)
-    assert shards.boxed(held=False).tolist() == [0, 4]
-    assert shards.boxed(held=True).tolist() == [3]
+    assert shards.boxed(clips=False, held=False).tolist() == [0, 4]
+    assert shards.boxed(clips=False, held=True).tolist() == [3]
     assert shards.record(0) == several[0][0]
     fill(tmp_path / "00000.safetensors", mixed(3))
-    none = Shards(tmp_path, GRID).boxed(held=False)
+    none = Shards(tmp_path, GRID).boxed(clips=False, held=False)
     assert (none.shape, none.dtype) == ((0,), np.int64)
 
 

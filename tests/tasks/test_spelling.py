@@ -71,7 +71,7 @@ def test_what_is_drawn_by_a_plan(model, rows):
     prompt = canvas._prompt(model, "一个红色的球", ())
     same_start(prompt, learned)
     things = planning.beside(model, parse("红色的球 25 0 75 100"), (4, 4), (slice(0, 4), slice(0, 4)))
-    laid = prompt.by(things, 2).plan
+    laid = prompt.by([things], 2).plans[0]
     codes = slice(len(prompt), len(prompt) + len(laid))
     np.testing.assert_array_equal(learned.values[codes, -laid.shape[1] :][:-1], laid[1:])
     assert laid[1:].any()
