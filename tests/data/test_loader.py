@@ -368,6 +368,9 @@ def test_some_futures_are_drawn_by_plans_of_their_times(planned):
             assert any(np.array_equal(row.values[part, 6:], laid_) for laid_ in wanted)
             number += 1
     assert not any(row.values[:, 6:].any() for row in each(planned(moving(objects=[])), "predict", 40))
+    between = [Box(texts=BALL.texts, box=(0, 0, 50, 50), time=time) for time in (0.25, 0.8)]
+    watched = each(planned(moving(objects=between, texts=[EN])), "track", 20)  # of no time that a map ends at
+    assert all(Special.CAPTION in row.ids and PLAN not in row.ids and row.weights.any() for row in watched)
     assert not planned(moving(objects=[])).has("track")
 
 

@@ -198,8 +198,20 @@ def test_of_several_edits_the_one_that_guidance_finds_likeliest_is_kept(model, n
     np.testing.assert_array_equal(pixels[:16, 48:], third)
 
 
+def test_a_next_view_is_planned_once_and_by_the_likeliest_plan(model, noise, monkeypatch):
+    asked = plans_of(model, monkeypatch, (STAYS,), (STAYS, CUBE))  # fails on any plan that is drawn from
+    seen = drawings(model, monkeypatch)
+    drawn = model.draw("", images=[noise], n=2, best_of=3)
+    assert len(asked) == 2  # once a request
+    prompts = [row for rows, _, _ in seen for row in rows]
+    assert len(prompts) == 6
+    assert all((row.plans[0] == prompts[0].plans[0]).all() for row in prompts)
+    assert not any((codes != UNKNOWN).any() for _, _, some in seen for (codes,) in some)  # the whole picture is new
+    assert len({picture.plan for picture in drawn}) == 1
+
+
 def test_of_several_views_the_one_whose_plan_is_read_most_surely_is_kept(model, noise, monkeypatch):
-    """In nats a thing, or the plan of fewest things would win; without plans nothing tells them apart."""
+    """Without a plan nothing tells them apart."""
     plans = []
 
     def likelihood(self, prompts, texts):
@@ -207,11 +219,12 @@ def test_of_several_views_the_one_whose_plan_is_read_most_surely_is_kept(model, 
         return [-6.0, -4.0, -5.0]
 
     monkeypatch.setattr(type(model._model), "likelihood", likelihood)
-    told = iter([(STAYS, BALL), (STAYS,), (BALL,)])
-    monkeypatch.setattr(planning, "write", lambda model, rows, how: [next(told) for _ in rows])
+    monkeypatch.setattr(planning, "write", lambda model, rows, how: [(STAYS, BALL) for _ in rows])
     picture = model.draw("", images=[noise], best_of=3)[0]
-    assert plans == ["cone 10 60 30 90; red ball 80 0 100 20", "cone 10 60 30 90", "red ball 80 0 100 20"]
+    assert plans == ["cone 10 60 30 90; red ball 80 0 100 20"] * 3
     assert picture.plan == plans[0]
+    taken = model.draw("", images=[noise], n=1, best_of=1, seed=canvas.derived(0, "candidate", 1))[0]
+    np.testing.assert_array_equal(picture.pixels, taken.pixels)  # the second candidate, which costs least
     monkeypatch.setitem(model._model.bundle.info.made, "planned", [])
     seen = drawings(model, monkeypatch)
     assert model.draw("", images=[noise], best_of=3)[0].plan == ""

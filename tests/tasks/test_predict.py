@@ -6,10 +6,8 @@ import torch
 
 import triptych
 from triptych.config import VisualTokenizerConfig
-from triptych.generate.sample import UNKNOWN
 from triptych.media import image, video
-from triptych.sequence.plan import Thing
-from triptych.tasks.predict import _held, _kept, _rounds
+from triptych.tasks.predict import _kept, _rounds
 
 
 @pytest.fixture(scope="module")
@@ -94,29 +92,6 @@ def test_files(model, clip, tmp_path):
         future.save(tmp_path / "d.avi")
     with pytest.raises(ValueError, match="at least one future"):
         model.predict(clip, n=0)
-
-
-def test_what_neither_moved_nor_is_to_move_is_held():
-    """Of 8x8 codes: one cell moved lately, one thing is to move by a tenth of the picture, one stands still but for a
-    hair; the second map may change wherever the first did."""
-    frames = np.full((9, 128, 128, 3), 90, np.uint8)
-    frames[8, 3:6, 3:6] = 200
-    frames[8, 64:, 64:] += 2  # noise
-    codes = np.arange(64).reshape(8, 8)
-    still = Thing("cube", (0.75, 0.0, 1.0, 0.25))
-    plans = [
-        (Thing("ball", (0.0, 0.75, 0.25, 1.0)), still),
-        (Thing("ball", (0.1, 0.75, 0.35, 1.0)), Thing("cube", (0.75, 0.01, 1.0, 0.25))),
-        (Thing("ball", (0.0, 0.75, 0.25, 1.0)), still),
-    ]
-    free = np.zeros((8, 8), bool)
-    free[:2, :2] = True
-    visual = VisualTokenizerConfig()
-    first, second = _held(frames, codes, plans, visual)
-    free[5:, :4] = True  # both boxes, and a code around them
-    np.testing.assert_array_equal(first, np.where(free, UNKNOWN, codes))
-    np.testing.assert_array_equal(second, first)
-    assert _held(frames[:1], codes, plans, visual) == [None, None]  # nothing tells what moves
 
 
 def test_what_does_not_change_keeps_its_pixels():

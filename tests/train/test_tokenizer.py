@@ -121,6 +121,13 @@ def test_a_decoder_learns_alone_and_the_whole_model_goes_with_it(folder, tmp_pat
     assert set(after.visual.state_dict()) == set(before.visual.state_dict())  # the critic stays behind
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert {"reread", "apart"} <= rows[0].keys()
+    for wrong, told in (
+        (["decoder_only=true", "steady=0.5"], "leave out steady"),
+        (["decoder_only=true", "visual.extra=1"], "leave out steady, and more visual.extra"),
+        (["reread=1"], "give decoder_only=true"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            TokenizerJob(load_settings(RunConfig, None, [*base, more[0], *wrong, f"out={tmp_path / 'none'}"]))
     with pytest.raises(ConfigError, match="give start=MODEL"):
         TokenizerJob(load_settings(RunConfig, None, [*base, "decoder_only=true", f"out={tmp_path / 'none'}"]))
 

@@ -26,6 +26,7 @@ from triptych.train.features import MobileNetV2, load_features
 from triptych.zoo import ModelInfo
 
 CHUNK = 16
+CLEAR = 0.3  # the part of an object of a clip beyond which it counts as seen
 LANGUAGES = ("en", "zh")
 Media = Path | np.ndarray
 T = TypeVar("T")
@@ -135,6 +136,13 @@ class Item:
     def objects(self) -> list[Found]:
         """The objects that can be seen."""
         return [o for o in self.truth.get("objects", ()) if o.get("seen", True)]
+
+    def seen_in(self, frame: int) -> list[Found] | None:
+        """The objects that can be seen in a frame of a clip; None where the folder doesn't tell."""
+        frames, looks = self.truth.get("frames") or [], {o["id"]: o for o in self.objects}
+        if frame >= len(frames):
+            return None
+        return [{**looks[o["id"]], **o} for o in frames[frame] if o["id"] in looks and o["visible"] > CLEAR]
 
     def texts(self, language: str) -> list[str]:
         """Its texts in a language; texts of no stated language count as English."""

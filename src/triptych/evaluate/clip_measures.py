@@ -199,11 +199,10 @@ def _positions(bench: Bench, items: list[Item], found: list[np.ndarray], others:
     """Where the objects are in the last predicted frame, by the detector."""
     truths = []
     for item in items:
-        frames, looks = item.truth.get("frames") or [], {o["id"]: o for o in item.objects}
-        place = GIVEN + AHEAD - 1
-        if len(frames) <= place:
+        there = item.seen_in(GIVEN + AHEAD - 1)
+        if there is None:
             raise Skip("no truth of each frame")
-        truths.append([{**looks[o["id"]], **o} for o in frames[place] if o["id"] in looks and o["visible"] > 0.3])
+        truths.append(there)
 
     def errors(films: list[np.ndarray]) -> list[float]:
         seen = bench.detect([film[-1] for film in films])

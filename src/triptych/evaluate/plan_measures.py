@@ -15,7 +15,6 @@ from triptych.media import image
 from triptych.results import Plan
 from triptych.sequence.plan import overlap
 
-SEEN = 0.3  # the part of a thing of a clip that must be seen
 OVERLAP = 0.5  # intersection over union of two boxes that are taken for the same
 
 
@@ -81,7 +80,7 @@ def track(bench: Bench) -> Scores:
     ahead = 2  # times
     if task is None:
         raise Skip("the model tells no things of clips")
-    chosen = [item for item in bench.choose(bench.clips) if item.truth.get("frames")]
+    chosen = [item for item in bench.choose(bench.clips) if item.seen_in(0) is not None]
     true: list[list[list[Object]]] = []  # of each clip, at each time
     told: list[list[list[Object]]] = []
     last: list[list[Object]] = []
@@ -89,13 +88,14 @@ def track(bench: Bench) -> Scores:
         frames = bench.frames(item)
         count = 1 + (len(frames) - 1) // step
         shown = count - ahead
-        if shown < 1 or len(item.truth["frames"]) < 1 + (count - 1) * step:
+        if shown < 1 or item.seen_in((count - 1) * step) is None:
             continue
         try:
             found = task(frames[: 1 + (shown - 1) * step], ahead=ahead * step / info.fps, language="en")
         except ModelError as error:
             raise Skip(str(error)) from error
-        true.append([_there(item, place * step) for place in range(count)])
+        # Boxes of the truth are pixels already; a plan tells boxes, so their middles are compared.
+        true.append([_placed(item.seen_in(place * step) or [], 1) for place in range(count)])
         told.append([_placed(things(Plan("", some, "")), bench.size) for some in found.plans])
         last.append(true[-1][shown - 1])
         bench.advance(number + 1, len(chosen))
@@ -118,13 +118,6 @@ def track(bench: Bench) -> Scores:
         if after:
             out[name].baselines["true places when the clip broke off"] = float(np.mean(far(last, place)))
     return out
-
-
-def _there(item: Item, frame: int) -> list[Object]:
-    """What can be seen in a frame of a clip, by its truth."""
-    looks = {o["id"]: o for o in item.objects}
-    shown = [o for o in item.truth["frames"][frame] if o["id"] in looks and o["visible"] >= SEEN]
-    return _placed([{**looks[o["id"]], **o} for o in shown], 1)  # boxes of the truth are pixels already
 
 
 def things(told: Plan) -> list[Object]:

@@ -125,13 +125,12 @@ def overlap(one: Sequence[float], two: Sequence[float]) -> float:
     return wide * high / max(sum(areas) - wide * high, 1e-9)
 
 
-def changed(before: Sequence[Thing], after: Sequence[Thing], same: float = SAME) -> list[Thing]:
-    """The things of either of two plans that the other one hasn't in the same words and, by an overlap of `same`, about
-    the same place."""
+def changed(before: Sequence[Thing], after: Sequence[Thing]) -> list[Thing]:
+    """The things of either of two plans that the other one hasn't in the same words and about the same place."""
     gone, new = list(before), list(after)
     pairs = ((overlap(a.box, b.box), a, b) for a in before for b in after if a.words == b.words)
     for share, a, b in sorted(pairs, key=lambda pair: -pair[0]):
-        if share >= same and a in gone and b in new:
+        if share >= SAME and a in gone and b in new:
             gone.remove(a)
             new.remove(b)
     return gone + new

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -145,7 +145,7 @@ def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
     """Give candidates the plan of their settings, or let the model write one where nothing but a text, or pictures that
     come before, says what is to stand where."""
     told: list[Candidate] = []
-    edits: list[Candidate] = []
+    sure: list[Candidate] = []
     for candidate in candidates:
         request, settings = candidate.request, candidate.request.settings
         if settings.plan not in PLANS:
@@ -155,12 +155,11 @@ def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
         single = len(tiles(candidate.canvas.shape, model.codes, model.gpt.config.group)) == 1
         free = single and not candidate.given.any() and not settings.any_order and (request.text or request.views)
         if free and settings.plan == "auto" and planning.is_learned(model, verb):
-            (edits if verb == "edit" else told).append(candidate)
+            (sure if request.views else told).append(candidate)
     prompts = [planning.prompt(model, c.request.text, c.request.views) for c in told]
     how = [
         Sampling(
-            # What comes next of a scene is sure, if one can tell it; what a text asks for may look one way or another.
-            0.0 if c.request.views else min(planning.TEMPERATURE, c.request.settings.temperature),
+            min(planning.TEMPERATURE, c.request.settings.temperature),
             top_p=planning.TOP_P,
             seed=derived(c.seed, "plan"),
         )
@@ -168,26 +167,37 @@ def _plan(model: Model, candidates: Sequence[Candidate]) -> None:
     ]
     for candidate, things in zip(told, planning.write(model, prompts, how), strict=True):
         candidate.things = things
-    _plan_edits(model, edits)
+    _plan_surely(model, sure)
+    _hold(model, [candidate for candidate in sure if candidate.request.guided_from_views])
 
 
-def _plan_edits(model: Model, candidates: Sequence[Candidate]) -> None:
-    """Give edits the likeliest plan, the same for all candidates of a request, and the codes of their picture where it
-    leaves everything as the model reads it off the picture.
+def _likeliest(model: Model, prompts: Mapping[int, Row]) -> dict[int, tuple[plans.Thing, ...]]:
+    written = planning.write(model, list(prompts.values()), [Sampling(0.0)] * len(prompts))
+    return dict(zip(prompts, written, strict=True))
 
-    An instruction says what changes; drawn from, a plan would move the rest too (docs/log.md). Where the two plans tell
-    no change, as of the floor, all is drawn anew.
+
+def _plan_surely(model: Model, candidates: Sequence[Candidate]) -> None:
+    """Give edits and next views the likeliest plan, the same for all candidates of a request.
+
+    An instruction says what changes, and a scene stands still: drawn from, a plan would move the rest (docs/log.md).
     """
-    requests = {candidate.number: candidate.request for candidate in candidates}
-    likeliest = [Sampling(0.0)] * len(requests)
-    asks = [planning.prompt(model, request.text, request.views) for request in requests.values()]
-    planned = dict(zip(requests, planning.write(model, asks, likeliest), strict=True))
-    read: dict[int, tuple[plans.Thing, ...]] = {}
-    if planning.is_learned(model, "things"):
-        asks = [planning.reading(model, r.views[-1], language_of(r.text)) for r in requests.values()]
-        read = dict(zip(requests, planning.write(model, asks, likeliest), strict=True))
+    asks = {c.number: c.request for c in candidates}
+    planned = _likeliest(model, {n: planning.prompt(model, r.text, r.views) for n, r in asks.items()})
     for candidate in candidates:
         candidate.things = planned[candidate.number]
+
+
+def _hold(model: Model, candidates: Sequence[Candidate]) -> None:
+    """Give edits the codes of their picture where their plan leaves everything as the model reads it off the picture.
+
+    Where the two plans tell no change, as of the floor, all is drawn anew.
+    """
+    read: dict[int, tuple[plans.Thing, ...]] = {}
+    if planning.is_learned(model, "things"):
+        asks = {c.number: c.request for c in candidates}
+        prompts = {n: planning.reading(model, r.views[-1], language_of(r.text)) for n, r in asks.items()}
+        read = _likeliest(model, prompts)
+    for candidate in candidates:
         changes = plans.changed(read.get(candidate.number, ()), candidate.things)
         rows, columns = candidate.canvas.shape
         drawn = plans.covered(changes, rows, columns, AROUND)
@@ -273,8 +283,8 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     if np.ptp(fits) > 0:
         noise = np.random.default_rng(derived(request.seed, "choice")).gumbel(size=len(fits))
         return candidates[int((fits + noise * (request.settings.temperature > 0)).argmax())]
-    things = [candidate.things for candidate in candidates]
-    if not request.text and not all(things):
+    things = candidates[0].things  # where no text tells more, all have the same
+    if not request.text and not things:
         return candidates[0]
     pixels = model.paint([candidate.canvas for candidate in candidates])
     if not request.text:

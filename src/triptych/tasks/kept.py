@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-PART, MOVED = 4, 4.0  # pixels on a side of a part, and levels by which it changes where something moves: noise is less
 SOFT = 17  # pixels over which a seam is smoothed, odd
 SHADE = 12.0  # levels by which a seam is moved at most: more is an object's edge, not a shade
 
@@ -27,18 +26,6 @@ def unchanged(before: np.ndarray, after: np.ndarray, stride: int) -> np.ndarray:
     changed = torch.from_numpy((before != after).astype(np.float32))[None, None]
     near = F.max_pool2d(changed, 3, 1, 1)[0, 0].numpy() > 0
     return ~np.kron(near, np.ones((stride, stride), bool))
-
-
-def moved(before: np.ndarray, after: np.ndarray, stride: int) -> np.ndarray:
-    """Where something moved between two frames: bool (Y, X) of codes of which a part changed, or one next to them.
-
-    Args:
-        before, after: uint8 (rows, columns, 3).
-        stride: pixels on a side of a code.
-    """
-    change = torch.from_numpy(np.abs(after.astype(np.float32) - before).mean(2))[None, None]
-    part = F.max_pool2d(F.avg_pool2d(change, PART), stride // PART)
-    return F.max_pool2d((part > MOVED).float(), 3, 1, 1)[0, 0].numpy() > 0
 
 
 def merged(drawn: np.ndarray, original: np.ndarray, kept: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ def follow(
         language: of the words; "" takes that of the text.
 
     Returns:
-        of each clip the plan of each of those maps, the first of them the one that is read at the clip's end.
+        of each clip the plan of each of those maps.
     """
     tag = _tag(model, language or language_of(text))
     out: list[list[tuple[Thing, ...]]] = [[] for _ in media]
@@ -81,7 +81,7 @@ def follow(
             prompts.append(_asked(model, medium, text, known, index, tag))
         for told, things in zip(out, write(model, prompts, how if index >= shown else surely), strict=True):
             told.append(things)
-    return out
+    return [told[1:] for told in out]
 
 
 def _asked(
@@ -105,11 +105,10 @@ def write(model: Model, prompts: Sequence[Row], sampling: Sequence[Sampling]) ->
     return out
 
 
-def read_nats(model: Model, pictures: Sequence[np.ndarray], planned: Sequence[Sequence[Thing]]) -> list[float]:
-    """How surely each plan is read off its picture uint8 (rows, columns, 3), in nats a thing."""
+def read_nats(model: Model, pictures: Sequence[np.ndarray], planned: Sequence[Thing]) -> list[float]:
+    """How surely a plan is read off each of some pictures uint8 (rows, columns, 3), in nats."""
     prompts = [reading(model, medium, "en") for medium in model.read(pictures) if medium is not None]
-    nats = model.likelihood(prompts, [ended(model.encode(as_text(things))) for things in planned])
-    return [sum_ / max(len(things), 1) for sum_, things in zip(nats, planned, strict=True)]
+    return model.likelihood(prompts, [ended(model.encode(as_text(planned)))] * len(prompts))
 
 
 def beside(

@@ -10,17 +10,14 @@ import numpy as np
 from triptych.clip_results import Future
 from triptych.config import VisualTokenizerConfig
 from triptych.generate.grammar import DrawMap, Step, Write
-from triptych.generate.sample import UNKNOWN, Sampling
+from triptych.generate.sample import Sampling
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
-from triptych.sequence.plan import Thing, changed, covered
+from triptych.sequence.plan import Thing
 from triptych.sequence.vocab import Special
 from triptych.tasks import kept, planning
 from triptych.tasks.common import Media, Medium, Model, chunks, counter
 from triptych.tasks.settings import PredictSettings
-
-AROUND = 1  # codes around what is to move that are drawn with it: shadows and reflections
-SAME_PLACE = 0.8  # overlap from which a thing of two plans is taken to stand still
 
 
 def predict(
@@ -104,20 +101,14 @@ def _draw(
         guided = replace(settings, guidance=settings.guidance if text else 1.0)
         how = [Sampling(**guided.sampling, seed=seed + 1_000_003 * number) for _, seed in part]
         prompts = [_prompt(model, medium, text) for medium in media]
-        given: list[list[np.ndarray | None]] = [[None] * drawn for _ in part]
         if settings.plan == "auto" and planning.is_learned(model, "track"):
             told = planning.follow(model, media, text, drawn, how)
-            prompts = [_by_plans(model, prompt, plans[1:]) for prompt, plans in zip(prompts, told, strict=True)]
-            given = [
-                _held(frames, medium.maps[-1].codes, plans, info.visual)
-                for (frames, _), medium, plans in zip(part, media, told, strict=True)
-            ]
+            prompts = [_by_plans(model, prompt, plans) for prompt, plans in zip(prompts, told, strict=True)]
         outputs = model.engine.generate(
             prompts,
             plan,
             how,
             unconditional=[_prompt(model, medium, "") for medium in media],
-            given=given,
             progress=counter(progress, place, len(parts)),
         )
         before = [np.stack([map_.codes for map_ in medium.maps]) for medium in media]
@@ -133,27 +124,6 @@ def _by_plans(model: Model, prompt: Row, plans: Sequence[Sequence[Thing]]) -> Ro
     side, group = model.codes, model.gpt.config.group
     whole = slice(0, side), slice(0, side)
     return prompt.by([planning.beside(model, things, (side, side), whole) for things in plans], group)
-
-
-def _held(
-    frames: np.ndarray, codes: np.ndarray, plans: Sequence[Sequence[Thing]], visual: VisualTokenizerConfig
-) -> list[np.ndarray | None]:
-    """Of each map that is to be drawn, the codes (Y, X) that stay: where nothing has moved lately or is to move.
-
-    Args:
-        frames: uint8 (F, size, size, 3), what was seen.
-        codes: (Y, X) of its last map.
-        plans: what stands where at its end, and at the time of each map that is to be drawn.
-        visual: span and stride.
-    """
-    if len(frames) <= visual.span:
-        return [None] * (len(plans) - 1)
-    free = kept.moved(frames[-1 - visual.span], frames[-1], visual.stride)
-    out: list[np.ndarray | None] = []
-    for things in plans[1:]:
-        free = free | covered(changed(plans[0], things, SAME_PLACE), len(codes), codes.shape[1], AROUND)
-        out.append(np.where(free, UNKNOWN, codes))
-    return out
 
 
 def _kept(last: np.ndarray, later: np.ndarray, codes: np.ndarray, visual: VisualTokenizerConfig) -> np.ndarray:

@@ -51,6 +51,6 @@ def track(
     if drawn:
         last = frames[-(1 + info.visual.span * (most - drawn)) :]  # as much as leaves room in a window
         shown = Medium(model.look([last])[0], (start, start))
-        told += planning.follow(model, [shown], text, drawn, [Sampling(0.0)], language)[0][1:]
+        told += planning.follow(model, [shown], text, drawn, [Sampling(0.0)], language)[0]
     times = [start + spell.time_of(index, info.fps, info.visual.span) for index in range(len(told))]
     return Track(tuple(times), tuple(told), len(seen), text, model.label)

@@ -22,7 +22,7 @@ from triptych.worlds.tabletop.scene import Split, generator
 CHUNK = {"images": 40, "clips": 10, "edits": 30}
 RECYCLE = 12  # chunks a worker lives for: the renderer leaks about 3 MB a scene
 DIED = "the process died"
-_FORMAT = 3  # 1 had no words about places, 2 no boxes
+_FORMAT = 4  # 1 had no words about places, 2 no boxes, 3 none of clips
 
 
 Medium = Literal["images", "clips", "edits"]
