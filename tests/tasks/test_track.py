@@ -117,7 +117,7 @@ def test_a_clip_that_ends_early_tells_its_own_times_alone(asked, clip, tmp_path)
 def test_what_comes_follows_frames_as_they_were_learned(asked, clip):
     """What goes on from a whole window begins with a frame alone, as any clip does; times are rounded up."""
     model, rows = asked
-    found = model.track(clip, ahead=0.3)
+    found = model.track(clip, ahead=0.2)
     assert found.times[-1] == 2.5
     maps = model._model.look([clip[4:]])[0]
     row = rows[-1][0]

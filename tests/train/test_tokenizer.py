@@ -105,6 +105,7 @@ def test_a_trained_tokenizer_grows_without_a_change_and_goes_on_learning(folder,
 def test_a_decoder_learns_alone_and_the_whole_model_goes_with_it(folder, tmp_path, tiny_model):
     """Its codes stay, bit for bit, and so does the GPT; `data` of the old decoder goes on to train it."""
     shutil.copytree(tiny_model, tmp_path / "tiny")
+    (tmp_path / "tiny" / "detector.json").write_text("{}")  # the judge of its data judges its drawings too
     base = ["kind=tokenizer", f"data={folder}", "device=cpu", "workers=0", "batch=4", "perceptual=0", "optim.warmup=0"]
     more = [f"start={tmp_path / 'tiny'}", "decoder_only=true", "reread=1", "critic=0.5", f"out={tmp_path / 'run'}"]
     config = load_settings(RunConfig, None, [*base, *more, "steps=4", "log_every=1", "optim.lr=1e-2"])
@@ -116,6 +117,7 @@ def test_a_decoder_learns_alone_and_the_whole_model_goes_with_it(folder, tmp_pat
         assert torch.equal(after.visual.encode(pixels), before.visual.encode(pixels))
         assert (after.visual(pixels) - before.visual(pixels)).abs().max() > 0.01
     assert sha256(after.path / "gpt.safetensors") == sha256(before.path / "gpt.safetensors")
+    assert (after.path / "detector.json").read_text() == "{}"
     assert after.info.made["decoder"]["steps"] == 4
     assert after.info.gpt == before.info.gpt
     assert set(after.visual.state_dict()) == set(before.visual.state_dict())  # the critic stays behind
