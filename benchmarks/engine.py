@@ -200,8 +200,8 @@ def multiplying(kind: str) -> tuple[Work, float]:
 def least_seconds(name: str, config: GPTConfig, count: int, rate: dict[str, float]) -> float:
     """What a prompt takes at these operations a second: its products, and the half of attention that is not masked."""
     block = config.width * (config.heads + 2 * config.kv_heads + config.heads) * 64 + 3 * config.width * config.hidden
-    products = 2.0 * config.depth * block * count
-    attention = 2.0 * config.depth * config.heads * 64 * count**2
+    products = 2.0 * config.layers * block * count
+    attention = 2.0 * config.layers * config.heads * 64 * count**2
     arithmetic = ("int8", "bf16") if name == "native, int8" else ("int8" if name in INT8 else "fp32", "fp32")
     return products / rate[arithmetic[0]] + attention / rate[arithmetic[1]]
 

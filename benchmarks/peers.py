@@ -33,7 +33,7 @@ class Transformers:
             vocab_size=config.vocabulary,
             hidden_size=config.width,
             intermediate_size=config.hidden,
-            num_hidden_layers=config.depth,
+            num_hidden_layers=config.layers,
             num_attention_heads=config.heads,
             num_key_value_heads=config.kv_heads,
             head_dim=64,
@@ -209,7 +209,7 @@ def write_gguf(file: Path, config: GPTConfig) -> None:
 
     rng, kind = np.random.default_rng(0), gguf.GGMLQuantizationType.Q8_0
     out = gguf.GGUFWriter(str(file), "qwen3")
-    out.add_block_count(config.depth)
+    out.add_block_count(config.layers)
     out.add_context_length(16384)
     out.add_embedding_length(config.width)
     out.add_feed_forward_length(config.hidden)
@@ -232,7 +232,7 @@ def write_gguf(file: Path, config: GPTConfig) -> None:
     queries, keys = config.heads * 64, config.kv_heads * 64
     matrix("token_embd.weight", config.vocabulary, config.width)
     ones("output_norm.weight", config.width)
-    for layer in range(config.depth):
+    for layer in range(config.layers):
         at = f"blk.{layer}."
         ones(f"{at}attn_norm.weight", config.width)
         ones(f"{at}ffn_norm.weight", config.width)

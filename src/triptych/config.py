@@ -48,6 +48,9 @@ EDGES = 5  # numbers of the box of a planned thing (see `sequence.plan`)
 WORDS = 32  # numbers of its words
 LAID = EDGES + WORDS
 PLACES = 32  # rows, and columns, of groups that the network tells apart by a vector of their own
+TICKS = 32  # steps of TICK positions in which it tells apart how far into a sequence a map stands
+TICK = 4  # fewer than a map of 224 pixels takes (7), so that each has a step of its own
+READ = ("beside", "placed", "planned", "timed")  # what a network reads besides the values of a place, or doesn't
 SPELLING = 2  # 1, which older models learned, counted the rows and columns of a map on from its time
 
 
@@ -56,6 +59,8 @@ class GPTConfig(Settings):
 
     depth: int = Field(8, ge=1)
     """Layers; the width is 48 a layer, rounded up to a multiple of 64."""
+    extra: int = Field(0, ge=0)
+    """Further layers, which leave the width as it is. A trained GPT (`start`) grows by them; it keeps what it knows."""
     group: Literal[1, 2] = 2
     """Codes that one position holds on each side: 1 (1x1) or 2 (2x2, four codes by the depth head)."""
     head_layers: int = Field(2, ge=1)
@@ -76,8 +81,16 @@ class GPTConfig(Settings):
     rotary positions tell attention how far a place is, but not what is read there."""
     planned: bool = True
     """Each position of a map also holds what is planned for the next place (see `sequence.plan`)."""
+    timed: bool = True
+    """Each position of a map also holds how far into the sequence the map stands, so that what reads it elsewhere
+    knows when it was shown."""
     spelling: int = SPELLING
     """Version of the spelling (see `sequence`) in which it learned; set by the program."""
+
+    @property
+    def layers(self) -> int:
+        """All layers of the trunk."""
+        return self.depth + self.extra
 
     @property
     def width(self) -> int:
@@ -105,11 +118,12 @@ class GPTConfig(Settings):
         return self.group * self.group
 
     @property
-    def parts(self) -> tuple[int, int, int, int]:
+    def parts(self) -> tuple[int, int, int, int, int]:
         """Numbers of one position of a map that the network reads: its own values, those beside it, its plan, its
-        place."""
+        place, its time."""
         own = self.slots * self.latent
-        return own, own * (SEEN - 1) * self.beside, self.slots * LAID * self.planned, 2 * PLACES * self.placed
+        beside, planned = own * (SEEN - 1) * self.beside, self.slots * LAID * self.planned
+        return own, beside, planned, 2 * PLACES * self.placed, TICKS * self.timed
 
     @property
     def laid(self) -> int:
@@ -134,7 +148,7 @@ class GPTConfig(Settings):
     @property
     def cache_bytes(self) -> int:
         """Bytes of keys and values, as float32, that a position takes in all layers."""
-        return 2 * self.depth * self.kv_heads * 64 * 4
+        return 2 * self.layers * self.kv_heads * 64 * 4
 
 
 def _feed_forward(width: int) -> int:

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from triptych.config import SPELLING, GPTConfig, Settings, VisualTokenizerConfig
+from triptych.config import READ, SPELLING, GPTConfig, Settings, VisualTokenizerConfig
 from triptych.errors import ModelError
 from triptych.files import sha256, write_atomically, write_json
 from triptych.model.gpt import GPT
@@ -124,7 +124,7 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
                 f"{path}: its GPT learned spelling {learned} of sequences, this version of triptych reads and writes "
                 f"spelling {SPELLING}: train it anew, or from these weights on with the version that made it"
             )
-        older = {name: False for name in ("beside", "placed", "planned") if name not in info.gpt.model_fields_set}
+        older = {name: False for name in READ if name not in info.gpt.model_fields_set}
         info = info.model_copy(update={"gpt": info.gpt.model_copy(update=older)})
     visual = VisualTokenizer(info.visual)
     _read_weights(visual, path / "visual.safetensors")

@@ -168,6 +168,14 @@ def test_states_equal_torch(precision, level):
     close_as(precision, *(np.concatenate(side) for side in zip(*pairs, strict=True)))
 
 
+def test_further_layers_are_run_too():
+    model = trained_like(GPTConfig(depth=1, extra=2, vocabulary=OFFSET + 77, codes=45, latent=3))
+    path = native(model)
+    ids, values, positions, lengths = batch(model, 1, 21)
+    lengths[:] = 21
+    close(session(path, 1).read(ids, values, positions, lengths, True), on_torch(model, ids, values, positions).numpy())
+
+
 @pytest.mark.parametrize(("precision", "level"), CASES)
 def test_logits_equal_torch(precision, level):
     path, oracle = native(SHALLOW, precision, level), as_precision(SHALLOW, precision)

@@ -9,9 +9,10 @@ from triptych.config import LAID, SEEN, GPTConfig
 from triptych.model.gpt import GPT
 
 
-def tiny(group=2, depth=2):
+def tiny(group=2, depth=2, **read):
     torch.manual_seed(0)
-    model = GPT(GPTConfig(depth=depth, group=group, vocabulary=40, codes=12, latent=2)).eval().requires_grad_(False)
+    config = GPTConfig(depth=depth, group=group, vocabulary=40, codes=12, latent=2, **read)
+    model = GPT(config).eval().requires_grad_(False)
     for parameter in model.parameters():  # blocks start as the identity: wake them up
         if parameter.ndim == 2:
             torch.nn.init.normal_(parameter, std=0.15)
@@ -56,7 +57,10 @@ def test_every_input_matters():
         moved[0, 1, axis] += 3
         assert differs(ids, values, visual, moved), axis
     later = positions + torch.tensor([5, 0, 0])
-    assert not differs(ids, values, visual, later)  # of times, only differences count
+    assert differs(ids, values, visual, later)
+    model = tiny(timed=False)
+    base = model(ids, values, visual, positions)[:, -1]
+    assert not differs(ids, values, visual, later)  # of times that maps don't hold, only differences count
 
 
 @pytest.mark.parametrize("chunks", [[1] * 6, [2, 3, 1], [6]])

@@ -2,6 +2,7 @@
 a network that reads other parts."""
 
 import itertools
+import operator
 
 import numpy as np
 import pytest
@@ -10,20 +11,21 @@ import torch
 from tests.data.test_shards import fill
 from tests.train import tiny
 from triptych import zoo
-from triptych.config import LAID, PLACES, SEEN, GPTConfig
+from triptych.config import LAID, PLACES, READ, SEEN, TICK, TICKS, GPTConfig
 from triptych.data.records import Box, Place, Record, Text
 from triptych.errors import ConfigError, DataError
 from triptych.model.gpt import GPT, seen
-from triptych.train.gpt import GPTJob, _fitted
+from triptych.train.gpt import GPTJob
+from triptych.train.growth import fitted
 
-NAMES = ("beside", "placed", "planned")
-READ = list(itertools.product((False, True), repeat=3))
+CHOICES = list(itertools.product((False, True), repeat=len(READ)))
+MORE = [(few, many) for few, many in itertools.permutations(CHOICES, 2) if all(map(operator.le, few, many))]
 WIDTH = 4 * (SEEN * 2 + LAID)
 
 
 def network(*read: bool) -> GPT:
-    torch.manual_seed(READ.index(read))
-    config = GPTConfig(depth=2, vocabulary=40, codes=12, latent=2, **dict(zip(NAMES, read, strict=True)))
+    torch.manual_seed(CHOICES.index(read))
+    config = GPTConfig(depth=2, vocabulary=40, codes=12, latent=2, **dict(zip(READ, read, strict=True)))
     return GPT(config).eval().requires_grad_(False)
 
 
@@ -32,12 +34,10 @@ def states(gpt: GPT, values: torch.Tensor) -> torch.Tensor:
     return gpt(torch.ones(1, 3, dtype=torch.long), values, visual, torch.arange(9).view(1, 3, 3))
 
 
-@pytest.mark.parametrize("more", READ[1:])
-@pytest.mark.parametrize("plain", READ[:-1])
-def test_what_was_not_read_weighs_nothing_at_first(plain, more):
-    wide = network(*(one or two for one, two in zip(plain, more, strict=True)))
-    plain = network(*plain)
-    wide.load_state_dict(_fitted(plain, wide))
+@pytest.mark.parametrize(("few", "many"), MORE)
+def test_what_was_not_read_weighs_nothing_at_first(few, many):
+    plain, wide = network(*few), network(*many)
+    wide.load_state_dict(fitted(plain, wide))
     values, codes = torch.randn(1, 3, WIDTH), torch.zeros(3, 4, dtype=torch.long)
     torch.testing.assert_close(states(wide, values), states(plain, values))
     given = states(plain, values)[0]
@@ -47,25 +47,76 @@ def test_what_was_not_read_weighs_nothing_at_first(plain, more):
 @pytest.mark.parametrize("placed", [False, True])
 @pytest.mark.parametrize(("left", "where"), [("beside", slice(8, 24)), ("planned", slice(24, None))])
 def test_what_is_not_read_any_more_is_left_out(left, where, placed):
-    wide, plain = network(True, placed, True), network(left != "beside", placed, left != "planned")
-    plain.load_state_dict(_fitted(wide, plain))
+    wide, plain = (network(beside, placed, planned, False)
+                   for beside, planned in ((True, True), (left != "beside", left != "planned")))  # fmt: skip
+    plain.load_state_dict(fitted(wide, plain))
     values = torch.randn(1, 3, WIDTH)
     assert not torch.allclose(states(plain, values), states(wide, values))
     values[..., where] = 0
     torch.testing.assert_close(states(plain, values), states(wide, values))
 
 
+@pytest.mark.parametrize(("had", "has"), [(2, 3), (2, 5), (3, 4), (5, 7)])
+def test_layers_that_are_added_change_nothing_until_they_have_learned(had, has):
+    torch.manual_seed(had)
+    sizes = {"vocabulary": 40, "codes": 12, "latent": 2}
+    start = GPT(GPTConfig(depth=2, extra=had - 2, **sizes)).eval().requires_grad_(False)
+    for weight in start.parameters():
+        weight.normal_(std=0.1)
+    grown = GPT(GPTConfig(depth=2, extra=has - 2, **sizes)).eval()
+    grown.load_state_dict(fitted(start, grown))
+    values = torch.randn(1, 3, WIDTH)
+    torch.testing.assert_close(states(grown, values), states(start, values))
+    new = [block for block in grown.blocks if not block.attention.out.weight.any()]
+    assert len(new) == has - had
+    assert all(block.attention.qkv.weight.any() and not block.feed.down.weight.any() for block in new)
+    assert grown.blocks[0].attention.out.weight.any()  # a new one has one beneath it
+    assert [torch.equal(a.feed.up.weight, b.feed.up.weight) for a, b in itertools.pairwise(grown.blocks)].count(
+        True
+    ) == len(new)
+    states(grown, values).sum().backward()
+    assert all(block.attention.out.weight.grad.any() and block.feed.down.weight.grad.any() for block in new)
+    with pytest.raises(ValueError, match=f"{has} layers don't fit into {had}"):
+        fitted(grown, start)
+
+
+def test_a_trained_gpt_grows_by_layers_and_keeps_them(tmp_path):
+    data = tiny.tokens(tmp_path)
+    first = GPTJob(tiny.settings(data, tmp_path / "first"))
+    first.export(tmp_path / "model", {})
+    grown = GPTJob(tiny.settings(data, tmp_path / "run", f"start={tmp_path / 'model'}", "gpt.extra=2"))
+    assert (first.gpt.config.width, first.gpt.config.layers) == (64, 1)
+    assert (grown.gpt.config.width, len(grown.gpt.blocks)) == (64, 3)
+    assert "depth 3 (2 of them new)" in grown.describe()["network"]
+    grown.export(tmp_path / "larger", {})
+    after = GPTJob(tiny.settings(data, tmp_path / "run", f"start={tmp_path / 'larger'}"))
+    assert len(after.gpt.blocks) == 3
+    assert "new" not in after.describe()["network"]
+    assert after.validate() == grown.validate()
+
+
+def reader(**read: bool):
+    """What a network reads besides the values of a place, from its position (time, row, column)."""
+    config = GPTConfig(depth=2, codes=12, latent=2, **dict.fromkeys(READ, False) | read)
+    return lambda *position: seen(config, torch.zeros(1, 1, WIDTH), torch.tensor([[position]]))[0, 0, 8:].tolist()
+
+
 def test_a_place_is_told_by_row_and_column():
     """Of far ones the last stands for all; time tells nothing."""
-    config = GPTConfig(depth=2, codes=12, latent=2, beside=False, planned=False)
-
-    def read(*position: int) -> list[float]:
-        return seen(config, torch.zeros(1, 1, WIDTH), torch.tensor([[position]]))[0, 0, 8:].tolist()
-
+    read = reader(placed=True)
     assert np.flatnonzero(read(1, 2, 3)).tolist() == [2, PLACES + 3]
     assert read(1, 2, 3) == read(9, 2, 3)
     assert np.flatnonzero(read(1, 99, 31)).tolist() == [31, PLACES + 31]
     assert len(read(1, 2, 3)) == 2 * PLACES
+
+
+def test_a_map_is_told_by_how_far_into_the_sequence_it_stands():
+    """Of far ones the last stands for all; rows and columns tell nothing."""
+    read = reader(timed=True)
+    assert [np.flatnonzero(read(time, 2, 3)).tolist() for time in (0, TICK - 1, TICK, 9 * TICK)] == [[0], [0], [1], [9]]
+    assert read(10**6, 2, 3) == read(TICK * TICKS, 0, 0) == [0] * (TICKS - 1) + [1]
+    both = reader(placed=True, timed=True)
+    assert np.flatnonzero(both(TICK, 2, 3)).tolist() == [2, PLACES + 3, 2 * PLACES + 1]
 
 
 def planner(folder, out, *more):

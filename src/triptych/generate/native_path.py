@@ -65,6 +65,7 @@ class NativePath:
         config = {name: getattr(model.config, name) for name in (*type(model.config).model_fields, *DERIVED)}
         weights = {name: value.detach().float().numpy() for name, value in model.state_dict().items()}
         sizes = {name: value for name, value in config.items() if isinstance(value, int)}
+        sizes["depth"] = model.config.layers
         self.gpt = module.GPT(sizes, weights, rates(), build.precision, build.level)
         self.pool = pool(build.threads)
 

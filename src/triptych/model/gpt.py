@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.config import PLACES, GPTConfig
+from triptych.config import PLACES, TICK, TICKS, GPTConfig
 from triptych.model.cache import Cache
 from triptych.model.layers import HEAD, Block, rotary
 
@@ -19,17 +19,18 @@ AGAIN = 4.0  # how much likelier a code is to come again, in nats, before anythi
 def seen(config: GPTConfig, values: Tensor, positions: Tensor) -> Tensor:
     """What the network reads of positions (..., 3) that hold values (..., k): (..., inputs), see `config.parts`.
 
-    Positions may be those of one row for a whole batch. Rows and columns are ones among zeros; the last of each stands
-    for all that are further out.
+    Positions may be those of one row for a whole batch. Rows, columns and times are ones among zeros; the last of each
+    stands for all that are further out.
     """
-    own, beside, planned, place = config.parts
-    read = values[..., : own + beside]
+    own, beside, planned, place, time = config.parts
+    read = [values[..., : own + beside]]
     if planned:
-        read = torch.cat([read, values[..., -planned:]], -1)
-    if not place:
-        return read
-    where = positions[..., 1:, None].clamp_max(PLACES - 1) == torch.arange(PLACES, device=positions.device)
-    return torch.cat([read, where.flatten(-2).to(values.dtype).expand(*values.shape[:-1], place)], -1)
+        read.append(values[..., -planned:])
+    for width, numbers, count in ((place, positions[..., 1:], PLACES), (time, positions[..., :1] // TICK, TICKS)):
+        if width:
+            ones = numbers[..., None].clamp_max(count - 1) == torch.arange(count, device=positions.device)
+            read.append(ones.flatten(-2).to(values.dtype).expand(*values.shape[:-1], width))
+    return torch.cat(read, -1)
 
 
 class DepthHead(nn.Module):
@@ -77,7 +78,7 @@ class GPT(nn.Module):
         self.text = nn.Embedding(config.vocabulary, width)
         self.visual = nn.Linear(config.inputs, width)
         self.blocks = nn.ModuleList(
-            Block(width, config.heads, config.kv_heads, config.hidden, config.dropout) for _ in range(config.depth)
+            Block(width, config.heads, config.kv_heads, config.hidden, config.dropout) for _ in range(config.layers)
         )
         self.norm = nn.RMSNorm(width, eps=1e-6)
         self.head = DepthHead(config)

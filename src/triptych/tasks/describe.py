@@ -41,7 +41,7 @@ def _cost(gpt: GPT, codes: int) -> dict[str, Any]:
     passes = sum(range(1, config.slots + 1))  # the head reads the codes before each code of a position again
     position = 2 * (trunk + gpt.visual.weight.numel() + head * passes)
     return {
-        "depth": config.depth,
+        "depth": config.layers,
         "width": config.width,
         "heads": config.heads,
         "codes a position": config.slots,

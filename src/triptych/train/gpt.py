@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych import zoo
-from triptych.config import RunConfig
+from triptych.config import READ, RunConfig
 from triptych.data.batches import Batches
 from triptych.data.loader import MEDIA, SUBSETS, THINNED, Rows
 from triptych.data.shards import Shards
@@ -24,6 +24,7 @@ from triptych.sequence.layout import Row
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special, size
 from triptych.train import precision
+from triptych.train.growth import fitted
 from triptych.train.summary import Learner, rest_of
 
 Z_LOSS = 1e-4  # keeps the logits' normaliser near 1 (PaLM, arXiv 2204.02311)
@@ -121,7 +122,7 @@ class GPTJob:
             raise ConfigError("new_codes=true is for a GPT that goes on learning: give start=MODEL, or leave it out")
         start = zoo.load(config.start, str(self.device)) if config.start else None
         self.parts = zoo.load(prepared / "tokenizers", str(self.device))
-        self.other_decoder = False
+        self.other_decoder, self.added = False, 0
         if start is not None:
             if start.info.visual.levels != self.parts.info.visual.levels:
                 raise DataError(
@@ -152,10 +153,13 @@ class GPTJob:
             name: known[name] for name in ("planned", "plan languages", "plan ids") if name in known
         }
         if start is not None:
-            own = {name: getattr(self.config, name) for name in ("dropout", "beside", "placed", "planned")}
-            self.config = start.need_gpt().config.model_copy(update=own)
+            before = start.need_gpt()
+            own = {name: getattr(self.config, name) for name in ("dropout", *READ)}
+            own["extra"] = max(self.config.extra, before.config.extra)
+            self.config = before.config.model_copy(update=own)
             self.gpt = GPT(self.config)
-            self.gpt.load_state_dict(_fitted(start.need_gpt(), self.gpt))
+            self.gpt.load_state_dict(fitted(before, self.gpt))
+            self.added = len(self.gpt.blocks) - len(before.blocks)
         else:
             self.gpt = GPT(self.config)
         self.model = Learner(self.gpt, summary=config.summary > 0).to(self.device)
@@ -288,11 +292,12 @@ class GPTJob:
         boxed = f" ({known:,} with boxes)" if known else ""
         rows = ", ".join(f"{count} {name}" for name, count in self.batches.counts.items())
         state = parameters * 4 * (5 if self.run.optim.ema else 4)
+        added = f" ({self.added} of them new)" if self.added else ""
         return {
             "data": ", ".join(f"{count:,} {name}s" for name, count in media.items()) + boxed,
             "held out": ", ".join(f"{len(self.held.items[name]):,} {name}s" for name in media),
             "rows a step": rows,
-            "network": f"depth {config.depth}, width {config.width}, {config.heads} heads, "
+            "network": f"depth {config.layers}{added}, width {config.width}, {config.heads} heads, "
             f"{config.group}x{config.group} codes a position",
             "parameters": f"{parameters:,}",
             "cost a token": f"{6 * parameters / 1e6:.0f} MFLOP in training, {2 * parameters / 1e6:.0f} in use, "
@@ -352,17 +357,6 @@ class GPTJob:
             "plan ids": sorted({id_ for text in texts for id_ in rows.encode(text.text)}),
         }
         return {name: [*dict.fromkeys([*self.planned.get(name, []), *value])] for name, value in told.items()}
-
-
-def _fitted(start: GPT, gpt: GPT) -> dict[str, Tensor]:
-    """Weights to start a network from that may read other parts of a position (`config.parts`): what `start` didn't
-    read weighs nothing at first."""
-    weights = start.state_dict()["visual.weight"].split(start.config.parts, 1)
-    widths = gpt.config.parts
-    fitted = [F.pad(weight, (0, max(0, width - weight.shape[1])))[:, :width]
-              for weight, width in zip(weights, widths, strict=True)]  # fmt: skip
-    state = start.state_dict() | {"visual.weight": torch.cat(fitted, 1)}
-    return {name: state.get(name, value) for name, value in gpt.state_dict().items()}
 
 
 def _same(one: nn.Module, two: nn.Module) -> bool:
