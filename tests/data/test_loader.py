@@ -133,7 +133,22 @@ def test_long_rows_are_cut(rows):
     cut = Batches(rows(), {"watch": 1}, 4, 0, limit=9)[0][0]
     assert cut["ids"].shape[1] == 16  # padded up to a multiple
     assert torch.equal(cut["ids"][:, :9], full["ids"][:, :9])
+    assert torch.equal(cut["branches"][:, :9], full["branches"][:, :9])
     assert not cut["ids"][:, 9:].any()
+
+
+@pytest.mark.parametrize("name", ["read", "watch"])
+def test_each_answer_about_a_medium_is_learned_from_it_alone(rows, name):
+    own, counts = rows(), set()
+    for item in range(len(own.items[MEDIA[name]])):
+        row = own.spell(name, item, np.random.default_rng(item))
+        learned = np.unique(row.branches[row.weights > 0])
+        ends = row.branches[row.ids == Special.END]
+        assert sorted(ends) == learned.tolist()  # one answer in each
+        assert learned[0] > 0
+        assert not row.branches[row.ids == Special.VISUAL].any()
+        counts.add(len(learned))
+    assert max(counts) == 3
 
 
 def test_a_view_of_many_pictures_keeps_what_is_drawn(tmp_path):

@@ -63,6 +63,17 @@ def test_every_input_matters():
     assert not differs(ids, values, visual, later)  # of times that maps don't hold, only differences count
 
 
+def test_a_branch_sees_the_trunk_and_itself():
+    """Its states are those of a row that holds nothing besides."""
+    model, row = tiny(), inputs(1, 9, 4)
+    branches = torch.tensor([[0, 0, 0, 1, 1, 1, 2, 2, 2]])
+    whole = model(*row, branches=branches)
+    for number in (1, 2):
+        alone = (branches[0] == 0) | (branches[0] == number)
+        torch.testing.assert_close(whole[:, alone], model(*(part[:, alone] for part in row)))
+    assert (whole[:, 6:] - model(*row)[:, 6:]).abs().max() > 1e-2
+
+
 @pytest.mark.parametrize("chunks", [[1] * 6, [2, 3, 1], [6]])
 def test_the_cache_equals_the_whole_for_rows_of_different_lengths(chunks):
     model = tiny()

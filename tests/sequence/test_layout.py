@@ -154,7 +154,7 @@ def test_collate_pads_on_the_right():
     batch = collate(rows, multiple=4)
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
         "ids": (2, 8), "values": (2, 8, 6 + LAID), "positions": (2, 8, 3), "codes": (2, 8, 1), "before": (2, 8, 1),
-        "weights": (2, 8), "is_visual": (2, 8)
+        "weights": (2, 8), "is_visual": (2, 8), "branches": (2, 8)
     }  # fmt: skip
     assert batch["ids"].tolist() == [[A, B, C, 0, 0, 0, 0, 0], [VISUAL] * 4 + [A, 0, 0, 0]]
     assert batch["weights"].sum(1).tolist() == [3, 4]
@@ -239,3 +239,20 @@ def test_a_plan_that_can_not_be_grouped_is_refused():
         Builder(2, 2).plan(np.zeros((3, 4, LAID), np.float32))
     with pytest.raises(ValueError, match="a plan of 4 places is laid beside a map of 16"):
         Builder(1, 2).plan(np.zeros((2, 2, LAID), np.float32)).map(a_map(0, 4, 4), target=True)
+
+
+def test_branches_go_on_from_the_same_place_and_are_told_apart():
+    builder = Builder(1, 2).text([A, B]).map(a_map(), target=False)
+    told = ([CAPTION, A], [ASK, B, C])
+    row = builder.branches([lambda ids=ids: builder.text(ids, 1.0) for ids in told]).text([END]).finish()
+    assert row.branches.tolist() == [0] * 6 + [1] * 2 + [2] * 3 + [3]
+    assert row.positions[6:, 0].tolist() == [4, 5, 4, 5, 6, 4]
+    assert Builder(1, 2).text([A]).finish().branches is None
+    batch = collate([row, Builder(1, 2).text([A]).finish()])
+    assert batch["branches"].tolist() == [row.branches.tolist(), [0] * len(row)]
+
+
+def test_places_in_any_order_and_maps_belong_to_their_branch_too():
+    builder = Builder(1, 2).text([A])
+    parts = (lambda: builder.map(a_map(), target=True), lambda: builder.scattered(a_map(), [2, 0, 3, 1]))
+    assert builder.branches(parts).finish().branches.tolist() == [0] + [1] * 4 + [2] * 8

@@ -76,5 +76,6 @@ def alike(rows: list[Row], least: float = 0.7) -> list[list[Row]]:
 def _cut(row: Row, limit: int) -> Row:
     if len(row) <= limit:
         return row
-    names = ("ids", "values", "codes", "before", "positions", "weights")
-    return replace(row, **{name: getattr(row, name)[:limit] for name in names})
+    names = ("ids", "values", "codes", "before", "positions", "weights", "branches")
+    known = {name: getattr(row, name) for name in names}
+    return replace(row, **{name: array[:limit] for name, array in known.items() if array is not None})

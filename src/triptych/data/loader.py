@@ -52,7 +52,7 @@ DEFAULT_MIX = {
     "edit": 1.0,
 }
 TEXT = 256  # positions kept free for the text of a row with many pictures
-CAPTIONS, QUESTIONS = 2, 6  # at most so many after one medium in training
+CAPTIONS, QUESTIONS = 3, 6  # at most so many after one medium in training
 LIMIT = 1536  # positions of a row in training: a clip of 17 frames at one code a position, and its texts
 PLANNED = 0.5  # share of edits, views and futures that are drawn by a plan, of readings that tell one
 TIMES = 3  # at most so many times of a clip of which it is told at once what stands where
@@ -300,7 +300,7 @@ class Rows:
         return spell.filmed(builder, maps, given, self.encode, self.fps, self.span, plans)
 
     def _talk(self, builder: Builder, record: Record, rng: np.random.Generator) -> Builder:
-        """A caption and some questions about a medium, in any order: one reading serves them all."""
+        """Captions and questions about a medium: one reading serves them all, and each is answered from it alone."""
         parts: list[Callable[[], Builder]] = []
         texts = record.texts + timelines(record)
         for choice in rng.permutation(len(texts))[:CAPTIONS]:
@@ -337,9 +337,7 @@ class Rows:
                     spell.locate_prompt(builder, self.encode(event.text)), self.encode(times)
                 )
             )
-        for choice in rng.permutation(len(parts)):
-            parts[choice]()
-        return builder
+        return builder.branches(parts)
 
 
 def timelines(record: Record) -> list[Text]:

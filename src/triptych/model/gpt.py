@@ -33,6 +33,13 @@ def seen(config: GPTConfig, values: Tensor, positions: Tensor) -> Tensor:
     return torch.cat(read, -1)
 
 
+def legal(branches: Tensor) -> Tensor:
+    """What may attend to what, (B, 1, S, S) bool: to what came before, in the same branch (B, S) or in branch 0."""
+    count = torch.arange(branches.shape[1], device=branches.device)
+    same = (branches[:, None, :] == 0) | (branches[:, None, :] == branches[:, :, None])
+    return (same & (count <= count[:, None]))[:, None]
+
+
 class DepthHead(nn.Module):
     """Predicts the G codes of a position one after another, from the state before it (RQ-Transformer, 2203.01941)."""
 
@@ -95,7 +102,13 @@ class GPT(nn.Module):
             nn.init.constant_(self.head.again.bias, AGAIN)
 
     def forward(
-        self, ids: Tensor, values: Tensor, is_visual: Tensor, positions: Tensor, cache: Cache | None = None
+        self,
+        ids: Tensor,
+        values: Tensor,
+        is_visual: Tensor,
+        positions: Tensor,
+        cache: Cache | None = None,
+        branches: Tensor | None = None,
     ) -> Tensor:
         """States of each position.
 
@@ -106,11 +119,12 @@ class GPT(nn.Module):
             is_visual: (B, S) bool.
             positions: (B, S, 3) time, row, column.
             cache: earlier positions of the same rows; the caller advances it.
+            branches: (B, S) numbers of the branches of a row (see `sequence.layout`); without a cache only.
 
         Returns:
             (B, S, D) normed states; the state of a position predicts the next one.
         """
-        return self.norm(self._blocks(ids, values, is_visual, positions, len(self.blocks), cache))
+        return self.norm(self._blocks(ids, values, is_visual, positions, len(self.blocks), cache, branches))
 
     def pooled(
         self, ids: Tensor, values: Tensor, is_visual: Tensor, positions: Tensor, where: Tensor, layer: int
@@ -134,12 +148,13 @@ class GPT(nn.Module):
         positions: Tensor,
         count: int,
         cache: Cache | None = None,
+        branches: Tensor | None = None,
     ) -> Tensor:
         """The residual stream (B, S, D) after the first `count` blocks."""
         x = torch.where(is_visual[..., None], self.visual(seen(self.config, values, positions)), self.text(ids))
-        turn = rotary(positions)
+        turn, mask = rotary(positions), None if branches is None else legal(branches)
         for layer, block in enumerate(self.blocks[:count]):
-            x = block(x, turn, cache, layer)
+            x = block(x, turn, cache, layer, mask)
         return x
 
     def text_logits(self, states: Tensor) -> Tensor:

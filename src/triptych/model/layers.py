@@ -47,9 +47,17 @@ class Attention(nn.Module):
         self.out = nn.Linear(heads * HEAD, width, bias=False)
 
     def forward(
-        self, x: Tensor, turn: tuple[Tensor, Tensor] | None, cache: Cache | None = None, layer: int = 0
+        self,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor] | None,
+        cache: Cache | None = None,
+        layer: int = 0,
+        mask: Tensor | None = None,
     ) -> Tensor:
-        """(B, S, D) -> (B, S, D); with a cache, keys and values of earlier calls are attended too."""
+        """(B, S, D) -> (B, S, D); with a cache, keys and values of earlier calls are attended too.
+
+        Without one, `mask` (B, 1, S, S) tells what may attend to what; all that came before, if it isn't given.
+        """
         heads = self.qkv(x).unflatten(-1, (-1, HEAD)).transpose(1, 2)
         query, key, value = heads.split([self.heads, self.kv_heads, self.kv_heads], 1)
         # A CPU attends faster in float32, a GPU in the arithmetic of the rest.
@@ -58,7 +66,6 @@ class Attention(nn.Module):
         if turn is not None:
             query, key = rotate(query, turn), rotate(key, turn)
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
-        mask = None
         if cache is not None:
             key, value, mask = cache.extend(layer, key, value)
         if self.heads != self.kv_heads:
@@ -94,8 +101,13 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Tensor, turn: tuple[Tensor, Tensor] | None, cache: Cache | None = None, layer: int = 0
+        self,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor] | None,
+        cache: Cache | None = None,
+        layer: int = 0,
+        mask: Tensor | None = None,
     ) -> Tensor:
-        """(B, S, D) -> (B, S, D)."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), turn, cache, layer))
+        """(B, S, D) -> (B, S, D); see `Attention`."""
+        x = x + self.dropout(self.attention(self.attention_norm(x), turn, cache, layer, mask))
         return x + self.dropout(self.feed(self.feed_norm(x)))

@@ -15,7 +15,7 @@ Source: multimodal rotary embedding of Qwen2-VL, arXiv 2409.12191, which counts 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -57,7 +57,9 @@ class Row:
     (S, G) int64, zero where text stands; before (S, G) int64: the codes of the same place in the map before, plus one,
     zero where there are none; positions (S, 3) int64; weights (S,) float32: how much predicting this very position
     counts in training; shown: the last map, or None; plans: of each of the next maps that are to be drawn what is
-    planned for its places, (N, G*LAID) float32, or None; the maps after those have no plan.
+    planned for its places, (N, G*LAID) float32, or None; the maps after those have no plan; branches (S,) int64 or
+    None: positions of branch 0 are seen by all that follow, others by those of their own branch alone (see
+    `Builder.branches`).
     """
 
     ids: np.ndarray
@@ -69,6 +71,7 @@ class Row:
     next_position: int = 0
     shown: Shown | None = None
     plans: tuple[np.ndarray | None, ...] = ()
+    branches: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -132,6 +135,8 @@ class Builder:
     _visual: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
     _shown: Shown | None = None
     _plan: np.ndarray | None = None
+    _branch: int = 0
+    _branches: list[int] = field(default_factory=list)
 
     def text(self, ids: Sequence[int], weight: float = 0.0) -> Builder:
         """Add sequence ids, each one position further."""
@@ -139,8 +144,22 @@ class Builder:
         steps = np.arange(self.position, self.position + count)
         self._ids += list(ids)
         self._weights += [weight] * count
+        self._branches += [self._branch] * count
         self._positions.append(np.stack([steps] * 3, 1))
         self.position += count
+        return self
+
+    def branches(self, parts: Iterable[Callable[[], object]]) -> Builder:
+        """Add parts that don't see each other: each goes on from what stands here, as it would if it came alone.
+
+        So one reading of a medium serves many questions, and none of them can be answered from another one's words.
+        What is added afterwards is one more such part.
+        """
+        fork = self.position
+        for part in parts:
+            self._branch, self.position = self._branch + 1, fork
+            part()
+        self._branch, self.position = self._branch + 1, fork
         return self
 
     def plan(self, laid: np.ndarray) -> Builder:
@@ -166,6 +185,7 @@ class Builder:
         self._shown = Shown(rows, columns, values, codes)
         self._ids += [int(Special.VISUAL)] * len(codes)
         self._weights += [float(target)] * len(codes)
+        self._branches += [self._branch] * len(codes)
         self._positions.append(map_positions(self.position, rows, columns))
         self.position += max(rows, columns)
         return self
@@ -194,6 +214,7 @@ class Builder:
             self._visual.append((len(self._ids) + 1, seen[here], codes[here], there[here]))
             self._ids += [int(Special.PLACE), int(Special.VISUAL)]
             self._weights += [0.0, 1.0]
+            self._branches += [self._branch] * 2
         self._positions.append(map_positions(self.position, rows, columns)[np.repeat(order, 2)])
         self.position += max(rows, columns)
         return self
@@ -222,4 +243,5 @@ class Builder:
             self.position,
             self._shown,
             () if self._plan is None else (self._plan,),
+            np.array(self._branches, np.int64) if self._branch else None,
         )

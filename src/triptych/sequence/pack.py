@@ -14,19 +14,20 @@ from triptych.sequence.vocab import Special
 
 def collate(rows: Sequence[Row], device: torch.device | str = "cpu", multiple: int = 1) -> dict[str, Tensor]:
     """Rows of different lengths -> tensors padded on the right: ids, values, is_visual, positions, codes, before,
-    weights.
+    weights, branches.
 
     Under a causal mask what stands to the right is never seen, so padding needs no mask of its own.
     """
     longest = -(-max(len(row) for row in rows) // multiple) * multiple
 
-    def pad(name: str) -> Tensor:
-        arrays = [getattr(row, name) for row in rows]
+    def pad(arrays: Sequence[np.ndarray]) -> Tensor:
         out = np.zeros((len(rows), longest, *arrays[0].shape[1:]), arrays[0].dtype)
         for place, array in zip(out, arrays, strict=True):
             place[: len(array)] = array
         return torch.from_numpy(out).to(device, non_blocking=True)
 
-    batch = {name: pad(name) for name in ("ids", "values", "positions", "codes", "before", "weights")}
+    names = ("ids", "values", "positions", "codes", "before", "weights")
+    batch = {name: pad([getattr(row, name) for row in rows]) for name in names}
+    batch["branches"] = pad([np.zeros(len(r), np.int64) if r.branches is None else r.branches for r in rows])
     batch["is_visual"] = batch["ids"] == Special.VISUAL
     return batch

@@ -61,7 +61,8 @@ def losses(learner: Learner, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, 
     Heads see only the positions that count, as `choose` found them.
     """
     model = learner.gpt
-    states = model(batch["ids"], batch["values"], batch["is_visual"], batch["positions"]).flatten(0, 1)
+    given = (batch[name] for name in ("ids", "values", "is_visual", "positions"))
+    states = model(*given, branches=batch["branches"]).flatten(0, 1)
     summary = states.new_zeros((), dtype=torch.float32)
     z = states.new_zeros((), dtype=torch.float32)
     nats = []
