@@ -185,6 +185,9 @@ class RunConfig(Settings):
     """What is trained."""
     data: Path
     """Folder that `triptych prepare` wrote."""
+    more: list[Path] = []
+    """Further such folders, of media that came later, to learn from too (kinds gpt and retrieval): cut by the same
+    tokenizer (`triptych prepare FOLDER OUT --tokenizer DATA/tokenizers`)."""
     out: Path
     """Folder of the run: checkpoints, curves, samples, and the exported model."""
     start: str | None = None

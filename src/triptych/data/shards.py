@@ -79,20 +79,29 @@ class ShardWriter:
 
 
 class Shards:
-    """All shards of a prepared folder as one list of windows; nothing is read before it is asked for.
+    """All shards of prepared folders as one list of windows; nothing is read before it is asked for.
 
     Args:
-        folder: the `shards` folder of a prepared folder.
+        folders: the `shards` folder of a prepared folder, or those of several.
         grid: (C, d) float32, the latent of each code.
+
+    Raises:
+        DataError: a folder holds no shards, or a shard is damaged.
     """
 
-    def __init__(self, folder: Path | str, grid: np.ndarray) -> None:
-        self.paths = sorted(Path(folder).glob(PATTERN))
-        if not self.paths:
-            raise DataError(f"{folder}: no token shards; run `triptych prepare` first")
+    def __init__(self, folders: Path | str | Sequence[Path], grid: np.ndarray) -> None:
+        self.paths, salts = [], []
+        for number, folder in enumerate([Path(folders)] if isinstance(folders, (str, Path)) else folders):
+            found = sorted(folder.glob(PATTERN))
+            if not found:
+                raise DataError(f"{folder}: no token shards; run `triptych prepare` first")
+            self.paths += found
+            salts += [stable_hash(f"folder {number}") if number else 0] * len(found)
         self.grid = grid
         self._files = [_map(path) for path in self.paths]
         small = {name: [np.array(file[name]) for file in self._files] for name in ("kind", "held", "group", "place")}
+        # Sequences of two folders may have one name: they are told apart.
+        small["group"] = [np.where(g, g ^ salt, 0) for g, salt in zip(small["group"], salts, strict=True)]
         self.kind, self.held, self.group, self.place = (np.concatenate(parts) for parts in small.values())
         self._starts = np.cumsum([0, *(len(part) for part in small["kind"])])
 

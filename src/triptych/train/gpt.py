@@ -10,20 +10,19 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from triptych import zoo
 from triptych.config import READ, RunConfig
 from triptych.data.batches import Batches
 from triptych.data.loader import MEDIA, SUBSETS, THINNED, Rows
-from triptych.data.shards import Shards
 from triptych.device import autocast, device_of
 from triptych.errors import ConfigError, DataError
 from triptych.model.gpt import GPT
 from triptych.sequence.layout import Row
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special, size
-from triptych.train import precision
+from triptych.train import cut, precision
 from triptych.train.growth import fitted
 from triptych.train.summary import Learner, rest_of
 
@@ -130,14 +129,14 @@ class GPTJob:
                     f"{prepared} was cut with codes of levels {self.parts.info.visual.levels}, and {start.path} reads "
                     f"{start.info.visual.levels}: prepare it again with --tokenizer {start.path}"
                 )
-            same = _same(nn.ModuleList(start.visual.reading), nn.ModuleList(self.parts.visual.reading))
-            if not (config.new_codes or same):
+            known = cut.same_codes(start.visual, self.parts.visual)
+            if not (config.new_codes or known):
                 raise DataError(
                     f"{prepared} was cut with another visual tokenizer than {start.path} reads: "
                     f"prepare it again with --tokenizer {start.path}, or let the GPT learn other codes (new_codes=true)"
                 )
-            if same:  # a decoder may have been trained on since the data was cut: that of `start` goes on with its GPT
-                self.other_decoder = not _same(start.visual, self.parts.visual)
+            if known:  # a decoder may have been trained on since the data was cut: that of `start` goes on with its GPT
+                self.other_decoder = not cut.same(start.visual, self.parts.visual)
                 self.parts.visual = start.visual
                 self.parts.info = self.parts.info.model_copy(update={"visual": start.info.visual})
             self.parts.text = start.text  # shards hold texts as they are: they are spelled in the ids that it knows
@@ -149,9 +148,9 @@ class GPTJob:
             }
         )
         torch.manual_seed(config.seed)
-        known = start.info.made if start is not None else {}
+        made = start.info.made if start is not None else {}
         self.planned: dict[str, Any] = {
-            name: known[name] for name in ("planned", "plan languages", "plan ids") if name in known
+            name: made[name] for name in ("planned", "plan languages", "plan ids") if name in made
         }
         if start is not None:
             before = start.need_gpt()
@@ -165,9 +164,7 @@ class GPTJob:
             self.gpt = GPT(self.config)
         self.model = Learner(self.gpt, summary=config.summary > 0).to(self.device)
         self.sums: Callable[..., Any] = _compiled() if config.compile else sums
-        visual = self.parts.visual
-        grid = visual.fsq.to_latents(torch.arange(visual.fsq.codes, device=self.device)).cpu().numpy()
-        shards = Shards(prepared / "shards", grid)
+        shards = cut.shards(prepared, config.more, self.parts.visual, self.device)
         info = self.parts.info
 
         def rows(held: bool) -> Rows:
@@ -358,12 +355,6 @@ class GPTJob:
             "plan ids": sorted({id_ for text in texts for id_ in rows.encode(text.text)}),
         }
         return {name: [*dict.fromkeys([*self.planned.get(name, []), *value])] for name, value in told.items()}
-
-
-def _same(one: nn.Module, two: nn.Module) -> bool:
-    """Whether two networks have the same weights, in the precision that models are stored in."""
-    left, right = one.state_dict(), two.state_dict()
-    return left.keys() == right.keys() and all(torch.equal(left[n].half(), right[n].half()) for n in left)
 
 
 def _with_text_of(row: Row, other: Row) -> Row:

@@ -20,12 +20,12 @@ from triptych import zoo
 from triptych.config import RunConfig
 from triptych.data.loader import Rows
 from triptych.data.pairs import Pairs, pairs
-from triptych.data.shards import Shards
 from triptych.data.shuffle import shuffled
 from triptych.device import device_of
 from triptych.errors import ConfigError, DataError
 from triptych.generate.vectors import layer_of, vectors
 from triptych.model.retrieval import RetrievalHead
+from triptych.train import cut
 
 TEXTS = 4  # at most so many of one medium
 HELD = 500  # media of validation
@@ -60,9 +60,7 @@ class RetrievalJob:
         self.run, self.device = config, device_of(config.device)
         self.parts = zoo.load(config.start, str(self.device))
         gpt, info = self.parts.need_gpt(), self.parts.info
-        fsq = self.parts.visual.fsq
-        grid = fsq.to_latents(torch.arange(fsq.codes, device=self.device)).cpu().numpy()
-        shards = Shards(Path(config.data) / "shards", grid)
+        shards = cut.shards(config.data, config.more, self.parts.visual, self.device)
         self.layer = layer_of(gpt)
         self.tables: list[tuple[Pairs, Tensor, Tensor]] = []
         for held, count in ((False, config.pairs), (True, HELD)):

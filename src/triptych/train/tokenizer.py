@@ -104,6 +104,10 @@ class TokenizerJob:
 
     def __init__(self, config: RunConfig) -> None:
         self.run, self.device = config, device_of(config.device)
+        if config.more:
+            raise ConfigError(
+                f"more={[str(p) for p in config.more]}: a tokenizer learns from the media of `data` alone"
+            )
         self.prepared = Prepared.load(config.data)
         torch.manual_seed(config.seed)
         self.start = start = zoo.load(config.start) if config.start else None
