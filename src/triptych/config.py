@@ -49,7 +49,7 @@ WORDS = 32  # numbers of its words
 LAID = EDGES + WORDS
 PLACES = 32  # rows, and columns, of groups that the network tells apart by a vector of their own
 TICKS = 32  # steps of TICK positions in which it tells apart how far into a sequence a map stands
-TICK = 4  # fewer than a map of 224 pixels takes (7), so that each has a step of its own
+TICK = 4  # fewer than a map of 224 pixels takes (7), so that each of a clip has a step of its own
 READ = ("beside", "placed", "planned", "timed")  # what a network reads besides the values of a place, or doesn't
 SPELLING = 2  # 1, which older models learned, counted the rows and columns of a map on from its time
 
@@ -60,7 +60,8 @@ class GPTConfig(Settings):
     depth: int = Field(8, ge=1)
     """Layers; the width is 48 a layer, rounded up to a multiple of 64."""
     extra: int = Field(0, ge=0)
-    """Further layers, which leave the width as it is. A trained GPT (`start`) grows by them; it keeps what it knows."""
+    """Further layers, all together, which leave the width as it is. A trained GPT (`start`) grows until it has as many;
+    it keeps what it knows."""
     group: Literal[1, 2] = 2
     """Codes that one position holds on each side: 1 (1x1) or 2 (2x2, four codes by the depth head)."""
     head_layers: int = Field(2, ge=1)

@@ -72,6 +72,8 @@ def test_a_branch_sees_the_trunk_and_itself():
         alone = (branches[0] == 0) | (branches[0] == number)
         torch.testing.assert_close(whole[:, alone], model(*(part[:, alone] for part in row)))
     assert (whole[:, 6:] - model(*row)[:, 6:]).abs().max() > 1e-2
+    with pytest.raises(ValueError, match="a cache doesn't keep them apart"):
+        model(*row, model.new_cache(1, 9), branches)
 
 
 @pytest.mark.parametrize("chunks", [[1] * 6, [2, 3, 1], [6]])

@@ -1,5 +1,7 @@
 """Arrays of one sequence, and each spelling, by hand on tiny examples."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -154,7 +156,7 @@ def test_collate_pads_on_the_right():
     batch = collate(rows, multiple=4)
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
         "ids": (2, 8), "values": (2, 8, 6 + LAID), "positions": (2, 8, 3), "codes": (2, 8, 1), "before": (2, 8, 1),
-        "weights": (2, 8), "is_visual": (2, 8), "branches": (2, 8)
+        "weights": (2, 8), "is_visual": (2, 8)
     }  # fmt: skip
     assert batch["ids"].tolist() == [[A, B, C, 0, 0, 0, 0, 0], [VISUAL] * 4 + [A, 0, 0, 0]]
     assert batch["weights"].sum(1).tolist() == [3, 4]
@@ -244,15 +246,49 @@ def test_a_plan_that_can_not_be_grouped_is_refused():
 def test_branches_go_on_from_the_same_place_and_are_told_apart():
     builder = Builder(1, 2).text([A, B]).map(a_map(), target=False)
     told = ([CAPTION, A], [ASK, B, C])
-    row = builder.branches([lambda ids=ids: builder.text(ids, 1.0) for ids in told]).text([END]).finish()
-    assert row.branches.tolist() == [0] * 6 + [1] * 2 + [2] * 3 + [3]
-    assert row.positions[6:, 0].tolist() == [4, 5, 4, 5, 6, 4]
-    assert Builder(1, 2).text([A]).finish().branches is None
-    batch = collate([row, Builder(1, 2).text([A]).finish()])
+    row = builder.branches([lambda ids=ids: builder.text(ids[:1]).text(ids[1:], 1.0) for ids in told]).finish()
+    assert row.branches.tolist() == [0] * 6 + [1] * 2 + [2] * 3
+    assert row.positions[6:, 0].tolist() == [4, 5, 4, 5, 6]
+    assert row.parts() == [slice(0, 6), slice(6, 8), slice(8, 11)]
+    assert (Builder(1, 2).text([A]).finish().branches, a_row().parts()) == (None, [slice(0, 1)])
+    batch = collate([row, a_row()])
     assert batch["branches"].tolist() == [row.branches.tolist(), [0] * len(row)]
+    assert "branches" not in collate([a_row(), a_row()])
 
 
-def test_places_in_any_order_and_maps_belong_to_their_branch_too():
-    builder = Builder(1, 2).text([A])
-    parts = (lambda: builder.map(a_map(), target=True), lambda: builder.scattered(a_map(), [2, 0, 3, 1]))
-    assert builder.branches(parts).finish().branches.tolist() == [0] + [1] * 4 + [2] * 8
+def a_row():
+    return Builder(1, 2).text([A]).finish()
+
+
+PARTS = {
+    "text": lambda builder: builder.text([ASK, B]).text([END], 1.0),
+    "map": lambda builder: builder.text([DRAW]).map(a_map(1), target=True),
+    "scattered": lambda builder: builder.text([DRAW]).scattered(a_map(2), [2, 0, 3, 1]),
+    "longer": lambda builder: builder.text([CAPTION, A, B, C]).text([END], 1.0),
+}
+
+
+def test_each_branch_is_what_it_would_be_alone():
+    """Its ids, its place, and what stands beside its maps."""
+
+    def begun():
+        return Builder(1, 2).text([A]).map(a_map(), target=False)
+
+    for order in (list(PARTS), list(PARTS)[::-1]):
+        builder = begun()
+        row = builder.branches([partial(PARTS[name], builder) for name in order]).finish()
+        for part, name in zip(row.parts()[1:], order, strict=True):
+            alone = PARTS[name](begun()).finish()
+            for array in ("ids", "values", "codes", "before", "positions", "weights"):
+                np.testing.assert_array_equal(getattr(row, array)[part], getattr(alone, array)[5:], err_msg=name)
+
+
+def test_branches_that_could_not_be_told_apart_are_refused():
+    builder = Builder(1, 2)
+    with pytest.raises(ValueError, match="something"):
+        builder.branches([lambda: builder.text([A])])
+    with pytest.raises(ValueError, match="no branches yet"):
+        builder.text([A]).branches([lambda: builder.branches([lambda: builder.text([B])])])
+    other = Builder(1, 2).text([A])
+    with pytest.raises(ValueError, match="nothing of its own predicts it"):
+        other.branches([lambda: other.text([B], 1.0)])

@@ -60,8 +60,32 @@ def test_a_folder_of_other_codes_is_refused_by_name(folders, tmp_path):
     with torch.no_grad():
         model.visual.to_latent.weight.add_(0.5)
     zoo.save(second / "tokenizers", model.info, model.text, model.visual)
-    with pytest.raises(DataError, match=f"{second} was cut with another visual tokenizer than {first}: .*--tokenizer"):
+    with pytest.raises(
+        DataError, match=f"{second} was cut with another visual tokenizer than {first}.*, or .*--tokenizer {first}"
+    ):
         GPTJob(tiny.settings(first, tmp_path / "run", f"more=[{second}]"))
+
+
+def test_a_folder_of_other_frames_is_refused_by_name(folders, tmp_path):
+    first, second = folders
+    model = zoo.load(second / "tokenizers")
+    zoo.save(second / "tokenizers", model.info.model_copy(update={"fps": 4.0}), model.text, model.visual)
+    with pytest.raises(DataError, match=f"{second} was cut .* for other frames"):
+        GPTJob(tiny.settings(first, tmp_path / "run", f"more=[{second}]"))
+
+
+def test_a_folder_counts_once(folders, tmp_path):
+    first, _ = folders
+    with pytest.raises(DataError, match="each prepared folder counts once"):
+        GPTJob(tiny.settings(first, tmp_path / "run", f"more=[{first / '..' / 'first'}]"))
+
+
+def test_folders_may_move_and_are_named_in_no_model(folders, tmp_path):
+    first, second = folders
+    tiny.train(tiny.settings(first, tmp_path / "run", f"more=[{second}]", "steps=3"))
+    second.rename(tmp_path / "third")
+    tiny.train(tiny.settings(first, tmp_path / "run", f"more=[{tmp_path / 'third'}]", "steps=4"))
+    assert str(tmp_path) not in (tmp_path / "run" / "model" / "model.json").read_text()
 
 
 def test_a_tokenizer_learns_from_one_folder(folders, tmp_path):

@@ -5,6 +5,7 @@ import multiprocessing
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from triptych import zoo
 from triptych.errors import TriptychError
 from triptych.tokenizers.visual import VisualTokenizer
 from triptych.train import checkpoint
-from triptych.train.loop import Loop
+from triptych.train.loop import Loop, _same_run
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +164,25 @@ def test_a_run_of_an_older_version_goes_on(data, tmp_path):
     tiny.train(tiny.settings(data, out, "steps=4"))
     with pytest.raises(TriptychError, match=r"summary was 0.0 and is now 1.0"):
         tiny.train(tiny.settings(data, out, "steps=5", "summary=1"))
+
+
+@pytest.mark.parametrize("kind", ["gpt", "retrieval"])
+def test_settings_within_settings_may_have_come_later_too(kind):
+    """What a network reads besides is what older ones don't read; other kinds of runs have no GPT of their own."""
+    now = tiny.settings(Path("data"), Path("out"), f"kind={kind}", "gpt.timed=false", "more=[b]", "mix={draw: 1}")
+    new = now.model_dump(mode="json")
+    old = json.loads(json.dumps(new))
+    del old["gpt"]["extra"], old["gpt"]["timed"], old["optim"]["decay"], old["more"]
+    _same_run(old, new, Path("run/checkpoints/1"))
+    changes = {"optim.decay was 0.5 and is now 0.25": ["optim.decay=0.25"], "mix was": ["mix={draw: 1, read: 1}"]}
+    only = {"gpt.timed was False and is now True": ["gpt.timed=true"], "gpt.extra was 0 and is now 1": ["gpt.extra=1"]}
+    for told, more in (changes | only).items():
+        other = tiny.settings(Path("data"), Path("out"), f"kind={kind}", "gpt.timed=false", "mix={draw: 1}", *more)
+        if told in only and kind != "gpt":
+            _same_run(old, other.model_dump(mode="json"), Path("run/checkpoints/1"))
+            continue
+        with pytest.raises(TriptychError, match=told):
+            _same_run(old, other.model_dump(mode="json"), Path("run/checkpoints/1"))
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(data, tmp_path, monkeypatch):

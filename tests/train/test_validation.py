@@ -23,6 +23,26 @@ def job(tmp_path_factory):
 
 
 @torch.no_grad()
+def test_each_answer_costs_what_it_costs_alone(job):
+    """One reading serves several answers, and none is told by another one's words; padding changes nothing."""
+    job.model.eval()
+    for parameter in job.model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    rows = [job.held.spell("read", i, np.random.default_rng(i)) for i in range(3)]
+    assert all(len(row.parts()) == 3 for row in rows)
+    alone = 0.0
+    for row in rows:
+        trunk, *branches = row.parts()
+        for part in branches:
+            names = ("ids", "values", "codes", "before", "positions", "weights")
+            arrays = (np.concatenate([getattr(row, name)[trunk], getattr(row, name)[part]]) for name in names)
+            alone += float(sums(job.model, choose(collate([Row(*arrays)])))[0])
+    assert float(sums(job.model, choose(collate(rows, multiple=16)))[0]) == pytest.approx(alone, rel=1e-5)
+    causal = [Row(*(getattr(row, name) for name in names)) for row in rows]
+    assert abs(float(sums(job.model, choose(collate(causal, multiple=16)))[0]) / alone - 1) > 1e-4
+
+
+@torch.no_grad()
 def test_scores_are_means_over_rows_and_the_deviation_is_between_them(job):
     job.model.eval()
     scores = job.validate()

@@ -7,7 +7,7 @@ import torch
 from tests.data.test_shards import fill
 from triptych import zoo
 from triptych.config import RunConfig, VisualTokenizerConfig, load_settings
-from triptych.data.records import Record, Text
+from triptych.data.records import Question, Record, Text
 from triptych.tokenizers.text import TextTokenizer
 from triptych.tokenizers.visual import VisualTokenizer
 from triptych.train.gpt import GPTJob
@@ -22,13 +22,13 @@ def tokens(folder: Path, count: int = 12, held: int = 6) -> Path:
     text = TextTokenizer.train(["picture 0123456789"], 300)
     zoo.save(folder / "tokenizers", zoo.ModelInfo(visual=VISUAL, size=32), text, VisualTokenizer(VISUAL))
     (folder / "shards").mkdir()
-    records = [
-        (
-            Record(file=f"{i}.png", kind="clip" if i % 4 == 3 else "picture", texts=[Text(text=f"picture {i}")]),
-            i % held == held - 1,
-        )
-        for i in range(count)
-    ]
+
+    def record(i: int) -> Record:
+        asked = [Question(question="picture?", answer=f"{i}")]
+        texts = [Text(text=f"picture {i}")]
+        return Record(file=f"{i}.png", kind="clip" if i % 4 == 3 else "picture", texts=texts, qa=asked)
+
+    records = [(record(i), i % held == held - 1) for i in range(count)]
     fill(folder / "shards" / "00000.safetensors", records)
     return folder
 

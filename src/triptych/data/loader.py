@@ -337,7 +337,8 @@ class Rows:
                     spell.locate_prompt(builder, self.encode(event.text)), self.encode(times)
                 )
             )
-        return builder.branches(parts)
+        # In any order, so that a row that is too long doesn't always lose the same kind.
+        return builder.branches(parts[choice] for choice in rng.permutation(len(parts)))
 
 
 def timelines(record: Record) -> list[Text]:

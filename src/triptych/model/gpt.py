@@ -119,11 +119,16 @@ class GPT(nn.Module):
             is_visual: (B, S) bool.
             positions: (B, S, 3) time, row, column.
             cache: earlier positions of the same rows; the caller advances it.
-            branches: (B, S) numbers of the branches of a row (see `sequence.layout`); without a cache only.
+            branches: (B, S) numbers of the branches of a row (see `sequence.layout`).
 
         Returns:
             (B, S, D) normed states; the state of a position predicts the next one.
+
+        Raises:
+            ValueError: branches and a cache, which keeps none apart.
         """
+        if cache is not None and branches is not None:
+            raise ValueError("branches are read whole: a cache doesn't keep them apart")
         return self.norm(self._blocks(ids, values, is_visual, positions, len(self.blocks), cache, branches))
 
     def pooled(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -75,6 +76,11 @@ class Row:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def parts(self) -> list[slice]:
+        """The trunk, then each branch; the whole row, where it has no branches."""
+        cuts = [] if self.branches is None else (np.flatnonzero(np.diff(self.branches)) + 1).tolist()
+        return [slice(first, last) for first, last in pairwise([0, *cuts, len(self)])]
 
     def by(self, laid: Sequence[np.ndarray | None], group: int) -> Row:
         """This prompt with plans of the maps that are to be drawn next: each (y, x, LAID) as `plan.laid` gives it."""
@@ -153,13 +159,22 @@ class Builder:
         """Add parts that don't see each other: each goes on from what stands here, as it would if it came alone.
 
         So one reading of a medium serves many questions, and none of them can be answered from another one's words.
-        What is added afterwards is one more such part.
+        Nothing comes after them.
+
+        Raises:
+            ValueError: there is nothing to go on from; a part has parts itself; or something is to be learned at the
+                first position of a part: what stands before it in the row is another one's end.
         """
-        fork = self.position
+        if not self._ids or self._branch:
+            raise ValueError("branches go on from a row that has something, and no branches yet")
+        fork = self.position, self._shown, self._plan
         for part in parts:
-            self._branch, self.position = self._branch + 1, fork
+            first = len(self._ids)
+            self._branch += 1
+            self.position, self._shown, self._plan = fork
             part()
-        self._branch, self.position = self._branch + 1, fork
+            if self._weights[first : first + 1] not in ([], [0.0]):
+                raise ValueError("a branch begins with what is to be learned, where nothing of its own predicts it")
         return self
 
     def plan(self, laid: np.ndarray) -> Builder:

@@ -14,7 +14,7 @@ from triptych.sequence.vocab import Special
 
 def collate(rows: Sequence[Row], device: torch.device | str = "cpu", multiple: int = 1) -> dict[str, Tensor]:
     """Rows of different lengths -> tensors padded on the right: ids, values, is_visual, positions, codes, before,
-    weights, branches.
+    weights, and branches where a row has any.
 
     Under a causal mask what stands to the right is never seen, so padding needs no mask of its own.
     """
@@ -28,6 +28,7 @@ def collate(rows: Sequence[Row], device: torch.device | str = "cpu", multiple: i
 
     names = ("ids", "values", "positions", "codes", "before", "weights")
     batch = {name: pad([getattr(row, name) for row in rows]) for name in names}
-    batch["branches"] = pad([np.zeros(len(r), np.int64) if r.branches is None else r.branches for r in rows])
+    if any(row.branches is not None for row in rows):  # else attention needs no mask of its own, and is faster
+        batch["branches"] = pad([np.zeros(len(r), np.int64) if r.branches is None else r.branches for r in rows])
     batch["is_visual"] = batch["ids"] == Special.VISUAL
     return batch

@@ -10,7 +10,7 @@
     track     BEGIN VIDEO (TIME t latents)... text DRAW (TIME t PLAN lang ANSWER plan END)...     at any times of a clip
     lay       as draw, with a plan laid beside the codes
     predict   BEGIN VIDEO (TIME t latents)... text DRAW (TIME t codes)... END     at times by plans, as `lay`
-    read      BEGIN medium, then any of               CAPTION lang ANSWER text END
+    read      BEGIN medium, then any of, apart        CAPTION lang ANSWER text END
                                                       ASK question ANSWER text END
                                                       LOCATE event ANSWER times END
                                                       LABEL ANSWER label END

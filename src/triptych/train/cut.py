@@ -25,23 +25,32 @@ def same_codes(one: VisualTokenizer, two: VisualTokenizer) -> bool:
     return one.config.levels == two.config.levels and same(nn.ModuleList(one.reading), nn.ModuleList(two.reading))
 
 
-def shards(data: Path, more: Sequence[Path], visual: VisualTokenizer, device: torch.device) -> Shards:
+def shards(data: Path, more: Sequence[Path], parts: zoo.Bundle, device: torch.device) -> Shards:
     """The windows of a prepared folder, then those of `more`.
 
     Args:
-        data: what `visual` cut, or a tokenizer whose codes it is to learn (`new_codes`).
-        more: further prepared folders.
-        visual: the tokenizer whose codes the windows hold.
-        device: where that is.
+        data: a prepared folder that `parts` cut, or another tokenizer with the same codes.
+        more: further ones.
+        parts: a model, or the tokenizers alone.
+        device: where they are.
 
     Raises:
-        DataError: one of `more` was cut by a tokenizer with other codes, or holds no windows.
+        DataError: a folder was cut by a tokenizer with other codes or for other frames, is named twice, or holds no
+            windows.
     """
-    for folder in more:
-        if not same_codes(zoo.load(folder / "tokenizers", str(device)).visual, visual):
+    folders = [data, *more]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise DataError(f"more={[str(folder) for folder in more]}: each prepared folder counts once, {data} among them")
+    for folder in folders:
+        own = zoo.load(folder / "tokenizers", str(device))
+        frames = ("size", "fps", "frames")
+        if not same_codes(own.visual, parts.visual) or any(
+            getattr(own.info, n) != getattr(parts.info, n) for n in frames
+        ):
             raise DataError(
-                f"{folder} was cut with another visual tokenizer than {data}: "
-                f"prepare it again with --tokenizer {data / 'tokenizers'}"
+                f"{folder} was cut with another visual tokenizer than {parts.path} has, or for other frames: "
+                f"prepare it again with --tokenizer {parts.path}"
             )
+    visual = parts.visual
     grid = visual.fsq.to_latents(torch.arange(visual.fsq.codes, device=device)).cpu().numpy()
-    return Shards([folder / "shards" for folder in (data, *more)], grid)
+    return Shards([folder / "shards" for folder in folders], grid)

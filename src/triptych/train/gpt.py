@@ -61,7 +61,7 @@ def losses(learner: Learner, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, 
     """
     model = learner.gpt
     given = (batch[name] for name in ("ids", "values", "is_visual", "positions"))
-    states = model(*given, branches=batch["branches"]).flatten(0, 1)
+    states = model(*given, branches=batch.get("branches")).flatten(0, 1)
     summary = states.new_zeros((), dtype=torch.float32)
     z = states.new_zeros((), dtype=torch.float32)
     nats = []
@@ -164,7 +164,7 @@ class GPTJob:
             self.gpt = GPT(self.config)
         self.model = Learner(self.gpt, summary=config.summary > 0).to(self.device)
         self.sums: Callable[..., Any] = _compiled() if config.compile else sums
-        shards = cut.shards(prepared, config.more, self.parts.visual, self.device)
+        shards = cut.shards(prepared, config.more, self.parts, self.device)
         info = self.parts.info
 
         def rows(held: bool) -> Rows:

@@ -12,7 +12,7 @@ SILENT = ("attention.out.weight", "feed.down.weight")  # all that a block adds g
 
 
 def fitted(start: GPT, gpt: GPT) -> dict[str, Tensor]:
-    """Weights by which `gpt` says what `start` says, but for parts of a position (`config.parts`) that it doesn't read.
+    """Weights by which `gpt` says what `start` says, but for parts of a position (`config.parts`) that it leaves out.
 
     What `start` didn't read weighs nothing at first, and layers that it didn't have add nothing: they stand evenly
     among its own, and each begins as a copy of the one beneath, all but the weights by which it adds (as in LLaMA Pro,

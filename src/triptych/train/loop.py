@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from triptych.config import RunConfig
+from triptych.config import READ, GPTConfig, RunConfig
 from triptych.device import arithmetic
 from triptych.errors import TriptychError
 from triptych.files import write_json, write_text
@@ -111,7 +111,7 @@ class Loop:
                     "hours": round(self.seconds / 3600, 4),
                     "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
                     "torch": torch.__version__,
-                    "recipe": self.config.model_dump(mode="json", exclude={"out", "data"}),
+                    "recipe": self.config.model_dump(mode="json", exclude={"out", "data", "more"}),
                     "validation": scores,
                 },
             )
@@ -236,16 +236,28 @@ class Loop:
 def _same_run(old: dict[str, Any], new: dict[str, Any], path: Path) -> None:
     """A run may be lengthened and logged otherwise, but not turned into another one.
 
-    A setting that the run's own version didn't know had the effect of what is now its default.
+    A setting that the run's own version didn't know had the effect of what is now its default, but for what a network
+    reads besides a place's values: it didn't.
     """
     free = {"steps", "minutes", "log_every", "checkpoint_every", "validate_every", "keep", "workers", "out", "device"}
-    free |= {"data", "prompts"}
-    defaults = {name: field.get_default() for name, field in RunConfig.model_fields.items() if not field.is_required()}
-    old = defaults | old
-    differing = [name for name in new if name not in free and old.get(name) != new[name]]
+    free |= {"data", "more", "prompts"}  # folders may have moved
+    free |= set() if new["kind"] == "gpt" else {"gpt"}
+    fresh = RunConfig(kind="gpt", data=Path(), out=Path(), gpt=GPTConfig(**dict.fromkeys(READ, False)))
+    known, before, now = (_flat(config) for config in (fresh.model_dump(mode="json"), old, new))
+    before = known | before
+    differing = [name for name in now if name.split(".")[0] not in free and before.get(name) != now[name]]
     if differing:
-        shown = "; ".join(f"{name} was {old.get(name)} and is now {new[name]}" for name in differing)
+        shown = "; ".join(f"{name} was {before.get(name)} and is now {now[name]}" for name in differing)
         raise TriptychError(f"{path.parent.parent} holds a run with other settings ({shown}): choose another `out`")
+
+
+def _flat(config: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Settings within settings as one table: {"optim": {"lr": 1}} -> {"optim.lr": 1}. A mix is one setting."""
+    out: dict[str, Any] = {}
+    for name, value in config.items():
+        nested = isinstance(value, dict) and name != "mix"
+        out |= _flat(value, f"{path}{name}.") if nested else {f"{path}{name}": value}
+    return out
 
 
 class _Curves:

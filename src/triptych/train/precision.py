@@ -103,9 +103,13 @@ def nats(path: NativePath, row: Row) -> np.ndarray:
     session = module.Session(path.gpt, path.pool, ones, np.zeros(1, np.int64), ones, False)
     visual = row.ids == Special.VISUAL
     ids = np.where(visual, -1, row.ids)
-    length = np.array([len(row)], np.int64)
     seen = path.seen(torch.from_numpy(row.values[None]), torch.from_numpy(row.positions[None]))
-    states = session.read(ids[None], seen, row.positions[None], length, True)[0]
+    states = np.zeros((len(row), path.config.width), np.float32)
+    for part in row.parts():
+        count = np.array([part.stop - part.start], np.int64)
+        states[part] = session.read(ids[None, part], seen[:, part], row.positions[None, part], count, True)[0]
+        if part.start:  # what a branch says is seen by none that follows
+            session.forget(count)
     out = np.zeros(4)
     for is_code in (False, True):
         places = np.flatnonzero((visual == is_code) & (row.weights > 0) & (np.arange(len(row)) > 0))

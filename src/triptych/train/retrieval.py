@@ -60,7 +60,7 @@ class RetrievalJob:
         self.run, self.device = config, device_of(config.device)
         self.parts = zoo.load(config.start, str(self.device))
         gpt, info = self.parts.need_gpt(), self.parts.info
-        shards = cut.shards(config.data, config.more, self.parts.visual, self.device)
+        shards = cut.shards(config.data, config.more, self.parts, self.device)
         self.layer = layer_of(gpt)
         self.tables: list[tuple[Pairs, Tensor, Tensor]] = []
         for held, count in ((False, config.pairs), (True, HELD)):
