@@ -197,6 +197,10 @@ class RunConfig(Settings):
     new_codes: bool = False
     """Whether the data's visual tokenizer may take the place of the one that `start` reads, if it has the same levels
     (kind: gpt): one that was trained on. All weights of the GPT are kept; what codes mean it learns by training."""
+    blend: float = Field(1.0, gt=0, le=1)
+    """Share of the trained weights in those that are validated and exported; the rest are those of `start` (kind: gpt).
+    Between the two often lies a network that is better than either (WiSE-FT, arXiv 2109.01903). A run that has ended
+    exports anew when its command is given again with another share."""
     steps: int = Field(2000, ge=1)
     """Optimiser steps."""
     minutes: float | None = Field(None, gt=0)

@@ -193,3 +193,32 @@ def test_a_model_from_before_plans_learns_to_read_them(tmp_path):
 def test_new_codes_belong_to_a_model_that_is_trained_on(tmp_path):
     with pytest.raises(ConfigError, match="give start=MODEL, or leave it out"):
         GPTJob(tiny.settings(tiny.tokens(tmp_path), tmp_path / "run", "new_codes=true"))
+
+
+def test_what_is_exported_may_lie_between_what_a_run_began_with_and_what_it_learned(tmp_path):
+    data = tiny.tokens(tmp_path)
+    GPTJob(tiny.settings(data, tmp_path / "first")).export(tmp_path / "model", {})
+    more = (f"start={tmp_path / 'model'}", "gpt.extra=1", "steps=6", "optim.ema=0")
+    tiny.train(tiny.settings(data, tmp_path / "run", *more))
+    learned = zoo.load(tmp_path / "run" / "model")
+    tiny.train(tiny.settings(data, tmp_path / "run", *more, "blend=0.25"))  # it has ended: it exports anew
+    blended = zoo.load(tmp_path / "run" / "model")
+    began = fitted(zoo.load(tmp_path / "model").gpt, learned.gpt)
+    moved = 0.0
+    for name, value in blended.gpt.state_dict().items():
+        between = began[name] + 0.25 * (learned.gpt.state_dict()[name] - began[name])
+        torch.testing.assert_close(value, between, rtol=1e-2, atol=1e-3)
+        moved = max(moved, float((value - began[name]).abs().max()))
+    assert moved > 3e-3
+    assert blended.info.bits != learned.info.bits  # what is told of it is measured on it
+    job = GPTJob(tiny.settings(data, tmp_path / "other", *more, "blend=0.25"))
+    torch.nn.init.normal_(job.gpt.text.weight)
+    before = job.gpt.text.weight.clone()
+    job.validate()
+    assert torch.equal(job.gpt.text.weight, before)  # training goes on from what it learned
+
+
+@pytest.mark.parametrize("more", [(), ("start=tabletop", "new_codes=true")])
+def test_a_blend_needs_a_beginning_with_the_same_codes(more, tmp_path):
+    with pytest.raises(ConfigError, match=r"blend=0.5 mixes in .* give start=MODEL, and no new_codes"):
+        GPTJob(tiny.settings(tmp_path, tmp_path / "run", "blend=0.5", *more))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +121,13 @@ class GPTJob:
         prepared = Path(config.data)
         if config.new_codes and not config.start:
             raise ConfigError("new_codes=true is for a GPT that goes on learning: give start=MODEL, or leave it out")
+        if config.blend < 1 and (config.new_codes or not config.start):
+            raise ConfigError(f"blend={config.blend:g} mixes in the weights of a model that knows the same codes: "
+                              "give start=MODEL, and no new_codes, or leave it out")  # fmt: skip
         start = zoo.load(config.start, str(self.device)) if config.start else None
         self.parts = zoo.load(prepared / "tokenizers", str(self.device))
         self.other_decoder, self.added = False, 0
+        self.began: dict[str, Tensor] = {}
         if start is not None:
             if start.info.visual.levels != self.parts.info.visual.levels:
                 raise DataError(
@@ -160,6 +165,8 @@ class GPTJob:
             self.gpt = GPT(self.config)
             self.gpt.load_state_dict(fitted(before, self.gpt))
             self.added = len(self.gpt.blocks) - len(before.blocks)
+            if config.blend < 1:
+                self.began = {n: value.to(self.device, copy=True) for n, value in self.gpt.state_dict().items()}
         else:
             self.gpt = GPT(self.config)
         self.model = Learner(self.gpt, summary=config.summary > 0).to(self.device)
@@ -215,6 +222,17 @@ class GPTJob:
             "tokens": float(tokens),
         }
 
+    @contextmanager
+    def _blended(self) -> Iterator[None]:
+        """The weights that are validated and exported, for a while (see RunConfig.blend)."""
+        kept = {name: value.clone() for name, value in self.gpt.state_dict().items()}
+        began = self.began or kept
+        try:
+            self.gpt.load_state_dict({n: torch.lerp(began[n], value, self.run.blend) for n, value in kept.items()})
+            yield
+        finally:
+            self.gpt.load_state_dict(kept)
+
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Bits per code and per text id for each spelling, and what the right text gains over a wrong one; none where
@@ -223,6 +241,10 @@ class GPTJob:
         `bits`, which the model keeps, also tells the deviation of bits per code between media: what is unlike the data
         is known by it (see tasks.surprisal).
         """
+        with self._blended():
+            return self._scores()
+
+    def _scores(self) -> dict[str, float]:
         scores: dict[str, float] = {}
         spread: dict[str, float] = {}
         whole = np.zeros((2, 2))
@@ -280,7 +302,8 @@ class GPTJob:
     def sample(self, folder: Path, step: int) -> None:
         """Pictures and captions from fixed prompts, by the preview that was passed in."""
         if self.preview is not None:
-            self.preview(self._bundle(), folder, step)
+            with self._blended():
+                self.preview(self._bundle(), folder, step)
 
     def describe(self) -> dict[str, str]:
         """The plan; see train.loop.Job."""
@@ -308,8 +331,9 @@ class GPTJob:
     def export(self, folder: Path, made: dict[str, Any]) -> None:
         """Write the model folder; weights as bfloat16 halve its size. Then choose the native engine's precision."""
         bundle = self._bundle(made)
-        zoo.save(folder, bundle.info, bundle.text, bundle.visual, self.gpt, dtype=torch.bfloat16)
-        precision.store(folder, precision.measure(self.gpt, self.held))
+        with self._blended():
+            zoo.save(folder, bundle.info, bundle.text, bundle.visual, self.gpt, dtype=torch.bfloat16)
+            precision.store(folder, precision.measure(self.gpt, self.held))
 
     def _bundle(self, made: dict[str, Any] | None = None) -> zoo.Bundle:
         info = self.parts.info.model_copy(

@@ -240,7 +240,7 @@ def _same_run(old: dict[str, Any], new: dict[str, Any], path: Path) -> None:
     reads besides a place's values: it didn't.
     """
     free = {"steps", "minutes", "log_every", "checkpoint_every", "validate_every", "keep", "workers", "out", "device"}
-    free |= {"data", "more", "prompts"}  # folders may have moved
+    free |= {"data", "more", "prompts", "blend"}  # folders may have moved; blended weights aren't trained on
     free |= set() if new["kind"] == "gpt" else {"gpt"}
     fresh = RunConfig(kind="gpt", data=Path(), out=Path(), gpt=GPTConfig(**dict.fromkeys(READ, False)))
     known, before, now = (_flat(config) for config in (fresh.model_dump(mode="json"), old, new))
