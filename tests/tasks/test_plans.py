@@ -192,7 +192,7 @@ def test_of_several_edits_the_one_that_guidance_finds_likeliest_is_kept(model, n
         return np.array([0.0, 0.0, 1.0])
 
     monkeypatch.setattr(canvas, "_guided_nats", nats)
-    pixels = model.edit(noise, "make it a cube", best_of=3)[0].pixels
+    pixels = model.edit(noise, "make it a cube", best_of=3, temperature=1.0)[0].pixels
     assert len({candidate.canvas.tobytes() for candidate in weighed}) > 1
     third = model._model.paint([weighed[2].canvas])[0][:16, 48:]
     np.testing.assert_array_equal(pixels[:16, 48:], third)
