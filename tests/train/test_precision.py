@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -36,6 +37,18 @@ def test_bits_are_those_of_validation(job):
         assert found.bits[name]["int8"] == pytest.approx(bits, rel=0.01)
         assert found.bits[name]["int8"] != found.bits[name]["fp32"]
     assert found.rows == LEAST
+
+
+@needs_native
+def test_an_answer_is_measured_without_the_others_of_its_row(tmp_path):
+    job = tiny.GPTJob(tiny.settings(tiny.tokens(tmp_path, 48), tmp_path / "run", "mix={read: 1}"))
+    job.model.eval()
+    for parameter in job.gpt.parameters():  # blocks start as the identity: wake them up
+        parameter.data.copy_(torch.randn_like(parameter).mul(0.2).bfloat16().float())
+    row = job.held.spell("read", 0, np.random.default_rng([1, 0, 0]))
+    assert len(row.parts()) > 2
+    found = measure(job.gpt, job.held, precisions=("fp32",))
+    assert found.bits["read bits/text"]["fp32"] == pytest.approx(job.validate()["read bits/text"], rel=1e-5)
 
 
 @needs_native

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from triptych import zoo
+from triptych.config import READ
 from triptych.errors import ModelError
 from triptych.model.gpt import GPT
 
@@ -94,6 +95,18 @@ def test_the_visual_tokenizer_keeps_its_bytes_in_an_export(folder, tmp_path):
         tmp_path / "two", bundle.info, bundle.text, bundle.visual.half().float(), bundle.gpt, dtype=torch.bfloat16
     )
     assert (one / "visual.safetensors").read_bytes() == (two / "visual.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_model_from_before_a_part_was_read_does_not_read_it(folder, tmp_path, name):
+    bundle = zoo.load(folder)
+    config = bundle.info.gpt.model_copy(update={name: False})
+    info = bundle.info.model_copy(update={"gpt": config})
+    old = zoo.save(tmp_path / "old", info, bundle.text, bundle.visual, GPT(config))
+    facts = json.loads((old / "model.json").read_text())
+    del facts["gpt"][name]
+    zoo.write_json(old / "model.json", facts)
+    assert zoo.load(old, verify=False).gpt.config == config
 
 
 @pytest.mark.parametrize("learned", [None, 1, 99])
