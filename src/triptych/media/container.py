@@ -118,6 +118,10 @@ def _head(path: Path | str, limits: Limits) -> bytes:
         raise MediaError(path, "permission denied", "allow reading it") from None
 
 
+# A container's tags may hold bytes that are no text; from version 19 on PyAV reads them unasked.
+_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
+
 def _container(path: Path | str, limits: Limits) -> InputContainer:
     options = {
         "format_whitelist": FORMATS,
@@ -128,7 +132,7 @@ def _container(path: Path | str, limits: Limits) -> InputContainer:
     # Unbuffered: a camera's frames are not held back until a buffer is full.
     source: Any = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer) if is_live(path) else None
     try:
-        return av.open(source or "file:" + os.path.abspath(path), "r", options=options, metadata_errors="replace")
+        return av.open(source or "file:" + os.path.abspath(path), "r", options=options, **_LENIENT)
     except (av.FFmpegError, ValueError, OSError):
         raise MediaError("standard input" if source else path, *(_NO_STREAM if source else _why_not(path))) from None
 
