@@ -11,12 +11,13 @@ from PIL import Image
 from triptych.config import VisualTokenizerConfig
 from triptych.data import prepare
 from triptych.data.decode import window_record, windows
-from triptych.data.frames import is_held, jitter
+from triptych.data.frames import framed, framing, is_held
 from triptych.data.prepare import Prepared, cut
-from triptych.data.records import Box, Event, Place, Question, Record, Text
+from triptych.data.records import Box, Event, Place, Question, Record, Text, things
 from triptych.data.settings import PrepareConfig
 from triptych.data.shards import Shards
 from triptych.errors import DataError
+from triptych.media.worker import Workers
 from triptych.tokenizers.visual import VisualTokenizer
 
 COUNT = 23
@@ -122,22 +123,29 @@ def test_copies_are_for_training_only(prepared, visual, monkeypatch):
     assert max(np.diff(shards._starts)) <= 10
 
 
-def test_boxes_are_those_of_the_first_framing(prepared, visual, monkeypatch):
-    """A copy shows another part of its picture."""
+def test_boxes_follow_their_picture_into_each_framing(prepared, visual, monkeypatch):
+    """A box around a square of its own colour is around that square in every copy."""
     monkeypatch.setattr(prepare, "is_held", lambda record: False)
-    manifest, boxes = prepared.folder / "manifest.jsonl", [Box(texts=[Text(text="ball")], box=(0, 0, 20, 20))]
-    kept = [Record.model_validate_json(line) for line in manifest.read_text().splitlines()[:3]]
-    lines = [record.model_copy(update={"objects": boxes}).model_dump_json() for record in kept]
-    manifest.write_text("\n".join(lines) + "\n")
-    cut(prepared, visual, "t", copies=3)
-    shards = Shards(prepared.folder / "shards", visual.fsq.to_latents(torch.arange(12)).numpy())
-    plain = torch.from_numpy(prepare.decode(kept[0], prepared.source, prepared.settings).copy())[None]
-    first = visual.tokenize(plain)[0][0, 0].numpy()
-    own = [i for i in range(len(shards)) if shards.record(i).file == kept[0].file]
-    boxed = [i for i in own if shards.record(i).objects]
-    assert (len(own), len(boxed), len(shards.boxed(clips=False, held=False))) == (3, 1, 3)
-    np.testing.assert_array_equal(shards.maps(boxed[0])[0].codes, first)
-    assert shards.record(boxed[0]).objects == boxes
+    picture = np.full((60, 48, 3), 200, np.uint8)  # of which a square of 48 pixels is taken, from row 6 on
+    picture[16:40, 8:32] = (255, 0, 0)
+    Image.fromarray(picture).save(prepared.source / "0.png")
+    told = Box(texts=[Text(text="square")], box=(8, 16, 32, 40))
+    record = Record(file="0.png", kind="picture", width=48, height=60, objects=[told])
+    windows = [(record, 0.0, copy) for copy in range(6)]
+    prepared = Prepared(prepared.folder, prepared.source, PrepareConfig(size=96))
+    with Workers(1) as workers:
+        found = list(prepare._frames(prepared, windows, workers))
+    places = set()
+    for (known, _, _), frames in found:
+        side = frames.shape[1]
+        red = (frames[0, :, :, 0].astype(int) - frames[0, :, :, 1]) > 100
+        rows, columns = np.flatnonzero(red.any(1)), np.flatnonzero(red.any(0))
+        edges = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / side
+        (thing,) = things(known, "")
+        np.testing.assert_allclose(thing.box, edges, atol=1.5 / side)
+        places.add(thing.box)
+    assert len(places) == 6
+    assert found[0][0][0].objects == [told]
 
 
 def test_nothing_readable_is_an_error(prepared, visual):
@@ -164,9 +172,9 @@ def test_load_is_save(prepared):
     assert json.loads((prepared.folder / "prepare.json").read_text())["settings"]["size"] == 32
 
 
-def test_jitter_repeats_itself():
+def test_a_framing_repeats_itself():
     frames = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), np.uint8)
-    one, two, three = (jitter(frames, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, two, three = (framed(frames, framing(32, np.random.default_rng(seed), 0.2)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, three)
     assert (one.shape, one.dtype) == (frames.shape, np.uint8)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from triptych.data.decode import decode
+from triptych.data.frame_cache import FrameCache
 from triptych.data.records import Record
 from triptych.data.settings import PrepareConfig
 from triptych.data.shards import held_out
@@ -26,10 +27,15 @@ def is_held(record: Record) -> bool:
     return held_out(f"sequence {record.sequence.id}" if record.sequence else record.file, HELD)
 
 
-def jitter(frames: np.ndarray, rng: np.random.Generator, reach: float = 0.06) -> np.ndarray:
-    """Crop a random part of up to `reach` off each side and fit it back: another framing of the same medium."""
+def framing(side: int, rng: np.random.Generator, reach: float = 0.06) -> np.ndarray:
+    """How many pixels another framing of a medium of this side cuts off at the top, bottom, left and right; each up to
+    `reach` of it."""
+    return rng.integers(0, int(side * reach) + 1, 4)
+
+
+def framed(frames: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """Frames (F, Y, X, 3) without what `framing` cuts off, fitted back to their size."""
     side = frames.shape[1]
-    room = rng.integers(0, int(side * reach) + 1, 4)
     cut = frames[:, room[0] : side - room[1], room[2] : side - room[3]]
     # One crop for all frames; stretched by a few per cent at most, as another lens would.
     pixels = torch.from_numpy(cut.copy()).permute(0, 3, 1, 2).float()
@@ -59,6 +65,8 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
         clip_share: clips' share of the frames of a step.
         crop: side of the square cut out of each medium where it shows most; 0 takes it whole.
         frames: of a clip in training, 1 + 4k; fewer than the model's are enough to learn motion, and cheaper.
+        cached: decode all media of training once, into files in `folder` (see `frame_cache`), instead of a few at each
+            step.
     """
 
     def __init__(
@@ -72,6 +80,7 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
         settings: PrepareConfig,
         frames: int = 9,
         crop: int = 0,
+        cached: bool = False,
     ) -> None:
         self.crop = crop
         self.source, self.seed, self.settings, self.frames = source, seed, settings, min(frames, settings.frames)
@@ -81,6 +90,13 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
         for line in read_jsonl(folder / "manifest.jsonl"):
             record = Record.model_validate(line)
             (self.held if is_held(record) else self.train)[record.kind].append((record.file, record.duration))
+        self.cache: dict[str, FrameCache] = {}
+        if cached:
+            for kind, files in self.train.items():
+                path = folder / "frames" / f"{kind}.npy"
+                cache = self.cache[kind] = FrameCache(path, source, kind, [file for file, _ in files], settings)
+                seconds = dict(files)
+                self.train[kind] = [(file, seconds[file]) for file in cache.files]
         pictures, clips = len(self.train["picture"]), len(self.train["clip"])
         if not pictures and not clips:
             raise DataError(f"{folder / 'manifest.jsonl'} lists no media to train on")
@@ -108,10 +124,18 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
     def _one(self, kind: str, tag: int, number: int) -> np.ndarray:
         files = self.train[kind]
         for attempt in range(20):  # a file may have vanished since it was cleaned: another takes its place
-            file, seconds = files[shuffled(number + attempt * 7919, len(files), self.seed, tag, ORDER)]
+            place = shuffled(number + attempt * 7919, len(files), self.seed, tag, ORDER)
+            file, seconds = files[place]
             rng = np.random.default_rng([self.seed, tag, number])
-            spare = max(0.0, seconds - self.frames / self.settings.fps)
-            array = self._read(kind, file, rng.random() * spare, self.frames)
+            array: np.ndarray | None
+            if self.cache:
+                whole = self.cache[kind][place]
+                count = self.frames if kind == "clip" else 1
+                first = rng.integers(len(whole) - count + 1)
+                array = whole[first : first + count]
+            else:
+                spare = max(0.0, seconds - self.frames / self.settings.fps)
+                array = self._read(kind, file, rng.random() * spare, self.frames)
             if array is not None:
                 array = array[:, :, ::-1] if rng.random() < 0.5 else array
                 if self.crop:

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from triptych.data.decode import decode, decode_arguments, decode_window, window_record, windows
-from triptych.data.frames import is_held, jitter
-from triptych.data.records import Record
+from triptych.data.frames import framed, framing, is_held
+from triptych.data.records import Record, reframed
 from triptych.data.settings import PrepareConfig
 from triptych.data.shards import PATTERN, ROWS, ShardWriter, lost_in, stable_hash
 from triptych.errors import DataError, MediaError
@@ -188,8 +188,6 @@ def _cut_chunk(
             codes, latents = visual.tokenize(torch.from_numpy(np.stack([f for _, f in good])).to(device))
             for (window, _), code, latent in zip(good, codes.cpu().numpy(), latents.cpu().numpy(), strict=True):
                 record, _, copy = window
-                if copy:  # boxes are those of the first framing
-                    record = record.model_copy(update={"objects": []})
                 writer.add(record, code, latent, held=is_held(record), copy=copy)
     return lost
 
@@ -205,11 +203,14 @@ def _frames(
         return given[0], list(given), prepared.settings.timeout + start  # a clip without an index is walked
 
     for window, frames in workers.map(decode_window, windows, arguments):
-        record, _, copy = window
+        record, start, copy = window
         if copy and not isinstance(frames, MediaError):
             # Pictures that belong together are framed alike: an edit moves nothing but what it says.
             key = record.sequence.id if record.sequence else record.file
-            frames = jitter(frames, np.random.default_rng([stable_hash(key), copy]))
+            room = framing(frames.shape[1], np.random.default_rng([stable_hash(key), copy]))
+            frames = framed(frames, room)
+            boxes = reframed(record, *(room / frames.shape[1]).tolist())
+            window = record.model_copy(update={"objects": boxes}), start, copy
         yield window, frames
 
 

@@ -98,6 +98,22 @@ def things(record: Record, lang: str, time: float | None = None) -> list[Thing]:
     return sorted(out, key=_area, reverse=True)[:THINGS] if len(out) > THINGS else out
 
 
+def reframed(record: Record, top: float, bottom: float, left: float, right: float) -> list[Box]:
+    """The boxes of a record as they stand where so much of its square, as a share of its side, was cut off each edge
+    and the rest fitted back (see `things`)."""
+    side = min(record.width, record.height)
+    if not side:
+        return []
+    start = (record.width - side) / 2, (record.height - side) / 2
+    scales, offsets = (1 - left - right, 1 - top - bottom), (left, top)
+
+    def moved(edge: float, axis: int) -> float:
+        return ((edge - start[axis]) / side - offsets[axis]) / scales[axis] * side + start[axis]
+
+    boxes = [tuple(moved(edge, place % 2) for place, edge in enumerate(item.box)) for item in record.objects]
+    return [item.model_copy(update={"box": box}) for item, box in zip(record.objects, boxes, strict=True)]
+
+
 def _nearest(record: Record, time: float) -> float | None:
     """The time near to one at which it is known what stands where."""
     known = {item.time for item in record.objects if item.time is not None and abs(item.time - time) <= NEAR}

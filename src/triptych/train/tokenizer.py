@@ -139,6 +139,7 @@ class TokenizerJob:
             seed=config.seed,
             settings=self.prepared.settings,
             crop=config.crop,
+            cached=config.cached,
         )
         self.features = load_features(self.device) if config.perceptual else None
 
