@@ -76,7 +76,7 @@ def prepare(
     steps: Some = 1_000_000,
     copies: Some = 1,
     size: Annotated[int, Parameter(validator=validators.Number(gte=32, lte=4096, modulo=32))] = 224,
-    workers: Count = 2,
+    workers: Count = 0,
     device: str = "auto",
     perceptual: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.3,
 ) -> None:

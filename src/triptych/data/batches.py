@@ -28,10 +28,19 @@ class Batches(Dataset[list[dict[str, Tensor]]]):
         limit: positions beyond which a row is cut off.
         seed: of all choices.
         multiple: lengths are padded up to a multiple of this.
+        least: length of a part's shortest row, as a share of its longest, below which another part begins.
     """
 
     def __init__(
-        self, rows: Rows, mix: dict[str, float], batch: int, seed: int, *, limit: int = LIMIT, multiple: int = 16
+        self,
+        rows: Rows,
+        mix: dict[str, float],
+        batch: int,
+        seed: int,
+        *,
+        limit: int = LIMIT,
+        multiple: int = 16,
+        least: float = 0.7,
     ) -> None:
         for name in mix:
             if name not in MEDIA:
@@ -41,7 +50,7 @@ class Batches(Dataset[list[dict[str, Tensor]]]):
         present = {name: weight for name, weight in (mix or DEFAULT_MIX).items() if weight > 0 and rows.has(name)}
         total = sum(present.values())
         self.counts = {name: max(1, round(batch * weight / total)) for name, weight in present.items()}
-        self.rows, self.seed, self.limit, self.multiple = rows, seed, limit, multiple
+        self.rows, self.seed, self.limit, self.multiple, self.least = rows, seed, limit, multiple, least
 
     def __getitem__(self, step: int) -> list[dict[str, Tensor]]:
         rows: list[Row] = []
@@ -51,13 +60,13 @@ class Batches(Dataset[list[dict[str, Tensor]]]):
                 rng = np.random.default_rng([self.seed, tag, number])
                 row = self.rows.spell(spelling, self._item(spelling, tag, number), rng)
                 rows.append(_cut(row, self.limit))
-        return [collate(part, multiple=self.multiple) for part in alike(rows)]
+        return [collate(part, multiple=self.multiple) for part in alike(rows, self.least)]
 
     def _item(self, spelling: str, tag: int, number: int) -> int:
         return shuffled(number, len(self.rows.items[MEDIA[spelling]]), self.seed, tag, ORDER)
 
 
-def alike(rows: list[Row], least: float = 0.7) -> list[list[Row]]:
+def alike(rows: list[Row], least: float) -> list[list[Row]]:
     """Rows in groups of like length: a group ends before a row shorter than `least` of its longest one.
 
     No group has a single row where that can be helped: a compiled network would be compiled once more for it.
