@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The shipped model from nothing, on one machine with a GPU that renders and some sixteen cores, in half an hour.
+# A model of the tabletop world from nothing, on one machine with a GPU that renders and some sixteen cores, in half an hour.
 #   bash recipes/tabletop-gpu.sh WORK [key=value of the GPT ...]
 # Media are rendered and cleaned as long as the tokenizer trains: what is done by then is what there is to learn from.
-# Minutes of the parts: FIRST and STEADY (tokenizer), DECODER, GPT. WORK/tabletop is the model. `recipes/tabletop.sh` makes
-# one on two CPU cores, in hours.
+# Minutes of the parts: FIRST and STEADY (tokenizer), DECODER, GPT. WORK/tabletop is the model; what judges it is made by
+# recipes/detector.yaml. A second call goes on where the first one stopped. `recipes/tabletop.sh` needs no GPU, and hours.
 set -euo pipefail
 WORK=$1
 shift
@@ -14,18 +14,30 @@ FIRST=${FIRST:-2} STEADY=${STEADY:-3.5} DECODER=${DECODER:-2} GPT=${GPT:-10.6}
 IMAGES=${IMAGES:-6000} CLIPS=${CLIPS:-500} EDITS=${EDITS:-700}  # of the first part, from which the tokenizer learns
 PART="--images ${PART_IMAGES:-800} --clips ${PART_CLIPS:-200} --edits ${PART_EDITS:-240}"
 export OMP_NUM_THREADS=1
-mkdir -p "$WORK/media" "$WORK/data"
+mkdir -p "$WORK/media" "$WORK/data" "$WORK/logs"
 
 say() { echo "[$(date +%T)] $*"; }
 
-# Part after part, rendered and cleaned, until told to stop.
+# A background job leads a process group of its own, so that ending it ends what it started; no job outlives the script.
+set -m
+running=()
+end() {
+  local pid
+  for pid in "${running[@]}"; do kill -- "-$pid" 2>/dev/null || true; done
+  for pid in "${running[@]}"; do wait "$pid" 2>/dev/null || true; done
+  running=()
+}
+trap end EXIT
+trap 'exit 130' INT TERM
+
+# Part after part, rendered and cleaned, until it is ended; what failed is told in its log.
 lane() {
-  local number=$1
-  while [ ! -e "$WORK/stop" ]; do
-    { triptych world tabletop "$WORK/media/$number" $PART --seed $((1000 + number)) --level 0 --workers 2 &&
-      triptych prepare "$WORK/media/$number" "$WORK/data/$number" --tokenizer later --workers 4 &&
-      touch "$WORK/data/$number/ready"; } >"$WORK/lane-$1.log" 2>&1 || true
-    number=$((number + LANES))
+  local number
+  for ((number = $1; ; number += LANES)); do
+    [ ! -e "$WORK/data/$number/ready" ] || continue
+    triptych world tabletop "$WORK/media/$number" $PART --seed $((1000 + number)) --level 0 --workers 2 || return
+    triptych prepare "$WORK/media/$number" "$WORK/data/$number" --tokenizer later --workers 4 || return
+    touch "$WORK/data/$number/ready"
   done
 }
 
@@ -34,34 +46,48 @@ tokenizer() {
     validate_every=100000 checkpoint_every=1000 log_every=500 "$@"
 }
 
-say "rendering the first part"
-triptych world tabletop "$WORK/media/first" --images "$IMAGES" --clips "$CLIPS" --edits "$EDITS" --seed 999 --level 0 --workers "$CORES"
-triptych prepare "$WORK/media/first" "$WORK/data/first" --tokenizer later
-rm -f "$WORK/stop"
-for number in $(seq 1 "$LANES"); do
-  lane "$number" &
-done
+cut() {
+  triptych prepare "$WORK/media/$1" "$WORK/data/$1" --tokenizer "$WORK/steady/model" --copies 2 --workers 3 >"$WORK/logs/cut-$1" 2>&1 ||
+    { echo "part $1 could not be cut:"; tail -3 "$WORK/logs/cut-$1"; return 1; }
+}
 
+if [ ! -e "$WORK/parts" ]; then
+  say "rendering the first part"
+  triptych world tabletop "$WORK/media/first" --images "$IMAGES" --clips "$CLIPS" --edits "$EDITS" --seed 999 --level 0 --workers "$CORES"
+  triptych prepare "$WORK/media/first" "$WORK/data/first" --tokenizer later
+  for number in $(seq 1 "$LANES"); do
+    lane "$number" >"$WORK/logs/lane-$number" 2>&1 &
+    running+=($!)
+  done
+fi
 say "training the tokenizer"
 tokenizer out="$WORK/tokenizer" minutes="$FIRST" visual.levels=[8,8,8,8] visual.widths=[48,96,192] optim.decay=0.2
 tokenizer out="$WORK/steady" start="$WORK/tokenizer/model" minutes="$STEADY" steady=0.6 optim.lr=1.5e-3 optim.decay=0.8 clip_share=0.35
-touch "$WORK/stop"
-pkill -f "world tabletop $WORK/media" || true
+end
+if [ ! -e "$WORK/parts" ]; then  # a run that goes on learns from the same
+  for ready in "$WORK"/data/*/ready; do
+    [ ! -e "$ready" ] || basename "$(dirname "$ready")"
+  done | sort -n >"$WORK/parts.tmp"
+  mv "$WORK/parts.tmp" "$WORK/parts"
+fi
+mapfile -t parts <"$WORK/parts"
 
-say "training the decoder, and cutting"
+say "training the decoder, and cutting the first part and ${#parts[@]} more"
 triptych train "$HERE/tabletop-decoder.yaml" data="$WORK/data/first" start="$WORK/steady/model" out="$WORK/decoder" \
-  minutes="$DECODER" cached=true workers=3 batch=128 optim.ema=0.995 validate_every=100000 log_every=200 >"$WORK/decoder.log" 2>&1 &
+  minutes="$DECODER" cached=true workers=3 batch=128 optim.ema=0.995 validate_every=100000 log_every=200 >"$WORK/logs/decoder" 2>&1 &
 decoder=$!
-parts=$(cd "$WORK/data" && ls */ready | xargs -n1 dirname | sort -n)
-printf '%s\n' first $parts | xargs -P 8 -I NAME sh -c \
-  "triptych prepare '$WORK/media/NAME' '$WORK/data/NAME' --tokenizer '$WORK/steady/model' --copies 2 --workers 3 >'$WORK/cut-NAME.log' 2>&1"
-more=$(for name in $parts; do echo "$WORK/data/$name"; done | paste -sd,)
+running+=("$decoder")
+export -f cut
+export WORK
+printf '%s\n' first "${parts[@]}" | xargs -P 8 -I NAME bash -c 'cut NAME'
+more=$(for name in "${parts[@]}"; do printf '%s,' "$WORK/data/$name"; done)
 
-say "training the GPT on the first part and $(echo $parts | wc -w) more"
-triptych train "$HERE/tabletop-gpu.yaml" data="$WORK/data/first" more="[$more]" out="$WORK/gpt" minutes="$GPT" "$@"
-triptych train "$HERE/tabletop-retrieval.yaml" data="$WORK/data/first" more="[$more]" start="$WORK/gpt/model" out="$WORK/retrieval" \
+say "training the GPT"
+triptych train "$HERE/tabletop-gpu.yaml" data="$WORK/data/first" more="[${more%,}]" out="$WORK/gpt" minutes="$GPT" "$@"
+triptych train "$HERE/tabletop-retrieval.yaml" data="$WORK/data/first" more="[${more%,}]" start="$WORK/gpt/model" out="$WORK/retrieval" \
   steps="${HEAD:-1500}" validate_every=100000
-wait "$decoder" || { tail -5 "$WORK/decoder.log"; exit 1; }
+wait "$decoder" || { tail -5 "$WORK/logs/decoder"; exit 1; }
+running=()
 
 say "putting the decoder in"
 python3 - "$WORK" <<'P'

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# From nothing to the shipped model and its scores, in one command; a second call goes on where the first one stopped.
+# From nothing to a model and its scores on a CPU, in one command; a second call goes on where the first one stopped.
 #   bash recipes/tabletop.sh [WORK] [MODEL]
-# Some six hours of two CPU cores, by the sum of its parts; everything but the model's folder and the pages stands in WORK. The shipped weights were
-# made by these parts, not in this one go: the model card tells. `SHARE=0.004 bash recipes/tabletop.sh` rehearses it
+# Some six hours of two CPU cores, by the sum of its parts; everything but the model's folder and the pages stands in WORK. The models that
+# shipped before the one of now were made by these parts; that one by recipes/tabletop-gpu.sh. `SHARE=0.004 bash recipes/tabletop.sh` rehearses it
 # all in some minutes (see share.sh).
 set -euo pipefail
 WORK=${1:-work}

@@ -255,7 +255,8 @@ class RunConfig(Settings):
     """Side of the square that training cuts out of each medium; 0 takes it whole (kind: tokenizer)."""
     cached: bool = False
     """Decode the media once, into files beside the prepared data, instead of at each step (kind: tokenizer): a GPU
-    would wait for the decoders most of the time. 147 KiB a picture of 224 pixels, 2.4 MiB a clip of 17 frames."""
+    would wait for the decoders most of the time. 147 KiB a picture of 224 pixels, 2.4 MiB a clip; of a clip longer
+    than its window of 17 frames, the first window."""
     perceptual_crop: int = Field(128, ge=32)
     """Side of the random square that the perceptual loss looks at (kind: tokenizer)."""
     clip_share: float = Field(0.25, ge=0, le=1)

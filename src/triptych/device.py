@@ -28,6 +28,12 @@ def device_of(name: str) -> torch.device:
     return device
 
 
+def settle() -> None:
+    """Choose, for this process, what suits training on a GPU: rows come in many shapes, and cuDNN's attention plans
+    each new one, which takes longer than all the rest of a step."""
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def arithmetic(precision: str, device: torch.device) -> torch.dtype:
     """What matrix products of training are computed in, by the name `fp32`, `bf16` or `auto`.
 

@@ -31,66 +31,106 @@ def source(tmp_path):
     return folder
 
 
-def pictures(source, tmp_path):
-    return FrameCache(tmp_path / "frames" / "picture.npy", source, "picture", [f"{i}.png" for i in range(6)], SETTINGS)
+@pytest.fixture
+def folder(tmp_path):
+    """A prepared folder, as far as the cache looks at it."""
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    records = [Record(file=f"{i}.png", kind="picture") for i in range(6)]
+    records += [Record(file="a.mp4", kind="clip", duration=1.5)]
+    (folder / "manifest.jsonl").write_text("".join(record.model_dump_json() + "\n" for record in records))
+    return folder
 
 
-def test_frames_are_those_that_decoding_gives(source, tmp_path):
-    cache = pictures(source, tmp_path)
-    assert cache.files == [f"{i}.png" for i in (0, 1, 2, 4, 5)]  # what can't be read is left out
-    assert len(cache) == 5
+PICTURES = [f"{i}.png" for i in range(6)]
+
+
+def pictures(folder, source):
+    return FrameCache(folder, source, "picture", PICTURES, SETTINGS)
+
+
+def true_frames(cache, source, kind="picture"):
     for number, file in enumerate(cache.files):
-        true = decode(Record(file=file, kind="picture"), source, SETTINGS)
-        np.testing.assert_array_equal(cache[number], true)
-    clips = FrameCache(tmp_path / "frames" / "clip.npy", source, "clip", ["a.mp4"], SETTINGS)
-    np.testing.assert_array_equal(clips[0], decode(Record(file="a.mp4", kind="clip"), source, SETTINGS))
+        np.testing.assert_array_equal(cache[number], decode(Record(file=file, kind=kind), source, SETTINGS))
 
 
-def test_a_second_run_decodes_nothing(source, tmp_path, monkeypatch):
-    first = pictures(source, tmp_path)
+def test_frames_are_those_that_decoding_gives(folder, source, capsys):
+    cache = pictures(folder, source)
+    assert cache.files == [f"{i}.png" for i in (0, 1, 2, 4, 5)]
+    assert "1 pictures can't be read any more" in capsys.readouterr().err
+    true_frames(cache, source)
+    clips = FrameCache(folder, source, "clip", ["a.mp4"], SETTINGS)
+    assert len(clips[0]) == 5
+    true_frames(clips, source, "clip")
+
+
+def test_a_second_run_decodes_nothing(folder, source, monkeypatch):
+    Image.new("RGB", (50, 40)).save(source / "3.png")
+    first = pictures(folder, source)
     monkeypatch.setattr(frame_cache, "_fill", lambda *_: pytest.fail("decoded again"))
-    second = pictures(source, tmp_path)
-    assert second.files == first.files
+    second = pictures(folder, source)
+    assert second.files == first.files == PICTURES
     np.testing.assert_array_equal(second[3], first[3])
 
 
-@pytest.mark.parametrize("change", ["size", "files", "killed"])
-def test_other_frames_are_decoded_anew(change, source, tmp_path):
-    pictures(source, tmp_path)
-    path = tmp_path / "frames" / "picture.npy"
-    files, settings = [f"{i}.png" for i in range(6)], SETTINGS
-    if change == "size":
-        settings = PrepareConfig(size=64, frames=5, workers=1)
-    elif change == "files":
-        files = ["5.png", "0.png"]
+def test_what_failed_once_may_be_readable_later(folder, source):
+    assert len(pictures(folder, source)) == 5
+    Image.new("RGB", (50, 40), (255, 0, 0)).save(source / "3.png")
+    cache = pictures(folder, source)
+    assert cache.files == PICTURES
+    true_frames(cache, source)
+
+
+@pytest.mark.parametrize("change", ["manifest", "killed", "killed early"])
+def test_other_frames_are_decoded_anew(change, folder, source):
+    Image.new("RGB", (50, 40)).save(source / "3.png")
+    pictures(folder, source)
+    path = folder / "frames" / "picture.bytes"
+    Image.new("RGB", (50, 40), (0, 0, 255)).save(source / "1.png")
+    if change == "manifest":  # it holds the files' hashes
+        (folder / "manifest.jsonl").write_text(Record(file="1.png", kind="picture", sha256="ab").model_dump_json())
+    elif change == "killed":
+        path.with_suffix(".json").unlink()  # the index is written last
     else:
-        path.with_suffix(".json").unlink()  # the list of what was read is written last
-        path.write_bytes(b"half of it")
-    cache = FrameCache(path, source, "picture", files, settings)
-    for number, file in enumerate(cache.files):
-        np.testing.assert_array_equal(cache[number], decode(Record(file=file, kind="picture"), source, settings))
-    assert cache.files == [file for file in files if file != "3.png"]
+        path.unlink()
+    cache = pictures(folder, source)
+    assert cache.files == PICTURES
+    true_frames(cache, source)
 
 
-def test_a_loaders_process_is_sent_no_frames(source, tmp_path):
-    cache = pictures(source, tmp_path)
+def test_nothing_that_can_be_read_is_told(folder, source):
+    for file in source.iterdir():
+        file.unlink()
+    with pytest.raises(DataError, match=r"none of the 6 pictures of .*media can be read any more: .*0\.png"):
+        pictures(folder, source)
+
+
+def test_a_full_disk_is_told(folder, source, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(frame_cache, "_fill", full)
+    with pytest.raises(DataError, match=r"picture\.bytes: No space left on device: make room"):
+        pictures(folder, source)
+
+
+def test_a_loaders_process_is_sent_no_frames(folder, source):
+    cache = pictures(folder, source)
     frames = cache[2].copy()
     sent = pickle.dumps(cache)
     assert len(sent) < 32 * 32 * 3
     np.testing.assert_array_equal(pickle.loads(sent)[2], frames)
 
 
-def test_batches_come_from_the_cache(source, tmp_path, monkeypatch):
+def test_batches_come_from_the_cache(folder, source, monkeypatch):
     """Pictures whole or mirrored, clips from any frame on, and no file is opened any more."""
-    folder = tmp_path / "prepared"
-    folder.mkdir()
-    records = [Record(file=f"{i}.png", kind="picture") for i in range(6)]
-    records += [Record(file="a.mp4", kind="clip", duration=1.5)]
-    (folder / "manifest.jsonl").write_text("".join(record.model_dump_json() + "\n" for record in records))
     monkeypatch.setattr("triptych.data.frames.is_held", lambda record: False)
     settings = SETTINGS.model_copy(update={"frames": 9})
     batches = FrameBatches(folder, source, batch=20, clip_share=0.5, seed=0, settings=settings, frames=5, cached=True)
-    known = [decode(record, source, settings) for record in records if record.file != "3.png"]
+    assert not (folder / "frames").exists()  # decoded when they are first needed
+    batches.decode()
+    known = [decode(Record(file=file, kind="picture"), source, settings) for file in PICTURES if file != "3.png"]
+    clip_frames = decode(Record(file="a.mp4", kind="clip"), source, settings)
     for file in source.iterdir():
         file.unlink()
     seen, starts = set(), set()
@@ -98,21 +138,25 @@ def test_batches_come_from_the_cache(source, tmp_path, monkeypatch):
         batch = batches[step]
         assert batch["picture"].shape == (10, 1, 32, 32, 3)
         for picture in batch["picture"].numpy():
-            (which,) = [i for i, true in enumerate(known[:-1])
+            (which,) = [i for i, true in enumerate(known)
                         if any((picture == side).all() for side in (true, true[:, :, ::-1]))]  # fmt: skip
             seen.add(which)
         for clip in batch["clip"].numpy():
             assert clip.shape == (5, 32, 32, 3)
-            sides = known[-1], known[-1][:, :, ::-1]
+            sides = clip_frames, clip_frames[:, :, ::-1]
             (start,) = [first for first in range(5) if any((clip == side[first : first + 5]).all() for side in sides)]
             starts.add(start)
     assert seen == set(range(5))
     assert len(starts) > 2
 
 
-def test_a_folder_of_which_nothing_can_be_read(source, tmp_path):
-    folder = tmp_path / "prepared"
-    folder.mkdir()
-    (folder / "manifest.jsonl").write_text(Record(file="3.png", kind="picture").model_dump_json() + "\n")
-    with pytest.raises(DataError, match="lists no media to train on"):
-        FrameBatches(folder, source, batch=4, clip_share=0, seed=0, settings=SETTINGS, cached=True)
+def test_a_short_clip_is_not_cut_out_of_its_stillness(folder, source, monkeypatch):
+    """Of 12 frames in a window of 17 the last five are copies: no batch takes more of them than it must."""
+    monkeypatch.setattr("triptych.data.frames.is_held", lambda record: record.kind == "picture")
+    settings = SETTINGS.model_copy(update={"frames": 17})
+    batches = FrameBatches(folder, source, batch=9, clip_share=1.0, seed=0, settings=settings, frames=9, cached=True)
+    batches.decode()
+    for step in range(12):
+        (clip,) = batches[step]["clip"].numpy()
+        moves = (np.diff(clip.astype(int), axis=0) != 0).any((1, 2, 3))
+        assert moves.all()

@@ -82,6 +82,18 @@ def test_a_batch_is_a_function_of_seed_and_step(rows):
         assert all(same(a, b) for a, b in zip(loader, expected[1:], strict=True))
 
 
+def test_fewer_parts_hold_the_same_rows(rows):
+    """A GPU takes a batch in fewer parts, of which more is padding."""
+
+    def weighed(parts):  # what counts in each row, whatever it is padded to
+        return sorted((*tuple(row[row > 0].tolist()), int(ids.sum()))
+                      for part in parts for row, ids in zip(part["weights"], part["ids"], strict=True))  # fmt: skip
+
+    fine, coarse = (Batches(rows(), {}, 40, 3, least=least)[1] for least in (0.9, 0.3))
+    assert len(coarse) < len(fine)
+    assert weighed(coarse) == weighed(fine)
+
+
 def test_an_epoch_visits_each_item_once(rows):
     batches = Batches(rows(), {"draw": 1}, 3, 0)
     size = len(batches.rows.items["picture"])

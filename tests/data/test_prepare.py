@@ -13,7 +13,7 @@ from triptych.data import prepare
 from triptych.data.decode import window_record, windows
 from triptych.data.frames import framed, framing, is_held
 from triptych.data.prepare import Prepared, cut
-from triptych.data.records import Box, Event, Place, Question, Record, Text, things
+from triptych.data.records import Box, Event, Place, Question, Record, Text, reframed, things
 from triptych.data.settings import PrepareConfig
 from triptych.data.shards import Shards
 from triptych.errors import DataError
@@ -146,6 +146,41 @@ def test_boxes_follow_their_picture_into_each_framing(prepared, visual, monkeypa
         places.add(thing.box)
     assert len(places) == 6
     assert found[0][0][0].objects == [told]
+
+
+def test_moved_boxes_reach_the_shards(prepared, visual, monkeypatch):
+    """Those of pictures and, at their times, of clips; what a framing cuts off whole is told no more."""
+    monkeypatch.setattr(prepare, "is_held", lambda record: False)
+    told = [Box(texts=[Text(text="inside")], box=(10, 10, 30, 30)), Box(texts=[Text(text="rim")], box=(0, 0, 0.2, 0.2))]
+    manifest = prepared.folder / "manifest.jsonl"
+    known = Record(file="0.png", kind="picture", width=50, height=40, objects=told)
+    manifest.write_text(known.model_dump_json() + "\n")
+    cut(prepared, visual, "t", copies=9)
+    shards = Shards(prepared.folder / "shards", visual.fsq.to_latents(torch.arange(12)).numpy())
+    plans = [things(shards.record(i), "") for i in range(len(shards))]
+    assert len(shards.boxed(clips=False, held=False)) == 9
+    assert len({plan[0].box for plan in plans}) > 3
+    assert {len(plan) for plan in plans} == {1}  # the rim lies outside the middle square from the beginning
+    timed = known.model_copy(update={"objects": [told[0].model_copy(update={"time": 0.5})]})
+    (moved,) = reframed(timed, 0.1, 0.0, 0.2, 0.0)
+    assert (moved.time, moved.texts) == (0.5, told[0].texts)
+    # The square is 40 wide from column 5 on; 8 columns and 4 rows of it are cut off, the rest is fitted back.
+    wide, high = 40 / 32, 40 / 36
+    np.testing.assert_allclose(moved.box, (5 - 3 * wide, 6 * high, 5 + 17 * wide, 26 * high))
+    assert reframed(Record(file="x", kind="picture", objects=told), 0.1, 0, 0, 0) == []
+
+
+def test_copies_that_were_cut_without_boxes_are_cut_anew(prepared, visual):
+    cut(prepared, visual, "t", copies=2)
+    index = prepared.folder / "shards" / "index.json"
+    first = index.with_name("00000.safetensors").stat().st_mtime_ns
+    cut(prepared, visual, "t", copies=2)
+    assert index.with_name("00000.safetensors").stat().st_mtime_ns == first
+    stamp = json.loads(index.read_text())
+    del stamp["boxes"]
+    index.write_text(json.dumps(stamp))
+    cut(prepared, visual, "t", copies=2)
+    assert index.with_name("00000.safetensors").stat().st_mtime_ns > first
 
 
 def test_nothing_readable_is_an_error(prepared, visual):

@@ -70,6 +70,25 @@ def test_no_time_and_too_few_rows_choose_exact(job):
     assert "7 held-out rows of a spelling, 8 are needed" in str(few)
 
 
+@needs_native
+def test_short_rows_are_measured_more_often(job, monkeypatch):
+    """In the time of one long row there are several short ones, which tell a growth from chance."""
+    counted = {}
+    clock = [0.0]
+    spell = job.held.spell
+
+    def spelled(name, item, rng):
+        counted[name] = counted.get(name, 0) + 1
+        clock[0] += 4.0 if name in ("watch", "predict") else 1.0
+        return spell(name, item, rng)
+
+    monkeypatch.setattr(job.held, "spell", spelled)
+    monkeypatch.setattr("triptych.train.precision.time.monotonic", lambda: clock[0])
+    measure(job.gpt, job.held, seconds=40.0)
+    assert 1 <= counted["watch"] < counted["draw"]
+    assert 4 * counted["watch"] - counted["draw"] in range(-4, 5)
+
+
 def test_one_spelling_that_grows_is_enough_against_int8():
     bits = {"draw bits/code": {"fp32": 2.0, "int8": 2.008}, "read bits/text": {"fp32": 1.0, "int8": 1.0}}
     assert Measured(bits, LEAST).precision == "int8"

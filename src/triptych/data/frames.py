@@ -65,8 +65,7 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
         clip_share: clips' share of the frames of a step.
         crop: side of the square cut out of each medium where it shows most; 0 takes it whole.
         frames: of a clip in training, 1 + 4k; fewer than the model's are enough to learn motion, and cheaper.
-        cached: decode all media of training once, into files in `folder` (see `frame_cache`), instead of a few at each
-            step.
+        cached: read the media of training from files of frames (see `frame_cache`), which `decode` fills.
     """
 
     def __init__(
@@ -90,13 +89,8 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
         for line in read_jsonl(folder / "manifest.jsonl"):
             record = Record.model_validate(line)
             (self.held if is_held(record) else self.train)[record.kind].append((record.file, record.duration))
+        self.folder, self.cached = folder, cached
         self.cache: dict[str, FrameCache] = {}
-        if cached:
-            for kind, files in self.train.items():
-                path = folder / "frames" / f"{kind}.npy"
-                cache = self.cache[kind] = FrameCache(path, source, kind, [file for file, _ in files], settings)
-                seconds = dict(files)
-                self.train[kind] = [(file, seconds[file]) for file in cache.files]
         pictures, clips = len(self.train["picture"]), len(self.train["clip"])
         if not pictures and not clips:
             raise DataError(f"{folder / 'manifest.jsonl'} lists no media to train on")
@@ -105,6 +99,15 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
             "clip": max(1, round(batch * share / self.frames)) if share else 0,
             "picture": round(batch * (1 - share)) if pictures else 0,
         }
+
+    def decode(self) -> None:
+        """Decode the media of training into the cache, if there is to be one."""
+        if not self.cached or self.cache:
+            return
+        for kind, files in self.train.items():
+            self.cache[kind] = FrameCache(self.folder, self.source, kind, [file for file, _ in files], self.settings)
+            seconds = dict(files)
+            self.train[kind] = [(file, seconds[file]) for file in self.cache[kind].files]
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         out = {}
@@ -131,7 +134,8 @@ class FrameBatches(Dataset[dict[str, Tensor]]):
             if self.cache:
                 whole = self.cache[kind][place]
                 count = self.frames if kind == "clip" else 1
-                first = rng.integers(len(whole) - count + 1)
+                shown = min(len(whole), max(count, round(seconds * self.settings.fps)))  # beyond, the last one stands
+                first = rng.integers(shown - count + 1)
                 array = whole[first : first + count]
             else:
                 spare = max(0.0, seconds - self.frames / self.settings.fps)

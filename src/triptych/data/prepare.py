@@ -107,12 +107,14 @@ def cut(
     """
     folder = prepared.folder / "shards"
     folder.mkdir(parents=True, exist_ok=True)
-    stamp = {
+    stamp: dict[str, Any] = {
         "manifest": sha256(prepared.folder / "manifest.jsonl"),
         "tokenizer": tokenizer_hash,
         "copies": copies,
         "settings": prepared.settings.model_dump(mode="json", include={"size", "fps", "frames"}),
     }
+    if copies > 1:
+        stamp["boxes"] = "moved"  # older shards of copies have none
     index_file = folder / "index.json"
     if not index_file.exists() or not _agrees(json.loads(index_file.read_text()), stamp):
         for old in folder.glob(PATTERN):

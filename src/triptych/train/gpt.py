@@ -191,9 +191,8 @@ class GPTJob:
         multiple, least = 16, 0.7
         if self.device.type == "cuda":
             # A GPU is done with a part before the next one's kernels are launched: fewer parts, of which more is
-            # padding. And its cuDNN plans attention anew for each shape, which took longer than all the rest.
+            # padding.
             multiple, least = 64, 0.55
-            torch.backends.cuda.enable_cudnn_sdp(False)
         self.batches = Batches(self.rows, config.mix, config.batch, config.seed, multiple=multiple, least=least)
         if not self.batches.counts:
             raise DataError(f"{prepared / 'shards'}: no window fits the spellings {list(config.mix) or list(MEDIA)}")

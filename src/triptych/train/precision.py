@@ -61,7 +61,7 @@ class Measured:
 
 @torch.no_grad()
 def measure(
-    gpt: GPT, held: Rows, *, rows: int = 96, seconds: float = 60.0, precisions: Sequence[str] = ("fp32", "int8")
+    gpt: GPT, held: Rows, *, rows: int = 256, seconds: float = 60.0, precisions: Sequence[str] = ("fp32", "int8")
 ) -> Measured:
     """Bits per code and per text id of each spelling at each precision.
 
@@ -69,7 +69,7 @@ def measure(
         gpt: on any device; a copy of the weights is packed for the CPU, rounded to bfloat16 as models store them.
         held: what to spell, never trained on.
         rows: of each spelling at most.
-        seconds: spellings take turns, and the next turn is left out when time is up.
+        seconds: in all; each spelling gets its share of them, as long as it has rows.
     """
     stored = GPT(gpt.config).eval()
     stored.load_state_dict({name: value.float().cpu().bfloat16().float() for name, value in gpt.state_dict().items()})
@@ -81,20 +81,26 @@ def measure(
     paths = {name: NativePath(stored, Build(name, build.level, build.threads)) for name in precisions}
     names = [name for name in MEDIA if held.has(name)]
     totals = {name: np.zeros((len(paths), 4)) for name in names}
-    started, done = time.monotonic(), 0
-    while done < rows and time.monotonic() - started < seconds:
-        for tag, name in enumerate(names):
-            if done < len(held.items[MEDIA[name]]):
-                row = held.spell(name, done, np.random.default_rng([1, tag, done]))
-                totals[name] += [nats(path, row) for path in paths.values()]
-        done += 1
+    left = {name: min(rows, len(held.items[MEDIA[name]])) for name in names}
+    done, spent = dict.fromkeys(names, 0), dict.fromkeys(names, 0.0)
+    started = time.monotonic()
+    while time.monotonic() - started < seconds:
+        short = [name for name in names if done[name] < left[name]]
+        if not short:
+            break
+        # The one that took the least time so far: of short rows it takes more to tell a growth from chance.
+        name, begun = min(short, key=spent.__getitem__), time.monotonic()
+        row = held.spell(name, done[name], np.random.default_rng([1, names.index(name), done[name]]))
+        totals[name] += [nats(path, row) for path in paths.values()]
+        done[name] += 1
+        spent[name] += time.monotonic() - begun
     bits: dict[str, dict[str, float]] = {}
     for name, total in totals.items():
         for index, unit in enumerate(("text", "code")):
             if total[0, 2 + index]:
                 means = total[:, index] / total[:, 2 + index] / math.log(2)
                 bits[f"{name} bits/{unit}"] = dict(zip(paths, means.tolist(), strict=True))
-    return Measured(bits, min((min(done, len(held.items[MEDIA[name]])) for name in names), default=0))
+    return Measured(bits, min(done.values(), default=0))
 
 
 def nats(path: NativePath, row: Row) -> np.ndarray:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from triptych.config import RunConfig
+from triptych.device import settle
 from triptych.train.gpt import GPTJob, Preview
 from triptych.train.loop import Job, Loop
 from triptych.train.retrieval import RetrievalJob
@@ -17,6 +18,7 @@ from triptych.train.tokenizer import TokenizerJob
 def start(config: RunConfig, *, preview: Preview | None = None, dry_run: bool = False) -> dict[str, float]:
     """Run a recipe; `dry_run` prints the plan, times two steps and stops. Gives the last validation's scores."""
     console = Console(soft_wrap=True)
+    settle()
     job = _job(config, preview)
     table = Table(title=f"plan: {config.kind} in {config.out}", show_header=False)
     for name, value in job.describe().items():

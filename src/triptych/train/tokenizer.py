@@ -131,7 +131,7 @@ class TokenizerJob:
             self.model = nn.ModuleDict({"visual": self.visual, "critic": self.critic})
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.through: Callable[..., Any] = torch.compile(through) if config.compile else through
-        self.batches = FrameBatches(
+        self.frames = FrameBatches(
             Path(config.data),
             self.prepared.source,
             batch=config.batch,
@@ -142,6 +142,12 @@ class TokenizerJob:
             cached=config.cached,
         )
         self.features = load_features(self.device) if config.perceptual else None
+
+    @property
+    def batches(self) -> FrameBatches:
+        """What there is to learn from, decoded by now if it is to be `cached`."""
+        self.frames.decode()
+        return self.frames
 
     def losses(self, batch: dict[str, Tensor], scale: Callable[[Tensor], None]) -> dict[str, float]:
         """See train.loop.Job; pictures and clips count by their frames."""
@@ -197,7 +203,7 @@ class TokenizerJob:
         loss, parts, moved = 0.0, 0, []
         torch.manual_seed(0)  # the twins are the same each time
         for kind, count in (("picture", HELD_PICTURES), ("clip", HELD_CLIPS)):
-            held = self.batches.held_frames(kind, count)
+            held = self.frames.held_frames(kind, count)
             if held is None:
                 continue
             ratios = []
@@ -218,9 +224,9 @@ class TokenizerJob:
     @torch.no_grad()
     def sample(self, folder: Path, step: int) -> None:
         """A sheet of held-out media above what the codes keep of them."""
-        held = self.batches.held_frames("picture", 8)
+        held = self.frames.held_frames("picture", 8)
         if held is None:
-            held = self.batches.held_frames("clip", 1)
+            held = self.frames.held_frames("clip", 1)
             if held is None:
                 return
             held = held[0, ::2, None][:8]
@@ -230,11 +236,11 @@ class TokenizerJob:
 
     def describe(self) -> dict[str, str]:
         """The plan; see train.loop.Job."""
-        counts = self.batches.counts
+        counts = self.frames.counts
         parameters = sum(p.numel() for p in self.visual.parameters())
         return {
-            "data": ", ".join(f"{len(files):,} {kind}s" for kind, files in self.batches.train.items() if files),
-            "held out": ", ".join(f"{len(files):,} {kind}s" for kind, files in self.batches.held.items() if files),
+            "data": ", ".join(f"{len(files):,} {kind}s" for kind, files in self.frames.train.items() if files),
+            "held out": ", ".join(f"{len(files):,} {kind}s" for kind, files in self.frames.held.items() if files),
             "rows a step": ", ".join(f"{count} {kind}s" for kind, count in counts.items() if count),
             "network": f"channels {self.visual.config.widths}, {self.visual.fsq.codes} codes",
             "parameters": f"{parameters:,}",
