@@ -2,7 +2,7 @@
 # A model of the tabletop world from nothing, on one machine with a GPU that renders and some sixteen cores, in half an hour.
 #   bash recipes/tabletop-gpu.sh WORK [key=value of the GPT ...]
 # Media are rendered and cleaned as long as the tokenizer trains: what is done by then is what there is to learn from.
-# Minutes of the parts: FIRST and STEADY (tokenizer), DECODER, GPT. WORK/tabletop is the model; what judges it is made by
+# Minutes of the parts: FIRST and STEADY (tokenizer), DECODER, GPT. WORK/model is the model; what judges it is made by
 # recipes/detector.yaml. A second call goes on where the first one stopped. `recipes/tabletop.sh` needs no GPU, and hours.
 set -euo pipefail
 WORK=$1
@@ -84,7 +84,7 @@ more=$(for name in "${parts[@]}"; do printf '%s,' "$WORK/data/$name"; done)
 
 say "training the GPT"
 triptych train "$HERE/tabletop-gpu.yaml" data="$WORK/data/first" more="[${more%,}]" out="$WORK/gpt" minutes="$GPT" "$@"
-triptych train "$HERE/tabletop-retrieval.yaml" data="$WORK/data/first" more="[${more%,}]" start="$WORK/gpt/model" out="$WORK/retrieval" \
+triptych train "$HERE/tabletop-retrieval.yaml" data="$WORK/data/first" more="[${more%,}]" start="$WORK/gpt/model" out="$WORK/tabletop" \
   steps="${HEAD:-1500}" validate_every=100000
 wait "$decoder" || { tail -5 "$WORK/logs/decoder"; exit 1; }
 running=()
@@ -97,7 +97,7 @@ from pathlib import Path
 from triptych import zoo
 
 work = Path(sys.argv[1])
-model, decoder = zoo.load(str(work / "retrieval/model")), zoo.load(str(work / "decoder/model"))
-zoo.with_decoder(work / "tabletop", model, decoder.visual, decoder.info.made)
+model, decoder = zoo.load(str(work / "tabletop/model")), zoo.load(str(work / "decoder/model"))
+zoo.with_decoder(work / "model", model, decoder.visual, decoder.info.made)
 P
-say "done: $WORK/tabletop"
+say "done: $WORK/model"
