@@ -30,7 +30,7 @@ def clip():
 
 def test_bits_are_those_of_the_network(model, clip):
     """Summed over the codes of a picture, they are the nats that training counts."""
-    from triptych.train.gpt import choose, sums
+    from triptych.train.loss import choose, sums
     from triptych.train.summary import Learner
 
     inner = model._model

@@ -17,6 +17,7 @@ from triptych.errors import TriptychError
 from triptych.tokenizers.visual import VisualTokenizer
 from triptych.train import checkpoint
 from triptych.train.loop import Loop, _same_run
+from triptych.train.start import start
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +241,10 @@ def test_fine_tuning_on_codes_of_another_tokenizer_is_refused_unless_asked_for(w
     zoo.save(other / "tokenizers", bundle.info.model_copy(update={"visual": levels}), bundle.text, visual)
     with pytest.raises(TriptychError, match=r"codes of levels \(5, 5, 5\)"):
         tiny.GPTJob(config)
+
+
+def test_attention_is_not_planned_for_each_shape(tmp_path):
+    """Rows come in many shapes, and cuDNN plans each anew: training leaves it out, whatever is trained."""
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    start(tiny.settings(tiny.tokens(tmp_path, 40), tmp_path / "run"), dry_run=True)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()

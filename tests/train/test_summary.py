@@ -9,8 +9,9 @@ from tests.train import tiny
 from triptych import zoo
 from triptych.config import GPTConfig
 from triptych.model.gpt import GPT
-from triptych.train.gpt import FEW, GPTJob, choose
+from triptych.train.gpt import GPTJob
 from triptych.train.loop import Loop
+from triptych.train.loss import FEW, choose
 from triptych.train.summary import Learner, rest_of
 
 

@@ -12,8 +12,9 @@ from triptych.data.loader import THINNED
 from triptych.sequence import spell
 from triptych.sequence.layout import Builder, Map, Row
 from triptych.sequence.pack import collate
-from triptych.train.gpt import GPTJob, _with_text_of, choose, sums
+from triptych.train.gpt import GPTJob, _with_text_of
 from triptych.train.loop import Loop
+from triptych.train.loss import choose, sums
 
 
 @pytest.fixture(scope="module")

@@ -84,8 +84,7 @@ def things(record: Record, lang: str, time: float | None = None) -> list[Thing]:
     """What stands where in a picture, or in a clip at a time in seconds, cut to a square as the tokenizers see it
     (media.image.fit), in the words of a language, or in any where it has none; of more than a plan holds, the largest.
     """
-    side = min(record.width, record.height)
-    left, top = (record.width - side) / 2, (record.height - side) / 2
+    left, top, side = _square(record)
     out = []
     at = None if time is None else _nearest(record, time)
     for item in record.objects if side and (time is None or at is not None) else ():
@@ -101,17 +100,20 @@ def things(record: Record, lang: str, time: float | None = None) -> list[Thing]:
 def reframed(record: Record, top: float, bottom: float, left: float, right: float) -> list[Box]:
     """The boxes of a record as they stand where so much of its square, as a share of its side, was cut off each edge
     and the rest fitted back (see `things`)."""
-    side = min(record.width, record.height)
-    if not side:
-        return []
-    start = (record.width - side) / 2, (record.height - side) / 2
-    scales, offsets = (1 - left - right, 1 - top - bottom), (left, top)
+    *starts, side = _square(record)
+    cut, kept = (left, top), (1 - left - right, 1 - top - bottom)
 
     def moved(edge: float, axis: int) -> float:
-        return ((edge - start[axis]) / side - offsets[axis]) / scales[axis] * side + start[axis]
+        return starts[axis] + (edge - starts[axis] - cut[axis] * side) / kept[axis]
 
     boxes = [tuple(moved(edge, place % 2) for place, edge in enumerate(item.box)) for item in record.objects]
     return [item.model_copy(update={"box": box}) for item, box in zip(record.objects, boxes, strict=True)]
+
+
+def _square(record: Record) -> tuple[float, float, float]:
+    """Left and top edge and side, in pixels of the file, of the middle square that the tokenizers see."""
+    side = min(record.width, record.height)
+    return (record.width - side) / 2, (record.height - side) / 2, side
 
 
 def _nearest(record: Record, time: float) -> float | None:
