@@ -1,4 +1,4 @@
-"""Pixels that stay: where codes come again, a picture shows what was there instead of what the decoder makes of it.
+"""Pixels that stay: where nothing changes, a picture shows what was there instead of what the decoder makes of it.
 
 Y, X rows and columns of codes.
 """
@@ -11,6 +11,8 @@ import torch.nn.functional as F
 
 SOFT = 17  # pixels over which a seam is smoothed, odd
 SHADE = 12.0  # levels by which a seam is moved at most: more is an object's edge, not a shade
+SAME, OTHER = 8.0, 20.0  # levels of 255 up to which two drawings are alike, and from which on they aren't
+NEAR = 5  # pixels over which their difference is smoothed, odd
 
 
 def unchanged(before: np.ndarray, after: np.ndarray, stride: int) -> np.ndarray:
@@ -28,6 +30,23 @@ def unchanged(before: np.ndarray, after: np.ndarray, stride: int) -> np.ndarray:
     return ~np.kron(near, np.ones((stride, stride), bool))
 
 
+def still(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """How far pixels stay from one drawing to others: 1 where they are alike, 0 where they aren't, and in between.
+
+    Between drawings of the decoder rather than by codes: those of a clip waver without anything to be seen.
+
+    Args:
+        before: uint8 (Y, X, 3).
+        after: uint8 (F, Y, X, 3).
+
+    Returns:
+        float32 (F, Y, X).
+    """
+    apart = np.abs(after.astype(np.float32) - before).mean(-1)
+    smooth = _blur(torch.from_numpy(apart)[:, None], NEAR)[:, 0].numpy()
+    return np.clip((OTHER - smooth) / (OTHER - SAME), 0, 1)
+
+
 def merged(drawn: np.ndarray, original: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """The drawn picture with the original's pixels where they are kept.
 
@@ -36,18 +55,20 @@ def merged(drawn: np.ndarray, original: np.ndarray, kept: np.ndarray) -> np.ndar
 
     Args:
         drawn, original: uint8 (rows, columns, 3).
-        kept: bool (rows, columns).
+        kept: bool, or float of 0 to 1 for a part, (rows, columns).
     """
-    held = torch.from_numpy(kept.astype(np.float32))[None, None]
+    share = kept.astype(np.float32)
+    held = torch.from_numpy(share)[None, None]
     lost = np.clip(original.astype(np.float32) - drawn, -SHADE, SHADE)
     moved = torch.from_numpy(lost).permute(2, 0, 1)[None] * held
+    near = _blur(held, SOFT)
+    shift = _blur(moved, SOFT) / near.clamp_min(1e-6) * (2 * near).clamp_max(1)
+    pixels = np.clip(drawn + shift[0].permute(1, 2, 0).numpy(), 0, 255)
+    return np.rint(pixels + share[..., None] * (original - pixels)).astype(np.uint8)
 
-    def blur(x: torch.Tensor) -> torch.Tensor:
-        for _ in range(2):
-            x = F.avg_pool2d(x, SOFT, 1, SOFT // 2)
-        return x
 
-    near = blur(held)
-    shift = blur(moved) / near.clamp_min(1e-6) * (2 * near).clamp_max(1)
-    pixels = np.clip(np.rint(drawn + shift[0].permute(1, 2, 0).numpy()), 0, 255).astype(np.uint8)
-    return np.where(kept[..., None], original, pixels)
+def _blur(planes: torch.Tensor, side: int) -> torch.Tensor:
+    """The mean of what is around each place, and the mean of that: (N, 1, Y, X) -> the same."""
+    for _ in range(2):
+        planes = F.avg_pool2d(planes, side, 1, side // 2)
+    return planes

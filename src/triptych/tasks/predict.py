@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from triptych.clip_results import Future
-from triptych.config import VisualTokenizerConfig
 from triptych.generate.grammar import DrawMap, Step, Write
 from triptych.generate.sample import Sampling
 from triptych.sequence import spell
@@ -113,9 +112,8 @@ def _draw(
         )
         before = [np.stack([map_.codes for map_ in medium.maps]) for medium in media]
         maps = [np.concatenate([b, o.maps]) for b, o in zip(before, outputs, strict=True)]
-        for (frames, _), film, codes in zip(part, model.project(maps), maps, strict=True):
-            later = film[1 + info.visual.span * (shown - 1) :]
-            out.append(_kept(frames[-1], later, codes[shown - 1 :], info.visual))
+        for (frames, _), film in zip(part, model.project(maps), strict=True):
+            out.append(_kept(frames[-1], film[info.visual.span * (shown - 1) :]))
     return out
 
 
@@ -126,22 +124,15 @@ def _by_plans(model: Model, prompt: Row, plans: Sequence[Sequence[Thing]]) -> Ro
     return prompt.by([planning.beside(model, things, (side, side), whole) for things in plans], group)
 
 
-def _kept(last: np.ndarray, later: np.ndarray, codes: np.ndarray, visual: VisualTokenizerConfig) -> np.ndarray:
-    """Drawn frames with the last given one's pixels where its codes have come again in every map since.
+def _kept(last: np.ndarray, film: np.ndarray) -> np.ndarray:
+    """Drawn frames with the last given one's pixels where the drawing of it goes on as it was.
 
     Args:
-        last: uint8 (size, size, 3), the frame in which the first map ends.
-        later: uint8 (F, size, size, 3), the frames of the maps after it.
-        codes: (1 + T, Y, X), of that map and of those after it.
-        visual: span and stride.
+        last: uint8 (size, size, 3), the last given frame.
+        film: uint8 (1 + F, size, size, 3), the drawing of that frame, and those of the frames after it.
     """
-    still = np.full(last.shape[:2], True)
-    out = []
-    for index, map_ in enumerate(codes[1:]):
-        still = still & kept.unchanged(codes[0], map_, visual.stride)
-        frames = later[index * visual.span : (index + 1) * visual.span]
-        out += [kept.merged(frame, last, still) for frame in frames]
-    return np.stack(out)
+    shares = kept.still(film[0], film[1:])
+    return np.stack([kept.merged(frame, last, share) for frame, share in zip(film[1:], shares, strict=True)])
 
 
 def _prompt(model: Model, medium: Medium, text: str) -> Row:
