@@ -45,11 +45,12 @@ _LAZY = {
 }
 
 
-def load(name: str | Path = "tabletop", device: str = "auto") -> Triptych:
+def load(name: str | Path = "tabletop", device: str = "auto", framings: int | None = None) -> Triptych:
     """Load a model by its name or folder; see `Triptych.load`."""
     from triptych.api import Triptych
+    from triptych.tasks.settings import FRAMINGS
 
-    return Triptych.load(name, device)
+    return Triptych.load(name, device, FRAMINGS if framings is None else framings)
 
 
 def __getattr__(name: str) -> Any:

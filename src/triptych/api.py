@@ -27,7 +27,7 @@ from triptych.tasks.orders import Order, fulfil, picture_of
 from triptych.tasks.parts import is_long
 from triptych.tasks.plan import plan as plan_task
 from triptych.tasks.request import encode, source
-from triptych.tasks.settings import Drawing, usual
+from triptych.tasks.settings import FRAMINGS, Drawing, usual
 
 
 @final
@@ -36,25 +36,28 @@ class Triptych(ClipVerbs):
 
     Args:
         bundle: the loaded parts.
+        framings: see `load`.
 
     Media are given as a path, as uint8 (Y, X, 3) or (F, Y, X, 3) at the model's frame rate, or as a Pillow image.
     """
 
-    def __init__(self, bundle: zoo.Bundle) -> None:
-        self._model = Model(bundle)
+    def __init__(self, bundle: zoo.Bundle, framings: int = FRAMINGS) -> None:
+        self._model = Model(bundle, framings)
 
     @classmethod
-    def load(cls, name: str | Path = "tabletop", device: str = "auto") -> Triptych:
+    def load(cls, name: str | Path = "tabletop", device: str = "auto", framings: int = FRAMINGS) -> Triptych:
         """Load a model by name or folder.
 
         Args:
             name: of a shipped model, or a folder that holds model.json.
             device: `cpu`, `cuda`, or `auto`: cuda where there is one.
+            framings: of each clip that is told of, asked about, classified or searched for a moment, 1 to 5: as it is,
+                and with a little of its sides cut off. More are misread less; each takes as long as the first.
 
         Raises:
-            ModelError: no such model, damaged, or without a GPT.
+            ModelError: no such model, damaged, or without a GPT. ConfigError: too many framings, or none.
         """
-        return cls(zoo.load(name, str(device_of(device))))
+        return cls(zoo.load(name, str(device_of(device))), framings)
 
     @property
     def info(self) -> zoo.ModelInfo:

@@ -15,6 +15,7 @@ from triptych.data.folder import scan
 from triptych.errors import MediaError
 from triptych.files import write_json
 from triptych.media.worker import Workers
+from triptych.tasks.settings import FRAMINGS
 
 FILES = (".csv", ".vtt", ".html", ".json")  # JSON last: where it is, the clip is finished
 PATIENCE = 12 * 3600.0  # seconds for one clip
@@ -44,21 +45,28 @@ def clips_of(folder: Path) -> list[str]:
 
 
 def watch_folder(
-    folder: Path, out: Path, *, model: str = "tabletop", device: str = "auto", language: str = "en", workers: int = 0
+    folder: Path,
+    out: Path,
+    *,
+    model: str = "tabletop",
+    device: str = "auto",
+    language: str = "en",
+    framings: int = FRAMINGS,
+    workers: int = 0,
 ) -> Iterator[Watched]:
     """Watch every clip of a folder and write its timeline as JSON, CSV, WebVTT and HTML below `out`.
 
     Args:
         folder: of clips, in any subfolders.
         out: where to; `a/b.mp4` becomes `a/b.mp4.json` and so on.
-        model, device, language: as for one clip.
+        model, device, language, framings: as for one clip.
         workers: processes; 0 for one a core, each with the model in its memory.
 
     Yields:
-        what became of each clip, in the order of their names; a clip that is finished for this model and language
-        is not read again unless it changed.
+        what became of each clip, in the order of their names; a clip that is finished for this model, language and
+        number of framings is not read again unless it changed.
     """
-    mark = {"model": _label(zoo.find(model)), "language": language}
+    mark = {"model": _label(zoo.find(model)), "language": language, "framings": framings}
     work = []
     for file in clips_of(folder):
         if _finished(out / file, _mark(folder / file) | mark):
@@ -71,7 +79,7 @@ def watch_folder(
 
         def arguments(file: str) -> tuple[str, list[Any], float]:
             path = folder / file
-            return str(path), [str(path), str(out / file), model, device, language, mark], PATIENCE
+            return str(path), [str(path), str(out / file), model, device, language, framings, mark], PATIENCE
 
         for file, result in pool.map(watch_one, work, arguments, ahead=2):
             if isinstance(result, MediaError):
@@ -80,10 +88,12 @@ def watch_folder(
                 yield Watched(file, "watched", warning=result)
 
 
-def watch_one(path: str, target: str, model: str, device: str, language: str, mark: dict[str, str]) -> str:
+def watch_one(
+    path: str, target: str, model: str, device: str, language: str, framings: int, mark: dict[str, Any]
+) -> str:
     """Watch a clip and write its files; gives its warning. Runs in a worker, which keeps the model it has loaded."""
     stamp = _mark(Path(path))  # before it is read: a clip that changes meanwhile is read again
-    timeline = _model(model, device).watch(path, language=language)
+    timeline = _model(model, device, framings).watch(path, language=language)
     for suffix in FILES[:-1]:
         timeline.save(target + suffix)
     write_json(target + FILES[-1], timeline.as_dict() | {"source": stamp | mark})
@@ -91,13 +101,13 @@ def watch_one(path: str, target: str, model: str, device: str, language: str, ma
 
 
 @functools.lru_cache(maxsize=1)
-def _model(name: str, device: str) -> Any:
+def _model(name: str, device: str, framings: int) -> Any:
     import torch
 
     from triptych.api import Triptych
 
     torch.set_num_threads(1)  # each core has its own process
-    return Triptych.load(name, device)
+    return Triptych.load(name, device, framings)
 
 
 def _mark(path: Path) -> dict[str, Any]:

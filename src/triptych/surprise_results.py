@@ -29,7 +29,8 @@ class Surprise:
         peaks: float32 (T,), how odd the oddest dozen codes of each map are: standard deviations of bits beyond what the
             network expected of them.
         leaps: float32 (T,), levels of 255 by which the oddest parts of a frame differ from all that is near them in the
-            frame before, or the other way round: what vanishes, appears or jumps between two frames of a map.
+            frame before, or the other way round, and more so than right before and after: what vanishes, appears or
+            jumps between two frames of a map.
         fresh: bool (T,), whether a map begins a shot; it is scored alone and costs more.
         moments: the most surprising times, the strongest first, by `strange`.
         pictures: uint8 (moments, size, size, 3), what was seen at them.

@@ -11,12 +11,13 @@ from PIL import Image
 from triptych.config import VisualTokenizerConfig
 from triptych.data import prepare
 from triptych.data.decode import window_record, windows
-from triptych.data.frames import framed, framing, is_held
+from triptych.data.frames import is_held
 from triptych.data.prepare import Prepared, cut
 from triptych.data.records import Box, Event, Place, Question, Record, Text, reframed, things
 from triptych.data.settings import PrepareConfig
 from triptych.data.shards import Shards
 from triptych.errors import DataError
+from triptych.media.framing import framed, framing
 from triptych.media.worker import Workers
 from triptych.tokenizers.visual import VisualTokenizer
 

@@ -25,9 +25,10 @@ def model(tiny_model):
 
 @pytest.fixture
 def brief(monkeypatch):
-    from triptych.tasks import common, telling
+    from triptych.generate.grammar import Say
+    from triptych.tasks import reading, telling
 
-    monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 4})
+    monkeypatch.setattr(reading.tell, "__defaults__", (Say(4),))
     monkeypatch.setattr(telling, "SAY_LIMIT", 4)
 
 
@@ -320,10 +321,9 @@ def test_a_question_about_a_long_clip(model, tmp_path, brief, monkeypatch):
     from triptych.tasks import ask as ask_module
 
     video.write(tmp_path / "a.mp4", np.concatenate([noise(17, 1), noise(16, 2), noise(16, 3)]))
-    inner = model._model
     order = iter([np.array([0.0, 2.0, 5.0])])
     monkeypatch.setattr(ask_module, "gains", lambda model, text, media: next(order)[: len(media)])
-    monkeypatch.setattr(inner, "say", lambda prompts, limit=0: ["1.0 s" for _ in prompts])
+    monkeypatch.setattr(ask_module, "tell", lambda model, media, prompt: ["1.0 s" for _ in media])
     answer = model.ask(tmp_path / "a.mp4", "When?", together=2)
     assert answer.moments == ((4, 6), (2, 4))
     assert answer.times == (0, 6)

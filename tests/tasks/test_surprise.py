@@ -14,7 +14,7 @@ from triptych.sequence import spell
 from triptych.sequence.pack import collate
 from triptych.surprise_results import LEAP
 from triptych.tasks import surprisal
-from triptych.tasks.leaps import by_map, leaps
+from triptych.tasks.leaps import by_map, leaps, sudden
 from triptych.tasks.surprise import peaks
 
 
@@ -140,6 +140,15 @@ def test_a_leap_is_told_with_the_map_that_it_leads_into():
         assert found.shape == (3,)
         assert (found.argmax(), (found > 0).sum()) == (wanted, 1)
     assert by_map(scene(here), 4).tolist() == [0]
+
+
+def test_what_is_merely_fast_is_not_sudden():
+    """It leaps in every frame for as long as it moves; what jumps once does so between two frames."""
+    np.testing.assert_array_equal(sudden(np.array([1, 5, 6, 2, 0, 3], np.float32)), [0, 0, 1, 0, 0, 3])
+    fast = scene(*[(20, 10 + 45 * step) for step in range(4)], *[(20, 145)] * 5)
+    once = scene(*[(20, 10)] * 4, *[(20, 145)] * 5)
+    assert leaps(fast).max() > leaps(once).max() / 2
+    assert by_map(fast, 4).max() < by_map(once, 4).max() / 3
 
 
 def test_what_leaps_is_a_strange_moment_of_a_clip_of_several_segments(model, tmp_path):

@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
-from triptych.cli.output import Device, Json, Model, bar, check_suffix, document, note, numbered, split_choices, warn
-from triptych.tasks.settings import PredictSettings
+from triptych.cli.output import (
+    Device,
+    Framings,
+    Json,
+    Model,
+    bar,
+    check_suffix,
+    document,
+    note,
+    numbered,
+    split_choices,
+    warn,
+)
+from triptych.tasks.settings import FRAMINGS, PredictSettings
 
 if TYPE_CHECKING:
     from triptych.api import Triptych
@@ -40,6 +52,7 @@ def watch(
     out: Out = None,
     language: str = "en",
     workers: Count = 0,
+    framings: Framings = FRAMINGS,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
@@ -52,17 +65,19 @@ def watch(
             the folder for all four of each; FOLDER-timelines if not given.
         language: Tag of the language: en or zh.
         workers: Processes that watch a folder; 0 for one a core.
+        framings: In how many a clip is read, up to 5: as it is, and with a little of its sides cut off. More are
+            misread less, and take as many times as long.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document when the whole clip is read; of standard input, one line a segment as it comes.
     """
     if file.is_dir():
-        _watch_folder(file, out, language, workers, model, device, json)
+        _watch_folder(file, out, language, workers, framings, model, device, json)
         return
     check_suffix(out, TIMELINES)
     from triptych import load
 
-    triptych = load(model, device)
+    triptych = load(model, device, framings)
     if str(file) == LIVE and out is None:
         _watch_live(triptych, language, json)
         return
@@ -154,6 +169,7 @@ def locate(
     /,
     *,
     count: Annotated[int, Parameter(name=["--count", "-n"], validator=validators.Number(gte=1, lte=100))] = 5,
+    framings: Framings = FRAMINGS,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
@@ -164,13 +180,15 @@ def locate(
         file: Clip, or - for standard input.
         event: "the red ball hits the cube", or "when does the red ball hit the cube?"; in English or Chinese.
         count: Most moments to give; those less than half as sure as the first are left out.
+        framings: In how many a clip is read, up to 5: as it is, and with a little of its sides cut off. More are
+            misread less, and take as many times as long.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
     """
     from triptych import load
 
-    triptych = load(model, device)
+    triptych = load(model, device, framings)
     with bar("reading") as progress:
         spans = triptych.locate(str(file), event, count=count, each=_part(progress, file))
     if str(file) != LIVE:
@@ -187,6 +205,7 @@ def classify(
     labels: str,
     /,
     *,
+    framings: Framings = FRAMINGS,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
@@ -196,13 +215,15 @@ def classify(
     Args:
         file: Picture, clip, or - for standard input.
         labels: Two or more texts with commas between them, in English or Chinese.
+        framings: In how many a clip is read, up to 5: as it is, and with a little of its sides cut off. More are
+            misread less, and take as many times as long.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
     """
     from triptych import load
 
-    triptych = load(model, device)
+    triptych = load(model, device, framings)
     with bar("reading") as progress:
         found = triptych.classify(str(file), split_choices(labels) or [], each=_part(progress, file))
     if str(file) != LIVE:
@@ -355,7 +376,14 @@ def _watch_live(triptych: Triptych, language: str, json: bool) -> None:
 
 
 def _watch_folder(
-    folder: Path, out: Path | None, language: str, workers: int, model: str, device: str, json: bool
+    folder: Path,
+    out: Path | None,
+    language: str,
+    workers: int,
+    framings: int,
+    model: str,
+    device: str,
+    json: bool,
 ) -> None:
     from triptych.folder_watch import clips_of, watch_folder
 
@@ -363,7 +391,9 @@ def _watch_folder(
     total = len(clips_of(folder))
     results = []
     with bar("watching") as progress:
-        for result in watch_folder(folder, out, model=model, device=device, language=language, workers=workers):
+        for result in watch_folder(
+            folder, out, model=model, device=device, language=language, framings=framings, workers=workers
+        ):
             results.append(result)
             progress(len(results), total)
             if result.error:

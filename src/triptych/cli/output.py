@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from triptych.files import slug
 
 Json = Annotated[bool, Parameter(name="--json", negative=())]
 Model = Annotated[str, Parameter(name=["--model", "-m"])]
 Device = Annotated[str, Parameter(name="--device")]
+Framings = Annotated[int, Parameter(name="--framings", validator=validators.Number(gte=1))]
 
 
 def document(value: object) -> None:

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from cyclopts import App, Parameter, validators
 
-from triptych.cli.output import Device, Json, Model, document, note, split_choices, warn
+from triptych.cli.output import Device, Framings, Json, Model, document, note, split_choices, warn
 from triptych.errors import ConfigError
+from triptych.tasks.settings import FRAMINGS
 
 Positive = Annotated[float, Parameter(validator=validators.Number(gte=0))]
 Seed = Annotated[int, Parameter(validator=validators.Number(gte=0, lt=2**62))]
@@ -27,6 +28,7 @@ def caption(
     *,
     language: str = "en",
     start: Positive = 0.0,
+    framings: Framings = FRAMINGS,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
@@ -37,13 +39,15 @@ def caption(
         file: Picture or clip.
         language: Tag of the language: en or zh.
         start: Where in a clip to begin, in seconds.
+        framings: In how many a clip is read, up to 5: as it is, and with a little of its sides cut off. More are
+            misread less, and take as many times as long.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
     """
     from triptych import load
 
-    triptych = load(model, device)
+    triptych = load(model, device, framings)
     result = triptych.caption(file, language=language, start=start)
     warn(triptych.unlike(file, start=start))
     if json:
@@ -99,6 +103,7 @@ def ask(
     choices: str | None = None,
     start: Positive | None = None,
     together: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=8))] = 3,
+    framings: Framings = FRAMINGS,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
@@ -111,6 +116,8 @@ def ask(
         choices: The answers allowed, with commas between them; each gets its probability.
         start: Read only the two seconds of a clip that begin here, in seconds.
         together: Segments of a longer clip, the most relevant ones, that are read together for the answer.
+        framings: In how many a clip is read, up to 5: as it is, and with a little of its sides cut off. More are
+            misread less, and take as many times as long.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
@@ -118,7 +125,7 @@ def ask(
     from triptych import load
     from triptych.results import clock
 
-    triptych = load(model, device)
+    triptych = load(model, device, framings)
     result = triptych.ask(file, question, choices=split_choices(choices), start=start, together=together)
     first = result.moments[0][0] if result.moments else start or 0.0
     warn(triptych.unlike(file, start=first))

@@ -27,22 +27,6 @@ def is_held(record: Record) -> bool:
     return held_out(f"sequence {record.sequence.id}" if record.sequence else record.file, HELD)
 
 
-def framing(side: int, rng: np.random.Generator, reach: float = 0.06) -> np.ndarray:
-    """How many pixels another framing of a medium of this side cuts off at the top, bottom, left and right; each up to
-    `reach` of it."""
-    return rng.integers(0, int(side * reach) + 1, 4)
-
-
-def framed(frames: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """Frames (F, Y, X, 3) without what `framing` cuts off, fitted back to their size."""
-    side = frames.shape[1]
-    cut = frames[:, room[0] : side - room[1], room[2] : side - room[3]]
-    # One crop for all frames; stretched by a few per cent at most, as another lens would.
-    pixels = torch.from_numpy(cut.copy()).permute(0, 3, 1, 2).float()
-    out = torch.nn.functional.interpolate(pixels, (side, side), mode="bilinear", align_corners=False, antialias=True)
-    return out.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-
-
 def busiest(frames: np.ndarray, side: int, rng: np.random.Generator, tries: int = 3) -> np.ndarray:
     """Of a few random squares (F, side, side, 3), the one whose pixels vary most: small objects, not bare floor."""
     best, most = frames, -1.0

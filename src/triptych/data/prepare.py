@@ -20,13 +20,14 @@ import numpy as np
 import torch
 
 from triptych.data.decode import decode, decode_arguments, decode_window, window_record, windows
-from triptych.data.frames import framed, framing, is_held
+from triptych.data.frames import is_held
 from triptych.data.records import Record, reframed
 from triptych.data.settings import PrepareConfig
 from triptych.data.shards import PATTERN, ROWS, ShardWriter, lost_in, stable_hash
 from triptych.errors import DataError, MediaError
 from triptych.files import read_jsonl, sha256, write_json
 from triptych.media import image
+from triptych.media.framing import framed, framing
 from triptych.media.worker import Workers
 from triptych.tokenizers.text import TextTokenizer
 from triptych.tokenizers.visual import VisualTokenizer

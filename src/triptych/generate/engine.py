@@ -24,6 +24,9 @@ knows all of them. The order is a row's own, by its seed. Codes of one pass don'
 as places the distribution is the network's own for that order, with fewer it is not. More places come with each pass
 (the cosine schedule of MaskGIT, arXiv 2202.04200), since what is there decides more and more of the rest.
 
+**Read together.** Several rows can write one text, as the same medium in several framings does: each id is chosen by
+the mean of their log-probabilities, and read by all of them.
+
 B rows, R rows with twins (B or 2B), W positions a pass, N places of a map, G codes a place, C visual codes,
 d latent dimensions, D width.
 """
@@ -88,6 +91,7 @@ class Engine:
         unconditional: Sequence[Row] | None = None,
         given: Sequence[Sequence[np.ndarray | None]] | None = None,
         window: int = 1,
+        together: int = 1,
         progress: Progress | None = None,
         watch: Watch | None = None,
     ) -> list[Output]:
@@ -101,6 +105,7 @@ class Engine:
             given: of each row, for each DrawMap of the plan, its codes (rows, columns) with UNKNOWN where they are to
                 be drawn, or None where all are.
             window: positions of a map that go through the network at once; the result doesn't depend on it.
+            together: rows, one after another, that say one text; what they say is sampled as the first of them asks.
             progress: called with (done, all) positions as the plan goes on.
             watch: called whenever another line of a map is there, with each row's codes (rows, columns), UNKNOWN
                 where none are yet.
@@ -112,6 +117,10 @@ class Engine:
             raise ValueError(f"window={window}: at least one position is drawn at a time")
         if len(sampling) != len(prompts) or (unconditional is not None and len(unconditional) != len(prompts)):
             raise ValueError(f"{len(prompts)} prompts need as many samplings and unconditional prompts")
+        if together < 1 or len(prompts) % together:
+            raise ValueError(f"{len(prompts)} prompts can't be read {together} together")
+        if together > 1 and any(isinstance(step, DrawMap) for step in plan):
+            raise ValueError("only texts can be said together")
         if any(isinstance(step, Say) for step in plan[:-1]):
             raise ValueError("text of any length can only be a plan's last step: rows end at different places")
         guided = any(row.guidance != 1 for row in sampling)
@@ -120,12 +129,13 @@ class Engine:
         count, branches = len(prompts), 1 + guided
         # A single map fills up with guesses what other plans fill up with copies of the last row.
         full = 1 if len(plan) > 1 or any(isinstance(s, DrawMap) and s.passes for s in plan) else window
-        padded = [min(i, count - 1) for i in range(max(count, -(-self.path.least // (branches * full))))]
+        least = -(-self.path.least // (branches * full))
+        padded = [min(i, count - 1) for i in range(max(count, -(-least // together) * together))]
         prompts, sampling = [prompts[i] for i in padded], [sampling[i] for i in padded]
         twins = [unconditional[i] for i in padded] if guided and unconditional is not None else []
         sampler = Sampler(sampling, self.device)
         watched = watch and (lambda lines: watch(lines[:count]))
-        run = _Run(self, [*prompts, *twins], plan, sampler, window, progress, watched)
+        run = _Run(self, [*prompts, *twins], plan, sampler, window, together, progress, watched)
         maps = 0
         for index, step in enumerate(plan):
             last = index == len(plan) - 1
@@ -159,10 +169,12 @@ class _Run:
         plan: Sequence[Step],
         sampler: Sampler,
         window: int,
+        together: int,
         progress: Progress | None,
         watch: Watch | None,
     ) -> None:
         self.engine, self.config, self.sampler = engine, engine.model.config, sampler
+        self.together, self.joint = together, Sampler(sampler.rows[::together], engine.device)
         self.count, self.branches = len(sampler.rows), len(rows) // len(sampler.rows)
         self.outputs = [Output() for _ in range(self.count)]
         self.total = sum(_cost(step) for step in plan)
@@ -183,15 +195,13 @@ class _Run:
         self._tick(len(step.ids))
 
     def say(self, step: Say) -> None:
-        said: list[list[int]] = [[] for _ in range(self.count)]
-        open_ = [True] * self.count
+        said: list[list[int]] = [[] for _ in self.joint.rows]
+        open_ = [True] * len(said)
         first, later = (legal(count, self.config.vocabulary).to(self.engine.device) for count in (0, 1))
         for index in range(step.limit):
-            states = self.state[: self.count]
-            ids = self.session.choose_text(states, later if index else first)
+            ids = self._text(later if index else first)
             if not index and step.opening is not None:
-                likely = self.engine.model.text_logits(states).float().log_softmax(-1)[:, step.opening] >= step.least
-                ids = torch.where(likely, step.opening, ids)
+                ids = torch.where(self._text_nats()[:, step.opening] >= step.least, step.opening, ids)
             for row, choice in enumerate(ids.tolist()):
                 open_[row] = open_[row] and choice != Special.END
                 if not open_[row]:
@@ -205,9 +215,20 @@ class _Run:
             self._tick(1)
             if not any(open_) or index == step.limit - 1:
                 break
-            self._feed_text(ids.repeat(self.branches)[:, None])
-        for output, text in zip(self.outputs, said, strict=True):
-            output.texts.append(text)
+            self._feed_text(ids.repeat_interleave(self.together).repeat(self.branches)[:, None])
+        for row, output in enumerate(self.outputs):
+            output.texts.append(said[row // self.together])
+
+    def _text(self, legal: Tensor) -> Tensor:
+        """The next id of each text, (B / together,); `legal` (K,) says which may come."""
+        if self.together == 1:
+            return self.session.choose_text(self.state[: self.count], legal)
+        return self.joint(self._text_nats().masked_fill(~legal, -torch.inf))
+
+    def _text_nats(self) -> Tensor:
+        """(B / together, K) log-probabilities of the next id of each text, the mean of those who say it together."""
+        nats = self.engine.model.text_logits(self.state[: self.count]).float().log_softmax(-1)
+        return nats.unflatten(0, (-1, self.together)).mean(1)
 
     def draw(self, step: DrawMap, known: Tensor, last: bool) -> None:
         """Draw one map; `known` (B, N, G) holds the codes that are given."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from triptych.results import Caption
 from triptych.sequence import spell
 from triptych.tasks.common import Media, Model
+from triptych.tasks.reading import tell
 
 
 def caption(model: Model, media: Sequence[Media], *, language: str = "en", start: float = 0.0) -> list[Caption]:
@@ -22,9 +23,8 @@ def caption(model: Model, media: Sequence[Media], *, language: str = "en", start
         one caption a medium.
     """
     tag = model.encode(language)
-    known = model.read(media, start=start)
-    prompts = [spell.caption_prompt(model.show(model.begin(), medium), tag).finish() for medium in known]
-    texts = model.say(prompts)
+    known = model.read(media, start=start, framings=model.framings)
+    texts = tell(model, known, lambda medium, _: spell.caption_prompt(model.show(model.begin(), medium), tag).finish())
     return [
         Caption(text, language, medium.times if medium else None) for text, medium in zip(texts, known, strict=True)
     ]

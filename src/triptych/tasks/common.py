@@ -21,16 +21,15 @@ from PIL import Image
 from triptych import zoo
 from triptych.errors import ConfigError, MediaError, ModelError
 from triptych.generate.engine import Engine
-from triptych.generate.grammar import Say
 from triptych.generate.paths import open_visual
 from triptych.generate.sample import Sampling
-from triptych.media import image, video
+from triptych.media import framing, image, video
 from triptych.media.limits import LOCAL
 from triptych.sequence import spell, vocab
 from triptych.sequence.layout import Builder, Map, Row, ungrouped
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
-from triptych.tasks.settings import DrawSettings
+from triptych.tasks.settings import FRAMINGS, DrawSettings
 
 Media = Path | str | np.ndarray | Image.Image
 """A picture or a clip: a file, uint8 (Y, X, 3) or (F, Y, X, 3), or a Pillow image."""
@@ -46,10 +45,12 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Medium:
-    """A picture or a clip as the GPT reads it; `times` are the seconds that were read, None for a picture."""
+    """A picture or a clip as the GPT reads it; `times` are the seconds that were read, None for a picture; `others` its
+    maps in other framings, to be read beside it (tasks.reading)."""
 
     maps: list[Map]
     times: tuple[float, float] | None
+    others: tuple[list[Map], ...] = ()
 
 
 class Model:
@@ -57,10 +58,13 @@ class Model:
 
     Args:
         bundle: the parts; ModelError if there is no GPT among them.
+        framings: in how many framings clips are read where a text is asked for.
     """
 
-    def __init__(self, bundle: zoo.Bundle) -> None:
-        self.bundle = bundle
+    def __init__(self, bundle: zoo.Bundle, framings: int = FRAMINGS) -> None:
+        if not 1 <= framings <= framing.MOST:
+            raise ConfigError(f"framings={framings}: clips are read in 1 to {framing.MOST} framings")
+        self.bundle, self.framings = bundle, framings
         self.gpt = bundle.need_gpt()
         self.device = next(self.gpt.parameters()).device
         fsq = bundle.visual.fsq
@@ -126,6 +130,11 @@ class Model:
             self._seen.pop(next(iter(self._seen)))
         return [maps[key] for key in keys]
 
+    def framed(self, frames: Sequence[np.ndarray], count: int) -> list[list[list[Map]]]:
+        """As `look`, but of each array the maps of `count` framings, the first of them as it is."""
+        views = [self.look(some) for some in zip(*(framing.framings(array, count) for array in frames), strict=True)]
+        return [list(maps) for maps in zip(*views, strict=True)]
+
     def known_maps(self, codes: np.ndarray) -> list[Map]:
         """Codes (T, rows, columns) -> maps, read by their rounded values: the latents are not known any more."""
         return [Map(code, self._grid[code], self._grid[code]) for code in codes]
@@ -139,14 +148,6 @@ class Model:
     def paint(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Codes (rows, columns) of pictures -> uint8 (Y, X, 3) of each."""
         return [clip[0] for clip in self.project([codes[None] for codes in maps])]
-
-    def say(self, prompts: Sequence[Row], how: Say = Say(SAY_LIMIT)) -> list[str]:
-        """The likeliest text after each prompt, id by id."""
-        texts = []
-        for chunk in chunks(prompts):
-            outputs = self.engine.generate(chunk, [how], [Sampling(temperature=0)] * len(chunk))
-            texts += [self.decode(output.texts[0]) for output in outputs]
-        return texts
 
     @torch.inference_mode()
     def likelihood(self, prompts: Sequence[Row], texts: Sequence[Sequence[int]]) -> list[float]:
@@ -240,12 +241,13 @@ class Model:
             sums += nats.masked_fill(~known, 0).sum(1).tolist()
         return sums
 
-    def read(self, media: Sequence[Media | None], *, start: float = 0.0) -> list[Medium | None]:
+    def read(self, media: Sequence[Media | None], *, start: float = 0.0, framings: int = 1) -> list[Medium | None]:
         """Media -> what the GPT reads; one that occurs several times is encoded once.
 
         Args:
             media: pictures and clips; None stays None.
             start: where in a clip's file to begin, in seconds.
+            framings: of each clip.
         """
         unique = {_key(medium): medium for medium in media if medium is not None}
         known: dict[Any, Medium] = {}
@@ -257,8 +259,9 @@ class Model:
             for length, items in by_length.items():
                 seconds = (length - 1) / self.bundle.info.fps
                 times = None if length == 1 else (start, start + seconds)
-                for (key, _), maps in zip(items, self.look([frames for _, frames in items]), strict=True):
-                    known[key] = Medium(maps, times)
+                views = self.framed([frames for _, frames in items], framings if times else 1)
+                for (key, _), (maps, *others) in zip(items, views, strict=True):
+                    known[key] = Medium(maps, times, tuple(others))
         return [None if medium is None else known[_key(medium)] for medium in media]
 
     def frames(self, medium: Media, *, start: float = 0.0, filled: bool = True) -> np.ndarray:

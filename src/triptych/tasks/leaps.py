@@ -31,10 +31,19 @@ def leaps(frames: np.ndarray) -> np.ndarray:
     return apart.flatten(1).topk(MOST).values.mean(1).numpy()
 
 
+def sudden(found: np.ndarray) -> np.ndarray:
+    """How far each leap of a segment (F - 1,) rises above those right before and after it, at least 0.
+
+    What falls or rolls beyond reach does so for several frames; what can't be happens between two.
+    """
+    beside = np.pad(found, 1)
+    return np.maximum(0, found - np.maximum(beside[:-2], beside[2:]))
+
+
 def by_map(frames: np.ndarray, span: int) -> np.ndarray:
-    """The largest leap into the frames of each map of a segment, of which the first holds one frame and the others
-    `span` each, the last one as many as are left: float32 (T,)."""
-    found = leaps(frames) if len(frames) > 1 else np.zeros(0, np.float32)
+    """The largest sudden leap into the frames of each map of a segment, of which the first holds one frame and the
+    others `span` each, the last one as many as are left: float32 (T,)."""
+    found = sudden(leaps(frames)) if len(frames) > 1 else np.zeros(0, np.float32)
     later = [found[first : first + span].max() for first in range(0, len(found), span)]
     return np.array([0, *later], np.float32)
 

@@ -14,6 +14,7 @@ from triptych.sequence import spell
 from triptych.tasks import parts
 from triptych.tasks.common import Model, ended
 from triptych.tasks.parts import Part
+from triptych.tasks.reading import nats
 from triptych.tasks.relevance import gains, language_of
 
 KEPT = 8  # segments that are looked at closely: those that make the event likeliest
@@ -63,7 +64,8 @@ def locate(
             for part in some:
                 each(part)
     spans = []
-    for gain, part in best:
+    close = parts.closely(model, [part for _, part in best])
+    for (gain, _), part in zip(best, close, strict=True):
         # Beside the mean of all other segments, and of none: what most of the clip shows is no event.
         others = total + np.log1p(-min(np.exp(gain - total), 1 - 1e-9)) - np.log(count_read)
         spans += _spans(model, part, statement, float(1 / (1 + np.exp(others - gain))))
@@ -87,8 +89,8 @@ def as_statement(model: Model, event: str) -> str:
         ways = [[*words[:i], verb, *words[i:]] for i in range(1, len(words))]
     texts = [" ".join(way) for way in ways]
     prompt = spell.caption_prompt(model.begin(), model.encode(language_of(model, event))).finish()
-    nats = model.likelihood([prompt] * len(texts), [model.encode(text) for text in texts])
-    return texts[int(np.argmax(nats))]
+    likely = model.likelihood([prompt] * len(texts), [model.encode(text) for text in texts])
+    return texts[int(np.argmax(likely))]
 
 
 def apart(spans: list[Span], count: int) -> list[Span]:
@@ -104,12 +106,17 @@ def apart(spans: list[Span], count: int) -> list[Span]:
 def _spans(model: Model, part: Part, statement: str, shown: float) -> list[Span]:
     """Where an event may be in a segment that shows it with probability `shown`: the likeliest start, and another."""
     here = part.segment
-    prompt = spell.locate_prompt(model.show(model.begin(), part.medium), model.encode(statement)).finish()
+    asked = model.encode(statement)
     ticks = np.arange(0, here.end - here.start + STEP / 2, STEP)
     pairs = [(a, b) for a in ticks for b in ticks if b > a] or [(0.0, STEP)]
     texts = [ended(model.encode(f"{spell.time_text(a)}-{spell.time_text(b)}")) for a, b in pairs]
-    nats = np.array(model.likelihood([prompt] * len(texts), texts))
-    shares = np.exp(nats - nats.max())
+    (found,) = nats(
+        model,
+        [part.medium],
+        lambda medium, _: spell.locate_prompt(model.show(model.begin(), medium), asked).finish(),
+        texts,
+    )
+    shares = np.exp(found - found.max())
     shares /= shares.sum()
     starts, ends = np.array(pairs).T
     spans = []

@@ -31,18 +31,19 @@ class Part:
         return self.segment.frames[self.segment.key]
 
 
-def batches(model: Model, path: Path | str, *, start: float = 0.0) -> Iterator[list[Part]]:
+def batches(model: Model, path: Path | str, *, start: float = 0.0, framings: int = 1) -> Iterator[list[Part]]:
     """Segments of a clip in order, some at a time, so that the network reads them side by side.
 
     Args:
         model: what reads.
         path: a file, or `-` for standard input, which gives one at a time.
         start: seconds from the beginning of the file.
+        framings: in how many each segment is read.
     """
     info = model.bundle.info
     found = shots.segments(path, fps=info.fps, frames=info.frames, size=info.size, start=start)
     for some in grouped(found, 1 if is_live(path) else TOGETHER):
-        yield read(model, some)
+        yield read(model, some, framings)
 
 
 def parts(model: Model, path: Path | str, *, start: float = 0.0) -> Iterator[Part]:
@@ -51,11 +52,18 @@ def parts(model: Model, path: Path | str, *, start: float = 0.0) -> Iterator[Par
         yield from some
 
 
-def read(model: Model, segments: Sequence[Segment]) -> list[Part]:
+def read(model: Model, segments: Sequence[Segment], framings: int = 1) -> list[Part]:
     """What the GPT reads of segments; times are those of the clip."""
-    info = model.bundle.info
-    maps = model.look([still_to(segment.frames, info.frames) for segment in segments])
-    return [Part(s, Medium(m, (s.start, s.end))) for s, m in zip(segments, maps, strict=True)]
+    views = model.framed([still_to(segment.frames, model.bundle.info.frames) for segment in segments], framings)
+    return [
+        Part(s, Medium(maps, (s.start, s.end), tuple(others)))
+        for s, (maps, *others) in zip(segments, views, strict=True)
+    ]
+
+
+def closely(model: Model, some: Sequence[Part]) -> list[Part]:
+    """Parts again, each in as many framings as the model reads a clip in for a text."""
+    return read(model, [part.segment for part in some], model.framings)
 
 
 def is_long(model: Model, path: Path | str) -> bool:

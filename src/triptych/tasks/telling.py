@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from triptych.clip_results import Moment
 from triptych.generate.grammar import Say
 from triptych.sequence import spell
+from triptych.sequence.layout import Row
 from triptych.tasks.common import SAY_LIMIT, Medium, Model
+from triptych.tasks.reading import tell
 
 STAMP = re.compile(r"\[\s*(\d+(?:\.\d+)?)\s*(?:s|秒)\s*\]")
 _OPENING = "["  # how a description with times begins
@@ -29,8 +31,11 @@ def describe(model: Model, media: Sequence[Medium], language: str) -> list[str]:
     """
     tag = model.encode(language)
     (start,) = model.encode(_OPENING)
-    prompts = [spell.caption_prompt(model.show(model.begin(), medium), tag).finish() for medium in media]
-    return model.say(prompts, Say(SAY_LIMIT, start, _LOG_KNOWN, _ROUNDS))
+
+    def prompt(medium: Medium | None, _: int) -> Row:
+        return spell.caption_prompt(model.show(model.begin(), medium), tag).finish()
+
+    return tell(model, media, prompt, Say(SAY_LIMIT, start, _LOG_KNOWN, _ROUNDS))
 
 
 def events_of(text: str, start: float = 0.0, end: float = float("inf")) -> tuple[Moment, ...]:

@@ -27,7 +27,7 @@ def watch(model: Model, path: Path | str, *, language: str = "en") -> Iterator[S
     """
     before: tuple[Moment, ...] = ()
     shot = 0
-    for some in parts.batches(model, path):
+    for some in parts.batches(model, path, framings=model.framings):
         surprises = _surprises(model, some)
         texts = describe(model, [part.medium for part in some], language)
         for part, (bits, unlike), text in zip(some, surprises, texts, strict=True):

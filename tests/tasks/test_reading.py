@@ -1,0 +1,88 @@
+"""Clips read in several framings: what is asked of each, and that all of them count."""
+
+import numpy as np
+import pytest
+
+import triptych
+from triptych.generate.grammar import Say
+from triptych.media.framing import framings as cut
+from triptych.sequence import spell
+from triptych.tasks.common import Medium
+from triptych.tasks.reading import framings, nats, tell
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return triptych.load(tiny_model, "cpu")._model
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return np.random.default_rng(0).integers(0, 256, (17, 64, 64, 3), dtype=np.uint8)
+
+
+def prompt(model):
+    return lambda medium, _: spell.caption_prompt(model.show(model.begin(), medium), model.encode("en")).finish()
+
+
+def test_a_clip_is_read_in_its_framings_and_a_picture_as_it_is(model, clip):
+    whole, picture, nothing = model.read([clip, clip[0], None], framings=3)
+    assert nothing is None
+    assert (len(whole.others), len(picture.others)) == (2, 0)
+    for maps, frames in zip([whole.maps, *whole.others], cut(clip, 3), strict=True):
+        np.testing.assert_array_equal([m.codes for m in maps], [m.codes for m in model.look([frames])[0]])
+    assert [medium.times for medium in framings(whole)] == [(0.0, 2.0)] * 3
+    assert framings(None) == [None]
+
+
+def test_the_likelihood_is_the_mean_of_the_framings(model, clip):
+    media = [*model.read([clip], framings=3), None]
+    texts = [[20, 21, 22], [23]]
+    table = nats(model, media, prompt(model), texts)
+    assert table.shape == (2, 2)
+    for row, medium in zip(table, media, strict=True):
+        each = [model.likelihood([prompt(model)(one, 0)] * 2, texts) for one in framings(medium)]
+        np.testing.assert_allclose(row, np.mean(each, 0), rtol=1e-6)
+    apart = nats(model, framings(media[0]), prompt(model), texts)
+    assert np.ptp(apart, axis=0).min() > 0  # else any of them would do
+
+
+def test_all_framings_write_one_text(model, clip):
+    """As the engine says it together; media with and without framings beside each other, in their own order."""
+    other = clip[::-1].copy()
+    media = [None, *model.read([clip, clip[0], other], framings=2)]
+    seen = []
+
+    def build(medium, number):
+        seen.append(number)
+        return prompt(model)(medium, number)
+
+    told = tell(model, media, build, Say(8))
+    assert sorted(seen) == [0, 1, 1, 2, 3, 3]
+    for medium, text in zip(media, told, strict=True):
+        assert tell(model, [medium], prompt(model), Say(8)) == [text]
+    same = Medium(media[1].maps, media[1].times, (media[1].maps,))
+    alone = Medium(media[1].maps, media[1].times)
+    assert tell(model, [same], prompt(model), Say(8)) == tell(model, [alone], prompt(model), Say(8))
+
+
+def test_what_is_asked_of_a_clip_is_read_so(model, clip, monkeypatch):
+    """Captions, answers, choices, labels and moments; drawing and surprise read a clip once."""
+    wanted = []
+    framed = model.framed
+    monkeypatch.setattr(model, "framed", lambda frames, count: wanted.append(count) or framed(frames, count))
+    from triptych.tasks import ask, caption, classify
+
+    caption.caption(model, [clip])
+    ask.ask(model, [(clip, "How many?")])
+    ask.ask(model, [(clip, "How many?")], choices=["1", "2"])
+    classify.classify(model, clip, ["a", "b"])
+    assert wanted == [model.framings] * 4
+    model.read([clip])
+    assert wanted[4:] == [1]
+
+
+@pytest.mark.parametrize("count", [0, 6])
+def test_a_number_of_framings_out_of_range_is_told(tiny_model, count):
+    with pytest.raises(triptych.ConfigError, match=f"framings={count}"):
+        triptych.load(tiny_model, "cpu", framings=count)
