@@ -9,7 +9,7 @@ import pytest
 import triptych
 from triptych.config import EDGES, LAID
 from triptych.sequence.layout import grouped
-from triptych.sequence.plan import Thing, laid
+from triptych.sequence.plan import Thing, laid, write
 from triptych.sequence.vocab import Special
 from triptych.tasks import canvas, planning
 from triptych.tasks.canvas import UNKNOWN
@@ -229,6 +229,28 @@ def test_of_several_views_the_one_whose_plan_is_read_most_surely_is_kept(model, 
     seen = drawings(model, monkeypatch)
     assert model.draw("", images=[noise], best_of=3)[0].plan == ""
     assert [len(prompts) for prompts, _, _ in seen] == [1]
+
+
+def test_of_several_drawings_the_one_whose_text_and_plan_are_read_most_surely_is_kept(model, monkeypatch):
+    """Of a wide canvas, whose middle alone is read, by the text alone."""
+    plans = [(STAYS, BALL), (CUBE,), (BALL,)]
+    monkeypatch.setattr(planning, "write", lambda model, rows, how: plans[: len(rows)])
+    asked = []
+
+    def likelihood(self, prompts, texts):
+        told = [self.decode(ids[:-1]) for ids in texts]
+        asked.append((told, [int(Special.PLAN) in row.ids.tolist() for row in prompts]))
+        return [-6.0, -4.0, -5.0] if told[0] == "一个球" else [-3.0, -9.0, -3.5]
+
+    monkeypatch.setattr(type(model._model), "likelihood", likelihood)
+    taken = [model.draw("一个球", best_of=1, plan=write(things))[0].plan for things in plans]
+    assert model.draw("一个球", best_of=3)[0].plan == taken[2]  # -8.5; the text alone would take the second
+    assert asked == [(["一个球"] * 3, [False] * 3), (taken, [True] * 3)]
+    asked.clear()
+    assert model.draw("一个球", best_of=3, width=128, plan=taken[0])[0].plan == taken[0]
+    assert [told for told, _ in asked] == [["一个球"] * 3]
+    monkeypatch.setitem(model._model.bundle.info.made, "planned", ["draw"])  # it can't read plans
+    assert model.draw("一个球", best_of=3)[0].plan == taken[1]
 
 
 @pytest.mark.parametrize(

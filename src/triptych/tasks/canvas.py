@@ -283,13 +283,17 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     if np.ptp(fits) > 0:
         noise = np.random.default_rng(derived(request.seed, "choice")).gumbel(size=len(fits))
         return candidates[int((fits + noise * (request.settings.temperature > 0)).argmax())]
-    things = candidates[0].things  # where no text tells more, all have the same
-    if not request.text and not things:
+    rows, columns = candidates[0].canvas.shape
+    # The model reads the middle square, in which boxes of a wide canvas would stand elsewhere.
+    planned = rows == columns and any(c.things for c in candidates) and planning.is_learned(model, "things")
+    if not request.text and not planned:
         return candidates[0]
-    pixels = model.paint([candidate.canvas for candidate in candidates])
-    if not request.text:
-        return candidates[int(np.argmax(planning.read_nats(model, pixels, things)))]
-    nats = model.caption_nats(pixels, [request.text] * len(pixels), language_of(request.text))
+    pixels, language = model.paint([c.canvas for c in candidates]), language_of(request.text)
+    nats = np.zeros(len(candidates))
+    if request.text:
+        nats += model.caption_nats(pixels, [request.text] * len(pixels), language)
+    if planned:
+        nats += planning.read_nats(model, pixels, [candidate.things for candidate in candidates], language)
     return candidates[int(np.argmax(nats))]
 
 

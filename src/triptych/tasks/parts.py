@@ -38,12 +38,13 @@ def batches(model: Model, path: Path | str, *, start: float = 0.0, framings: int
         model: what reads.
         path: a file, or `-` for standard input, which gives one at a time.
         start: seconds from the beginning of the file.
-        framings: in how many each segment is read.
+        framings: in how many each segment is read; in one where they come live, to keep up with them.
     """
     info = model.bundle.info
     found = shots.segments(path, fps=info.fps, frames=info.frames, size=info.size, start=start)
-    for some in grouped(found, 1 if is_live(path) else TOGETHER):
-        yield read(model, some, framings)
+    live = is_live(path)
+    for some in grouped(found, 1 if live else TOGETHER):
+        yield read(model, some, 1 if live else framings)
 
 
 def parts(model: Model, path: Path | str, *, start: float = 0.0) -> Iterator[Part]:

@@ -105,10 +105,12 @@ def write(model: Model, prompts: Sequence[Row], sampling: Sequence[Sampling]) ->
     return out
 
 
-def read_nats(model: Model, pictures: Sequence[np.ndarray], planned: Sequence[Thing]) -> list[float]:
-    """How surely a plan is read off each of some pictures uint8 (rows, columns, 3), in nats."""
-    prompts = [reading(model, medium, "en") for medium in model.read(pictures) if medium is not None]
-    return model.likelihood(prompts, [ended(model.encode(as_text(planned)))] * len(prompts))
+def read_nats(
+    model: Model, pictures: Sequence[np.ndarray], planned: Sequence[Sequence[Thing]], language: str
+) -> list[float]:
+    """How surely its own plan is read off each of some pictures uint8 (rows, columns, 3), in nats."""
+    prompts = [reading(model, medium, language) for medium in model.read(pictures) if medium is not None]
+    return model.likelihood(prompts, [ended(model.encode(as_text(things))) for things in planned])
 
 
 def beside(

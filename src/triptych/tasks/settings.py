@@ -49,8 +49,8 @@ class DrawSettings:
     negative: str = _setting("", "A text to keep away from: guidance leads from it to the text.", "a text")
     best_of: int = _setting(
         1,
-        "Candidates for each picture, of which one is kept: the one that the model reads its text from most surely, or "
-        "that fits given parts best, or its own plan of a next view; 8 from a text or earlier views alone.",
+        "Candidates for each picture, of which one is kept: the one that the model reads its text and its own plan off "
+        "most surely, or that fits given parts best; 8 from a text or earlier views alone.",
         "a whole number from 1 to 256",
     )
     decode: str = _setting(
