@@ -48,3 +48,13 @@ def tiny_model(tmp_path_factory) -> Path:
             torch.nn.init.normal_(parameter, std=0.15)
     info = zoo.ModelInfo(name="tiny", visual=visual.config, gpt=config, size=64, made={"steps": 0})
     return zoo.save(tmp_path_factory.mktemp("models") / "tiny", info, text, visual, gpt)
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Random weights rarely end a text: cut it short."""
+    from triptych.generate.grammar import Say
+    from triptych.tasks import reading, telling
+
+    monkeypatch.setattr(reading.tell, "__defaults__", (Say(8),))
+    monkeypatch.setattr(telling, "SAY_LIMIT", 8)

@@ -27,7 +27,7 @@ from triptych.tasks.orders import Order, fulfil, picture_of
 from triptych.tasks.parts import is_long
 from triptych.tasks.plan import plan as plan_task
 from triptych.tasks.request import encode, source
-from triptych.tasks.settings import FRAMINGS, Drawing, usual
+from triptych.tasks.settings import FRAMINGS, Drawing, checked_framings, usual
 
 
 @final
@@ -51,12 +51,14 @@ class Triptych(ClipVerbs):
         Args:
             name: of a shipped model, or a folder that holds model.json.
             device: `cpu`, `cuda`, or `auto`: cuda where there is one.
-            framings: of each clip that is told of, asked about, classified or searched for a moment, 1 to 5: as it is,
-                and with a little of its sides cut off. More are misread less; each takes as long as the first.
+            framings: 1 to 5, in which `watch`, `caption`, `ask`, `classify` and `locate` read a clip: as it is, and
+                with a little of its sides cut off. More are misread less and take longer; standard input is watched and
+                classified in one, to keep up with it.
 
         Raises:
             ModelError: no such model, damaged, or without a GPT. ConfigError: too many framings, or none.
         """
+        checked_framings(framings)  # before anything is loaded
         return cls(zoo.load(name, str(device_of(device))), framings)
 
     @property

@@ -15,7 +15,7 @@ from triptych.data.folder import scan
 from triptych.errors import MediaError
 from triptych.files import write_json
 from triptych.media.worker import Workers
-from triptych.tasks.settings import FRAMINGS
+from triptych.tasks.settings import FRAMINGS, checked_framings
 
 FILES = (".csv", ".vtt", ".html", ".json")  # JSON last: where it is, the clip is finished
 PATIENCE = 12 * 3600.0  # seconds for one clip
@@ -66,6 +66,7 @@ def watch_folder(
         what became of each clip, in the order of their names; a clip that is finished for this model, language and
         number of framings is not read again unless it changed.
     """
+    checked_framings(framings)
     mark = {"model": _label(zoo.find(model)), "language": language, "framings": framings}
     work = []
     for file in clips_of(folder):

@@ -42,12 +42,8 @@ COMMANDS = (
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, brief):
     """An empty working folder; random weights rarely end a text, so texts are cut short."""
-    from triptych.tasks import common, telling
-
-    monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 8})
-    monkeypatch.setattr(telling, "SAY_LIMIT", 8)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

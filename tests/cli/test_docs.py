@@ -26,11 +26,7 @@ def test_command_lines_parse(line):
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_the_python_runs(block, tiny_model, tmp_path, monkeypatch, capsys):
-    from triptych.tasks import common, telling
-
-    monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 8})
-    monkeypatch.setattr(telling, "SAY_LIMIT", 8)
+def test_the_python_runs(block, tiny_model, tmp_path, monkeypatch, capsys, brief):
     monkeypatch.chdir(tmp_path)
     video.write("clip.mp4", np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8))
     model = triptych.load(tiny_model)

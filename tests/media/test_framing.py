@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from triptych.media.framing import MOST, framings
+from triptych.tasks.settings import MOST_FRAMINGS
 
 
 def scene(side=224):
@@ -18,6 +19,10 @@ def middle(frames):
     """Where the white square's middle stands, in pixels (row, column), in each frame."""
     white = (frames > 250).all(-1)
     return [np.argwhere(one).mean(0) for one in white]
+
+
+def test_the_command_line_knows_how_many_there_are():
+    assert MOST == MOST_FRAMINGS
 
 
 def test_the_first_is_the_medium_itself():

@@ -23,15 +23,6 @@ def model(tiny_model):
     return triptych.load(tiny_model, "cpu")
 
 
-@pytest.fixture
-def brief(monkeypatch):
-    from triptych.generate.grammar import Say
-    from triptych.tasks import reading, telling
-
-    monkeypatch.setattr(reading.tell, "__defaults__", (Say(4),))
-    monkeypatch.setattr(telling, "SAY_LIMIT", 4)
-
-
 def noise(count, seed, size=64):
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
 
@@ -323,11 +314,15 @@ def test_a_question_about_a_long_clip(model, tmp_path, brief, monkeypatch):
     video.write(tmp_path / "a.mp4", np.concatenate([noise(17, 1), noise(16, 2), noise(16, 3)]))
     order = iter([np.array([0.0, 2.0, 5.0])])
     monkeypatch.setattr(ask_module, "gains", lambda model, text, media: next(order)[: len(media)])
-    monkeypatch.setattr(ask_module, "tell", lambda model, media, prompt: ["1.0 s" for _ in media])
+    read = []
+    monkeypatch.setattr(ask_module, "tell", lambda model, media, prompt: read.extend(media) or ["1.0 s" for _ in media])
     answer = model.ask(tmp_path / "a.mp4", "When?", together=2)
     assert answer.moments == ((4, 6), (2, 4))
     assert answer.times == (0, 6)
     assert answer.text == "3.0 s"  # the first of the two in time begins at 2 s
+    (joined,) = read
+    assert len(joined.others) == model._model.framings - 1
+    assert {len(maps) for maps in (joined.maps, *joined.others)} == {2 * 5}
     monkeypatch.undo()
     chosen = model.ask(tmp_path / "a.mp4", "How many?", choices=["1", "2"])
     assert sum(chosen.probabilities.values()) == pytest.approx(1)

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from tests.media.clips import save_sound
+from triptych.errors import ConfigError
 from triptych.folder_watch import FILES, watch_folder
 from triptych.media import video
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch, brief):
     """No processes, and short texts: workers are tested with media.worker."""
     from triptych import folder_watch
     from triptych.errors import MediaError
-    from triptych.tasks import common, telling
 
     class Here:
         def __init__(self, *_):
@@ -35,8 +35,6 @@ def quick(monkeypatch):
                     yield item, error
 
     monkeypatch.setattr(folder_watch, "Workers", Here)
-    monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 4})
-    monkeypatch.setattr(telling, "SAY_LIMIT", 4)
 
 
 def test_a_folder_is_watched_once(tmp_path, tiny_model, quick):
@@ -63,3 +61,7 @@ def test_a_folder_is_watched_once(tmp_path, tiny_model, quick):
     (out / "sub" / "b.mp4.vtt").unlink()  # as after a kill
     assert {r.status for r in run().values()} == {"watched", "failed"}
     assert run(language="zh")["a.mp4"].status == "watched"
+    assert run(language="zh", framings=1)["a.mp4"].status == "watched"
+    assert run(language="zh", framings=1)["a.mp4"].status == "finished"
+    with pytest.raises(ConfigError, match="framings=9"):
+        run(framings=9)

@@ -5,10 +5,13 @@ import pytest
 
 import triptych
 from triptych.generate.grammar import Say
+from triptych.media import video
 from triptych.media.framing import framings as cut
 from triptych.sequence import spell
+from triptych.tasks import ask, caption, classify, locate, parts, surprise, watch
 from triptych.tasks.common import Medium
-from triptych.tasks.reading import framings, nats, tell
+from triptych.tasks.reading import each_framing, nats, tell
+from triptych.tasks.relevance import gains
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +34,8 @@ def test_a_clip_is_read_in_its_framings_and_a_picture_as_it_is(model, clip):
     assert (len(whole.others), len(picture.others)) == (2, 0)
     for maps, frames in zip([whole.maps, *whole.others], cut(clip, 3), strict=True):
         np.testing.assert_array_equal([m.codes for m in maps], [m.codes for m in model.look([frames])[0]])
-    assert [medium.times for medium in framings(whole)] == [(0.0, 2.0)] * 3
-    assert framings(None) == [None]
+    assert [medium.times for medium in each_framing(whole)] == [(0.0, 2.0)] * 3
+    assert each_framing(None) == [None]
 
 
 def test_the_likelihood_is_the_mean_of_the_framings(model, clip):
@@ -41,9 +44,9 @@ def test_the_likelihood_is_the_mean_of_the_framings(model, clip):
     table = nats(model, media, prompt(model), texts)
     assert table.shape == (2, 2)
     for row, medium in zip(table, media, strict=True):
-        each = [model.likelihood([prompt(model)(one, 0)] * 2, texts) for one in framings(medium)]
+        each = [model.likelihood([prompt(model)(one, 0)] * 2, texts) for one in each_framing(medium)]
         np.testing.assert_allclose(row, np.mean(each, 0), rtol=1e-6)
-    apart = nats(model, framings(media[0]), prompt(model), texts)
+    apart = nats(model, each_framing(media[0]), prompt(model), texts)
     assert np.ptp(apart, axis=0).min() > 0  # else any of them would do
 
 
@@ -66,13 +69,17 @@ def test_all_framings_write_one_text(model, clip):
     assert tell(model, [same], prompt(model), Say(8)) == tell(model, [alone], prompt(model), Say(8))
 
 
-def test_what_is_asked_of_a_clip_is_read_so(model, clip, monkeypatch):
-    """Captions, answers, choices, labels and moments; drawing and surprise read a clip once."""
+@pytest.fixture
+def wanted(model, monkeypatch):
+    """In how many framings clips were looked at, one number a look."""
     wanted = []
-    framed = model.framed
-    monkeypatch.setattr(model, "framed", lambda frames, count: wanted.append(count) or framed(frames, count))
-    from triptych.tasks import ask, caption, classify
+    framed = model.look_framed
+    monkeypatch.setattr(model, "look_framed", lambda frames, count: wanted.append(count) or framed(frames, count))
+    return wanted
 
+
+def test_what_is_asked_of_a_clip_is_read_so(model, clip, wanted):
+    """Captions, answers, choices and labels."""
     caption.caption(model, [clip])
     ask.ask(model, [(clip, "How many?")])
     ask.ask(model, [(clip, "How many?")], choices=["1", "2"])
@@ -80,6 +87,35 @@ def test_what_is_asked_of_a_clip_is_read_so(model, clip, monkeypatch):
     assert wanted == [model.framings] * 4
     model.read([clip])
     assert wanted[4:] == [1]
+
+
+def test_of_a_long_clip_what_matters_is_read_so(model, tmp_path, wanted, brief, monkeypatch):
+    """All of it to be told or labelled; for a moment or an answer the segments that it is found in; a live source and
+    surprise never."""
+    frames = np.random.default_rng(1).integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
+    video.write(tmp_path / "a.mp4", frames)
+    path = str(tmp_path / "a.mp4")
+    most = model.framings
+    for task, counts in (
+        (lambda: list(watch.watch(model, path)), [most]),
+        (lambda: classify.classify(model, path, ["a", "b"]), [most]),
+        (lambda: locate.locate(model, path, "a ball falls"), [1, most]),
+        (lambda: ask.ask_whole(model, path, "How many?"), [1, most]),
+        (lambda: list(surprise.surprise(model, path)), [1]),
+    ):
+        task()
+        assert wanted == counts
+        wanted.clear()
+    monkeypatch.setattr(parts, "is_live", lambda path: True)
+    list(watch.watch(model, path))
+    assert set(wanted) == {1}
+
+
+def test_labels_that_are_captions_count_in_every_framing(model, clip):
+    (medium,) = model.read([clip], framings=3)
+    each = [gains(model, "a ball", [one])[0] for one in each_framing(medium)]
+    assert np.ptp(each) > 0
+    np.testing.assert_allclose(gains(model, "a ball", [medium]), [np.mean(each)], rtol=1e-5)
 
 
 @pytest.mark.parametrize("count", [0, 6])

@@ -136,19 +136,30 @@ def test_what_no_motion_explains_leaps():
 def test_a_leap_is_told_with_the_map_that_it_leads_into():
     here, gone = (80, 80), None
     for count, place, wanted in ((9, 1, 1), (9, 4, 1), (9, 5, 2), (9, 8, 2), (7, 6, 2)):
-        found = by_map(scene(*[here] * place, *[gone] * (count - place)), 4)
+        found = by_map(sudden(leaps(scene(*[here] * place, *[gone] * (count - place)))), 4)
         assert found.shape == (3,)
         assert (found.argmax(), (found > 0).sum()) == (wanted, 1)
-    assert by_map(scene(here), 4).tolist() == [0]
+    assert by_map(sudden(leaps(scene(here))), 4).tolist() == [0]
 
 
 def test_what_is_merely_fast_is_not_sudden():
     """It leaps in every frame for as long as it moves; what jumps once does so between two frames."""
-    np.testing.assert_array_equal(sudden(np.array([1, 5, 6, 2, 0, 3], np.float32)), [0, 0, 1, 0, 0, 3])
-    fast = scene(*[(20, 10 + 45 * step) for step in range(4)], *[(20, 145)] * 5)
-    once = scene(*[(20, 10)] * 4, *[(20, 145)] * 5)
-    assert leaps(fast).max() > leaps(once).max() / 2
-    assert by_map(fast, 4).max() < by_map(once, 4).max() / 3
+    np.testing.assert_array_equal(sudden(np.array([1, 5, 6, 2, 0, 3], np.float32)), [0, 1.5, 2.5, 0, 0, 3])
+    np.testing.assert_array_equal(sudden(np.array([6, 0], np.float32), before=8.0), [2, 0])
+    fast = leaps(scene(*[(20, 10 + 45 * step) for step in range(4)], *[(20, 145)] * 5))
+    once = leaps(scene(*[(20, 10)] * 4, *[(20, 145)] * 5))
+    assert fast.max() > once.max() / 2
+    assert by_map(sudden(fast), 4).max() < by_map(sudden(once), 4).max() * 0.6
+
+
+def test_fast_motion_over_the_end_of_a_segment_is_none_either(model, tmp_path):
+    """Segments of a shot share a frame; the leap into it is known to the next one."""
+    steps = [(20, 10)] * 14 + [(20, 55), (20, 100), (20, 145)] + [(20, 190)] * 16
+    video.write(tmp_path / "a.mp4", scene(*steps))
+    alone = sudden(leaps(scene(*steps[16:])))
+    found = model.surprise(tmp_path / "a.mp4")
+    assert found.times[5] == 2.5
+    assert found.leaps[5] < 0.8 * alone[0]
 
 
 def test_what_leaps_is_a_strange_moment_of_a_clip_of_several_segments(model, tmp_path):

@@ -22,15 +22,6 @@ def noise():
     return np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 
 
-@pytest.fixture
-def brief(monkeypatch):
-    """Random weights rarely end a text: cut it short."""
-    from triptych.tasks import common, telling
-
-    monkeypatch.setattr(common.Model.say, "__kwdefaults__", {"limit": 8})
-    monkeypatch.setattr(telling, "SAY_LIMIT", 8)
-
-
 def test_a_seed_draws_the_same_picture_alone_and_in_a_batch(model):
     three = model.draw("a red ball", n=3, seed=5)
     assert [p.seed for p in three] == [5, 6, 7]

@@ -65,8 +65,8 @@ def watch(
             the folder for all four of each; FOLDER-timelines if not given.
         language: Tag of the language: en or zh.
         workers: Processes that watch a folder; 0 for one a core.
-        framings: In how many a clip is read, up to 5: as it is, and with a little of its sides cut off. More are
-            misread less, and take as many times as long.
+        framings: In how many a clip is read: as it is, and with a little of its sides cut off. More are misread less,
+            and take longer. Standard input is read in one, to keep up with it.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document when the whole clip is read; of standard input, one line a segment as it comes.
@@ -180,8 +180,8 @@ def locate(
         file: Clip, or - for standard input.
         event: "the red ball hits the cube", or "when does the red ball hit the cube?"; in English or Chinese.
         count: Most moments to give; those less than half as sure as the first are left out.
-        framings: In how many a clip is read, up to 5: as it is, and with a little of its sides cut off. More are
-            misread less, and take as many times as long.
+        framings: In how many a clip is read: as it is, and with a little of its sides cut off. More are misread less,
+            and take longer.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
@@ -215,8 +215,8 @@ def classify(
     Args:
         file: Picture, clip, or - for standard input.
         labels: Two or more texts with commas between them, in English or Chinese.
-        framings: In how many a clip is read, up to 5: as it is, and with a little of its sides cut off. More are
-            misread less, and take as many times as long.
+        framings: In how many a clip is read: as it is, and with a little of its sides cut off. More are misread less,
+            and take longer. Standard input is read in one, to keep up with it.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.

@@ -13,11 +13,12 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 
 from triptych.files import slug
+from triptych.tasks.settings import MOST_FRAMINGS
 
 Json = Annotated[bool, Parameter(name="--json", negative=())]
 Model = Annotated[str, Parameter(name=["--model", "-m"])]
 Device = Annotated[str, Parameter(name="--device")]
-Framings = Annotated[int, Parameter(name="--framings", validator=validators.Number(gte=1))]
+Framings = Annotated[int, Parameter(name="--framings", validator=validators.Number(gte=1, lte=MOST_FRAMINGS))]
 
 
 def document(value: object) -> None:

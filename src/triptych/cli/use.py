@@ -39,8 +39,8 @@ def caption(
         file: Picture or clip.
         language: Tag of the language: en or zh.
         start: Where in a clip to begin, in seconds.
-        framings: In how many a clip is read, up to 5: as it is, and with a little of its sides cut off. More are
-            misread less, and take as many times as long.
+        framings: In how many a clip is read: as it is, and with a little of its sides cut off. More are misread less,
+            and take longer.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
@@ -116,8 +116,8 @@ def ask(
         choices: The answers allowed, with commas between them; each gets its probability.
         start: Read only the two seconds of a clip that begin here, in seconds.
         together: Segments of a longer clip, the most relevant ones, that are read together for the answer.
-        framings: In how many a clip is read, up to 5: as it is, and with a little of its sides cut off. More are
-            misread less, and take as many times as long.
+        framings: In how many a clip is read: as it is, and with a little of its sides cut off. More are misread less,
+            and take longer.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.

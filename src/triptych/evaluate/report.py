@@ -84,9 +84,10 @@ def render_markdown(results: Results | Path | str, only: Sequence[str] = ()) -> 
         other = run.get(f"sampling of {what}", {})
         differs = {name: value for name, value in other.items() if value != run["sampling"].get(name)}
         sampling += f"; {what}: {_told(differs)}" if differs else ""
+    framings = f"clips in {run['framings']} framings, " if run.get("framings", 1) > 1 else ""
     source = (
         f"{run['model']}{f' {weights}' if weights else ''}, triptych {run['triptych']}, "
-        f"{run['date'][:10]}, seed {run['seed']}, {sampling}. ↑ more is better, ↓ less is better."
+        f"{run['date'][:10]}, seed {run['seed']}, {framings}{sampling}. ↑ more is better, ↓ less is better."
     )
     skipped = _skipped(run)
     return "\n".join([*lines, "", source, *([skipped] if skipped else [])])

@@ -26,7 +26,7 @@ from triptych.evaluate.detector import Detector
 from triptych.evaluate.report import table
 from triptych.evaluate.truth import metadata_hash
 from triptych.files import sha256, write_json
-from triptych.tasks.settings import Drawing, PredictSettings, usual
+from triptych.tasks.settings import FRAMINGS, Drawing, PredictSettings, usual
 
 FORMAT = 1
 
@@ -177,7 +177,7 @@ def evaluate(
         drawing: settings of drawing that differ from the defaults; a measure that can't draw by them is skipped.
 
     Returns:
-        what the JSON holds: model, weights, recipe, data, seed, sampling, version, date, measures, skipped.
+        what the JSON holds: model, weights, recipe, data, seed, framings, sampling, version, date, measures, skipped.
 
     Raises:
         ConfigError: an unknown measure, device or setting, a limit below 1, or another size than the model's own.
@@ -201,6 +201,7 @@ def evaluate(
         "data": {"folder": str(data), "media": len(bench.items), "metadata": metadata_hash(Path(data))},
         "seed": seed,
         "limit": limit,
+        "framings": FRAMINGS,
         "sampling": asdict(settings),
         "sampling of edits": asdict(usual("edit").changed(drawing)),
         "sampling of futures": asdict(PredictSettings()),

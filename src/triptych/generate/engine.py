@@ -174,7 +174,8 @@ class _Run:
         watch: Watch | None,
     ) -> None:
         self.engine, self.config, self.sampler = engine, engine.model.config, sampler
-        self.together, self.joint = together, Sampler(sampler.rows[::together], engine.device)
+        self.together = together
+        self.joint = sampler if together == 1 else Sampler(sampler.rows[::together], engine.device)
         self.count, self.branches = len(sampler.rows), len(rows) // len(sampler.rows)
         self.outputs = [Output() for _ in range(self.count)]
         self.total = sum(_cost(step) for step in plan)
@@ -226,7 +227,8 @@ class _Run:
         return self.joint(self._text_nats().masked_fill(~legal, -torch.inf))
 
     def _text_nats(self) -> Tensor:
-        """(B / together, K) log-probabilities of the next id of each text, the mean of those who say it together."""
+        """(B / together, K) log-probabilities of the next id of each text, the mean of those who say it together; by
+        torch on any path, since a text's last layer is a small part of it."""
         nats = self.engine.model.text_logits(self.state[: self.count]).float().log_softmax(-1)
         return nats.unflatten(0, (-1, self.together)).mean(1)
 

@@ -15,7 +15,7 @@ from triptych.sequence.layout import Row
 from triptych.tasks import parts
 from triptych.tasks.common import Media, Medium, Model, ended
 from triptych.tasks.parts import Part
-from triptych.tasks.reading import framings, nats, tell
+from triptych.tasks.reading import each_framing, nats, tell
 from triptych.tasks.relevance import gains
 
 TOGETHER = 3  # segments read for an answer: see docs/log.md
@@ -84,7 +84,7 @@ def ask_whole(
                 each(part)
     chosen = [part for _, part in best]
     ordered = parts.closely(model, sorted(chosen, key=lambda part: part.segment.start))
-    views = [framings(part.medium) for part in ordered]
+    views = [each_framing(part.medium) for part in ordered]
     first, *others = [[map_ for medium in view for map_ in medium.maps] for view in zip(*views, strict=True)]
     answer = _answers(model, [Medium(first, (0.0, end), tuple(others))], [question], choices)[0]
     if not choices:

@@ -270,9 +270,9 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     Where a picture leads to it, it is the one that guidance finds likeliest, since no picture tells an instruction.
     Where codes were given behind drawn ones, candidate i is taken with a probability in proportion to exp(fit_i): as
     candidates grow in number, that draws from the model's own distribution given all that is given, not only what
-    stands before (importance resampling; likelihood weighting). Otherwise it is the one that the model, when it reads
-    the picture, finds the text of likeliest; without a text, that whose own plan it reads off it most surely, or
-    the first.
+    stands before (importance resampling; likelihood weighting). Otherwise it is the one off which the model
+    reads its text and its own plan most surely: the text tells relations, the plan each thing's looks. The text alone
+    counts where the canvas isn't square, nothing was planned, or the model can't read plans; without either, the first.
     """
     if len(candidates) == 1:
         return candidates[0]

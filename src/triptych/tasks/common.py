@@ -29,7 +29,7 @@ from triptych.sequence import spell, vocab
 from triptych.sequence.layout import Builder, Map, Row, ungrouped
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
-from triptych.tasks.settings import FRAMINGS, DrawSettings
+from triptych.tasks.settings import FRAMINGS, DrawSettings, checked_framings
 
 Media = Path | str | np.ndarray | Image.Image
 """A picture or a clip: a file, uint8 (Y, X, 3) or (F, Y, X, 3), or a Pillow image."""
@@ -62,9 +62,7 @@ class Model:
     """
 
     def __init__(self, bundle: zoo.Bundle, framings: int = FRAMINGS) -> None:
-        if not 1 <= framings <= framing.MOST:
-            raise ConfigError(f"framings={framings}: clips are read in 1 to {framing.MOST} framings")
-        self.bundle, self.framings = bundle, framings
+        self.bundle, self.framings = bundle, checked_framings(framings)
         self.gpt = bundle.need_gpt()
         self.device = next(self.gpt.parameters()).device
         fsq = bundle.visual.fsq
@@ -130,7 +128,7 @@ class Model:
             self._seen.pop(next(iter(self._seen)))
         return [maps[key] for key in keys]
 
-    def framed(self, frames: Sequence[np.ndarray], count: int) -> list[list[list[Map]]]:
+    def look_framed(self, frames: Sequence[np.ndarray], count: int) -> list[list[list[Map]]]:
         """As `look`, but of each array the maps of `count` framings, the first of them as it is."""
         views = [self.look(some) for some in zip(*(framing.framings(array, count) for array in frames), strict=True)]
         return [list(maps) for maps in zip(*views, strict=True)]
@@ -259,7 +257,7 @@ class Model:
             for length, items in by_length.items():
                 seconds = (length - 1) / self.bundle.info.fps
                 times = None if length == 1 else (start, start + seconds)
-                views = self.framed([frames for _, frames in items], framings if times else 1)
+                views = self.look_framed([frames for _, frames in items], framings if times else 1)
                 for (key, _), (maps, *others) in zip(items, views, strict=True):
                     known[key] = Medium(maps, times, tuple(others))
         return [None if medium is None else known[_key(medium)] for medium in media]

@@ -1,6 +1,6 @@
 """Pixels that stay: where nothing changes, a picture shows what was there instead of what the decoder makes of it.
 
-Y, X rows and columns of codes.
+Y, X rows and columns of codes; rows and columns are those of pixels.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def still(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     Between drawings of the decoder rather than by codes: those of a clip waver without anything to be seen.
 
     Args:
-        before: uint8 (Y, X, 3).
-        after: uint8 (F, Y, X, 3).
+        before: uint8 (rows, columns, 3).
+        after: uint8 (F, rows, columns, 3).
 
     Returns:
-        float32 (F, Y, X).
+        float32 (F, rows, columns).
     """
     apart = np.abs(after.astype(np.float32) - before).mean(-1)
     smooth = _blur(torch.from_numpy(apart)[:, None], NEAR)[:, 0].numpy()
@@ -68,7 +68,7 @@ def merged(drawn: np.ndarray, original: np.ndarray, kept: np.ndarray) -> np.ndar
 
 
 def _blur(planes: torch.Tensor, side: int) -> torch.Tensor:
-    """The mean of what is around each place, and the mean of that: (N, 1, Y, X) -> the same."""
+    """The mean of what is around each place, and the mean of that: (N, 1, rows, columns) -> the same."""
     for _ in range(2):
-        planes = F.avg_pool2d(planes, side, 1, side // 2)
+        planes = F.avg_pool2d(planes, side, 1, side // 2, count_include_pad=False)
     return planes

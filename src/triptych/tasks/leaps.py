@@ -20,30 +20,40 @@ MOST = 24  # blocks whose mean is told, of 169: a small thing leaps as a large o
 
 
 def leaps(frames: np.ndarray) -> np.ndarray:
-    """How much of each frame and the one before has no like in the other: float32 (F - 1,), levels of 255.
+    """How much of each frame and the one before has no like in the other: float32 (F - 1,), levels of 255; of a single
+    frame none.
 
     Args:
         frames: uint8 (F, rows, columns, 3), evenly spaced.
     """
+    if len(frames) < 2:
+        return np.zeros(0, np.float32)
     seen = torch.from_numpy(frames).permute(0, 3, 1, 2).float().mean(1, keepdim=True)
     seen = F.interpolate(seen, (SIDE, SIDE), mode="area")
     apart = torch.maximum(_unlike(seen[:-1], seen[1:]), _unlike(seen[1:], seen[:-1]))
     return apart.flatten(1).topk(MOST).values.mean(1).numpy()
 
 
-def sudden(found: np.ndarray) -> np.ndarray:
-    """How far each leap of a segment (F - 1,) rises above those right before and after it, at least 0.
+def sudden(found: np.ndarray, before: float = 0.0) -> np.ndarray:
+    """How far each leap of a segment rises above the mean of the one before and the one after it, at least 0.
 
-    What falls or rolls beyond reach does so for several frames; what can't be happens between two.
+    What falls or rolls beyond reach does so for several frames; what can't be happens between two. What is gone for a
+    single frame leaps twice, and counts half.
+
+    Args:
+        found: float32 (F - 1,), levels of 255, as of `leaps`; after the last, none is taken to follow.
+        before: the leap before the first of them, where the shot began earlier.
+
+    Returns:
+        float32 (F - 1,), levels of 255.
     """
-    beside = np.pad(found, 1)
-    return np.maximum(0, found - np.maximum(beside[:-2], beside[2:]))
+    beside = np.concatenate([[before], found, [0.0]]).astype(np.float32)
+    return np.maximum(0, found - (beside[:-2] + beside[2:]) / 2)
 
 
-def by_map(frames: np.ndarray, span: int) -> np.ndarray:
-    """The largest sudden leap into the frames of each map of a segment, of which the first holds one frame and the
-    others `span` each, the last one as many as are left: float32 (T,)."""
-    found = sudden(leaps(frames)) if len(frames) > 1 else np.zeros(0, np.float32)
+def by_map(found: np.ndarray, span: int) -> np.ndarray:
+    """The largest leap into the frames of each map of a segment: float32 (F - 1,) -> (T,). The first map holds one
+    frame and the others `span` each, the last one as many as are left."""
     later = [found[first : first + span].max() for first in range(0, len(found), span)]
     return np.array([0, *later], np.float32)
 

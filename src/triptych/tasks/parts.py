@@ -55,7 +55,7 @@ def parts(model: Model, path: Path | str, *, start: float = 0.0) -> Iterator[Par
 
 def read(model: Model, segments: Sequence[Segment], framings: int = 1) -> list[Part]:
     """What the GPT reads of segments; times are those of the clip."""
-    views = model.framed([still_to(segment.frames, model.bundle.info.frames) for segment in segments], framings)
+    views = model.look_framed([still_to(segment.frames, model.bundle.info.frames) for segment in segments], framings)
     return [
         Part(s, Medium(maps, (s.start, s.end), tuple(others)))
         for s, (maps, *others) in zip(segments, views, strict=True)
@@ -64,7 +64,7 @@ def read(model: Model, segments: Sequence[Segment], framings: int = 1) -> list[P
 
 def closely(model: Model, some: Sequence[Part]) -> list[Part]:
     """Parts again, each in as many framings as the model reads a clip in for a text."""
-    return read(model, [part.segment for part in some], model.framings)
+    return list(some) if model.framings == 1 else read(model, [part.segment for part in some], model.framings)
 
 
 def is_long(model: Model, path: Path | str) -> bool:

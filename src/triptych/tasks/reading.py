@@ -34,10 +34,10 @@ def tell(model: Model, media: Sequence[Medium | None], build: Build, how: Say = 
     texts: dict[int, str] = {}
     by_count: dict[int, list[int]] = {}
     for number, medium in enumerate(media):
-        by_count.setdefault(len(framings(medium)), []).append(number)
+        by_count.setdefault(len(each_framing(medium)), []).append(number)
     for count, numbers in by_count.items():
         for some in chunks(numbers, max(1, BATCH // count)):
-            rows = [build(framing, number) for number in some for framing in framings(media[number])]
+            rows = [build(framing, number) for number in some for framing in each_framing(media[number])]
             greedy = [Sampling(temperature=0)] * len(rows)
             outputs = model.engine.generate(rows, [how], greedy, together=count)[::count]
             texts |= {n: model.decode(output.texts[0]) for n, output in zip(some, outputs, strict=True)}
@@ -47,16 +47,15 @@ def tell(model: Model, media: Sequence[Medium | None], build: Build, how: Say = 
 def nats(model: Model, media: Sequence[Medium | None], build: Build, texts: Sequence[Sequence[int]]) -> np.ndarray:
     """Log-likelihoods of texts (sequence ids) after the prompt of each medium: float64 (media, texts), the mean over a
     medium's framings."""
-    table = np.zeros((len(media), len(texts)))
-    for number, medium in enumerate(media):
-        prompts = [build(framing, number) for framing in framings(medium)]
-        found = model.likelihood([prompt for prompt in prompts for _ in texts], list(texts) * len(prompts))
-        table[number] = np.reshape(found, (len(prompts), len(texts))).mean(0)
-    return table
+    prompts = [[build(framing, number) for framing in each_framing(medium)] for number, medium in enumerate(media)]
+    asked = [prompt for some in prompts for prompt in some for _ in texts]
+    table = np.reshape(model.likelihood(asked, list(texts) * (len(asked) // len(texts))), (-1, len(texts)))
+    ends = np.cumsum([len(some) for some in prompts])
+    return np.stack([part.mean(0) for part in np.split(table, ends[:-1])])
 
 
-def framings(medium: Medium | None) -> list[Medium | None]:
+def each_framing(medium: Medium | None) -> list[Medium | None]:
     """A medium as it is and in its other framings, each as a medium of its own."""
     if medium is None:
         return [None]
-    return [medium, *(Medium(maps, medium.times) for maps in medium.others)]
+    return [Medium(maps, medium.times) for maps in (medium.maps, *medium.others)]

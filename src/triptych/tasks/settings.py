@@ -10,10 +10,17 @@ from typing import Any, Literal, TypedDict
 from triptych.errors import ConfigError
 
 WINDOWS = {"exact": 1, "speculative": 7, "parallel": 1}  # positions at once, in raster order
-FRAMINGS = 4  # in which a clip is read for a text: see docs/log.md
+FRAMINGS, MOST_FRAMINGS = 4, 5  # in which a clip is read for a text: see docs/log.md
 PLANS = ("auto", "none")  # else a plan
 PICTURES_ONLY = ("width", "height", "best_of", "passes", "plan")  # settings that films don't have
 LARGEST = 4096  # pixels of a side
+
+
+def checked_framings(count: int) -> int:
+    """A number of framings that clips can be read in; else ConfigError."""
+    if not 1 <= count <= MOST_FRAMINGS:
+        raise ConfigError(f"framings={count}: clips are read in 1 to {MOST_FRAMINGS} framings")
+    return count
 
 
 def _setting(default: Any, help: str, legal: str) -> Any:

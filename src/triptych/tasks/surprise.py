@@ -25,7 +25,7 @@ class Scored:
         times: float64 (T,), seconds at which each map ends.
         bits: float32 (T, y, x), of each code; the first map of a shot is scored alone, the others given those before.
         peaks: float32 (T,), as of `peaks`.
-        leaps: float32 (T,), as of `leaps.by_map`.
+        leaps: float32 (T,), as of `leaps.by_map`, of sudden ones.
         fresh: bool (T,), whether a map begins a shot.
         frames: uint8 (F, size, size, 3) at `fps`, the frames of these maps, from `start` seconds on.
         start, fps: when the first of the frames is shown, and how many come a second.
@@ -61,7 +61,7 @@ def surprise(model: Model, path: Path | str) -> Iterator[Scored]:
         yield Scored(np.zeros(1), bits, odd, none, np.ones(1, bool), frames, 0.0, model.bundle.info.fps, unlike)
         return
     info = model.bundle.info
-    span, shot = info.visual.span, -1
+    span, shot, last = info.visual.span, -1, 0.0
     for some in parts.batches(model, path):
         clips = [still_to(part.segment.frames, info.frames) for part in some]
         for part, costs in zip(some, surprisal.clip_costs(model, clips), strict=True):
@@ -69,7 +69,8 @@ def surprise(model: Model, path: Path | str) -> Iterator[Scored]:
             real = 1 + -(-(len(here.frames) - 1) // span)  # maps that hold a frame of the clip
             first = 0 if here.shot != shot else 1  # the first frame was the last one of the segment before
             times = here.start + np.minimum(np.arange(real) * span, len(here.frames) - 1) / info.fps
-            bits, odd, leapt = costs[:real, ..., 0], peaks(costs[:real, ..., 1]), leaps.by_map(here.frames, span)
+            bits, odd, found = costs[:real, ..., 0], peaks(costs[:real, ..., 1]), leaps.leaps(here.frames)
+            leapt = leaps.by_map(leaps.sudden(found, last if here.shot == shot else 0.0), span)
             yield Scored(
                 times[first:],
                 bits[first:],
@@ -81,7 +82,7 @@ def surprise(model: Model, path: Path | str) -> Iterator[Scored]:
                 info.fps,
                 surprisal.is_unlike(model, bits),
             )
-            shot = here.shot
+            shot, last = here.shot, float(found[-1]) if len(found) else 0.0
 
 
 def peaks(beyond: np.ndarray) -> np.ndarray:
