@@ -36,6 +36,11 @@ def model(plain, monkeypatch):
     return plain
 
 
+def is_shown(row):
+    """Whether a prompt holds a picture."""
+    return int(Special.VISUAL) in row.ids.tolist()
+
+
 def drawings(model, monkeypatch):
     """Collects the prompts of all drawings and what is given of each."""
     seen, generate = [], type(model._model.engine).generate
@@ -215,6 +220,8 @@ def test_of_several_views_the_one_whose_plan_is_read_most_surely_is_kept(model, 
     plans = []
 
     def likelihood(self, prompts, texts):
+        if not is_shown(prompts[0]):
+            return [-10.0] * 3
         plans.extend(self.decode(ids[:-1]) for ids in texts)
         return [-6.0, -4.0, -5.0]
 
@@ -239,13 +246,16 @@ def test_of_several_drawings_the_one_whose_text_and_plan_are_read_most_surely_is
 
     def likelihood(self, prompts, texts):
         told = [self.decode(ids[:-1]) for ids in texts]
-        asked.append((told, [int(Special.PLAN) in row.ids.tolist() for row in prompts]))
-        return [-6.0, -4.0, -5.0] if told[0] == "一个球" else [-3.0, -9.0, -3.5]
+        asked.append((told, is_shown(prompts[0])))
+        if told[0] == "一个球":
+            return [-6.0, -4.0, -5.0]
+        return [-13.0, -9.0, -3.5] if is_shown(prompts[0]) else [-20.0, -10.0, -10.0]
 
     monkeypatch.setattr(type(model._model), "likelihood", likelihood)
     taken = [model.draw("一个球", best_of=1, plan=write(things))[0].plan for things in plans]
-    assert model.draw("一个球", best_of=3)[0].plan == taken[2]  # -8.5; the text alone would take the second
-    assert asked == [(["一个球"] * 3, [False] * 3), (taken, [True] * 3)]
+    # -6 + 7, -4 + 1 and -5 + 6.5: the text alone would take the second
+    assert model.draw("一个球", best_of=3)[0].plan == taken[2]
+    assert asked == [(["一个球"] * 3, True), (taken, True), (taken, False)]
     asked.clear()
     assert model.draw("一个球", best_of=3, width=128, plan=taken[0])[0].plan == taken[0]
     assert [told for told, _ in asked] == [["一个球"] * 3]

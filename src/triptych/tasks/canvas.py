@@ -293,7 +293,7 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     if request.text:
         nats += model.caption_nats(pixels, [request.text] * len(pixels), language)
     if planned:
-        nats += planning.read_nats(model, pixels, [candidate.things for candidate in candidates], language)
+        nats += planning.read_gains(model, pixels, [candidate.things for candidate in candidates], language)
     return candidates[int(np.argmax(nats))]
 
 

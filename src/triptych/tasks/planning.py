@@ -35,8 +35,8 @@ def prompt(model: Model, text: str, media: Sequence[Medium], language: str = "")
     return spell.plan_prompt(builder, model.encode(text), _tag(model, language or language_of(text))).finish()
 
 
-def reading(model: Model, medium: Medium, language: str) -> Row:
-    """Ask what stands where in a picture."""
+def reading(model: Model, medium: Medium | None, language: str) -> Row:
+    """Ask what stands where in a picture; in any one, without it."""
     return spell.things_prompt(model.show(model.begin(), medium), _tag(model, language)).finish()
 
 
@@ -105,12 +105,23 @@ def write(model: Model, prompts: Sequence[Row], sampling: Sequence[Sampling]) ->
     return out
 
 
-def read_nats(
+def read_gains(
     model: Model, pictures: Sequence[np.ndarray], planned: Sequence[Sequence[Thing]], language: str
-) -> list[float]:
-    """How surely its own plan is read off each of some pictures uint8 (rows, columns, 3), in nats."""
-    prompts = [reading(model, medium, language) for medium in model.read(pictures) if medium is not None]
-    return model.likelihood(prompts, [ended(model.encode(as_text(things))) for things in planned])
+) -> np.ndarray:
+    """Nats by which each of some pictures uint8 (rows, columns, 3) makes its own plan likelier: float64 (N,).
+
+    What a plan costs anyway falls out, or those of fewer things would seem surer.
+
+    Args:
+        model: what reads.
+        pictures: all of one size.
+        planned: a plan each.
+        language: tag of the language of their words.
+    """
+    prompts = [reading(model, medium, language) for medium in model.read(pictures)]
+    texts = [ended(model.encode(as_text(things))) for things in planned]
+    seen, alone = (model.likelihood(rows, texts) for rows in (prompts, [reading(model, None, language)] * len(texts)))
+    return np.array(seen) - np.array(alone)
 
 
 def beside(
