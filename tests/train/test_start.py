@@ -222,3 +222,16 @@ def test_what_is_exported_may_lie_between_what_a_run_began_with_and_what_it_lear
 def test_a_blend_needs_a_beginning_with_the_same_codes(more, tmp_path):
     with pytest.raises(ConfigError, match=r"blend=0.5 mixes in .* give start=MODEL, and no new_codes"):
         GPTJob(tiny.settings(tmp_path, tmp_path / "run", "blend=0.5", *more))
+
+
+def test_what_a_run_does_not_teach_keeps_the_bits_by_which_it_is_known(tmp_path):
+    """`draw --decode parallel` asks for those of `shuffle`; on other codes they would tell nothing."""
+    data = tiny.tokens(tmp_path)
+    job = GPTJob(tiny.settings(data, tmp_path / "first"))
+    job.bits = {"shuffle bits/code": 1.5, "draw bits/code": 2.0}
+    job.export(tmp_path / "model", {})
+    for more, known in (([], {"shuffle bits/code": 1.5}), (["new_codes=true"], {})):
+        later = GPTJob(tiny.settings(data, tmp_path / "run", f"start={tmp_path / 'model'}", *more))
+        later.bits = {"draw bits/code": 1.0}
+        later.export(tmp_path / "later", {})
+        assert zoo.load(tmp_path / "later").info.bits == {**known, "draw bits/code": 1.0}

@@ -122,6 +122,8 @@ class GPTJob:
         if not self.batches.counts:
             raise DataError(f"{prepared / 'shards'}: no window fits the spellings {list(config.mix) or list(MEDIA)}")
         self.bits: dict[str, float] = {}
+        # What it learned before and isn't taught now it still does, and is known to do by its bits of then.
+        self.bits_before = start.info.bits if start is not None and not config.new_codes else {}
 
     def losses(self, batch: list[dict[str, Tensor]], scale: Callable[[Tensor], None]) -> dict[str, float]:
         """See train.loop.Job: text ids and codes count by their means, so that neither drowns the other."""
@@ -268,7 +270,7 @@ class GPTJob:
         info = self.parts.info.model_copy(
             update={
                 "gpt": self.config,
-                "bits": self.bits,
+                "bits": {**self.bits_before, **self.bits},
                 "made": (made or {}) | self._data(),
                 "name": Path(self.run.out).name,
             }
