@@ -7,8 +7,8 @@
 Both read the same clip, 640x360 at 24 frames a second, in segments of two seconds, on the same threads; rounds are
 interleaved and medians told. VideoMAE-base has random weights of its published shape (16 frames of 224x224) and gives
 one class a segment; Triptych gives a vector (to the end of `attention`) and then a caption with times, for some
-segments side by side as `watch` does (`text`), and one by one. `twice` is how captions were made before: one by one,
-each segment read once to see whether times are likely and again to tell, even where a text repeats itself.
+segments side by side as `watch --framings 1` does (`text`), and one by one. `twice` is how captions were made before:
+one by one, each segment read once to see whether times are likely and again to tell, even where a text repeats itself.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def ours(model: Model, clips: list[np.ndarray]) -> dict[str, float]:
     """Seconds of CPU by stage."""
     model._seen.clear()
     spent, media = {}, []
-    with stage(spent, "encoding"):
+    with stage(spent, "encoding"):  # in one framing; `watch` encodes and tells of four, unless asked for one
         media = [Medium(maps, (0.0, 2.0)) for frames in clips for maps in model.look([frames])]
     with stage(spent, "attention"), torch.inference_mode():
         for medium in media:

@@ -27,6 +27,8 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
+from triptych.tasks.settings import FRAMINGS
+
 FPS, WIDTH, HEIGHT, SHOT, MINUTE = 24, 640, 360, 10, 60
 POINTS = 24  # of a curve
 COLOURS = {"file": (47, 111, 94), "pipe": (200, 110, 40)}
@@ -35,11 +37,11 @@ BEGIN, END = "<!-- the curve of an hour -->", "<!-- end -->"
 CHILD = """
 import json, resource, sys, time
 import torch, triptych
-verb, model, path, threads, every = *sys.argv[1:5], float(sys.argv[5])
+verb, model, path, threads, every, framings = *sys.argv[1:5], float(sys.argv[5]), int(sys.argv[6])
 if int(threads):
     torch.set_num_threads(int(threads))
 unit = 1 if sys.platform == "darwin" else 1024
-loaded = triptych.load(model, "cpu")
+loaded = triptych.load(model, "cpu", framings)
 read = loaded.watch_segments if verb == "watch" else loaded.surprise_parts
 started, cpu, count, points = time.perf_counter(), time.process_time(), 0, []
 for part in read(path):
@@ -88,10 +90,10 @@ def _frames(seconds: int) -> Iterator[np.ndarray]:
         yield picture
 
 
-def measure(verb: str, model: str, path: Path, source: str, length: int, threads: int) -> dict[str, Any]:
+def measure(verb: str, model: str, path: Path, source: str, length: int, threads: int, framings: int) -> dict[str, Any]:
     """One reading, in a process of its own: parts, seconds, seconds of CPU, peak bytes, and the two as they grew."""
     shown = "-" if source == "pipe" else str(path)
-    command = [sys.executable, "-c", CHILD, verb, model, shown, str(threads), str(length / POINTS)]
+    command = [sys.executable, "-c", CHILD, verb, model, shown, str(threads), str(length / POINTS), str(framings)]
     feed = subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) if source == "pipe" else None
     done = subprocess.run(command, stdin=feed and feed.stdout, capture_output=True, text=True, check=False)
     if feed is not None:
@@ -159,6 +161,7 @@ def main() -> None:
     parser.add_argument("--model", default="tabletop")
     parser.add_argument("--sources", default="file", help="file, pipe (standard input, as a live source), or both")
     parser.add_argument("--threads", type=int, default=0, help="0 as torch chooses")
+    parser.add_argument("--framings", type=int, default=FRAMINGS, help="of each clip, for watch of a file")
     parser.add_argument("--out", type=Path, help="PNG for the curves")
     parser.add_argument("--docs", type=Path, help="page for the table; JSON and PNG stand beside it as *-curve")
     given = parser.parse_args()
@@ -173,7 +176,7 @@ def main() -> None:
             path = Path(folder) / f"{length}.mp4"
             if not path.is_file():
                 film(path, length)
-            row = measure(given.verb, given.model, path, source, length, given.threads)
+            row = measure(given.verb, given.model, path, source, length, given.threads, given.framings)
             others = [one for one in told["rows"] if (one["source"], one["length"]) != (source, length)]
             told["rows"] = sorted([*others, row], key=lambda row: (row["length"], row["source"]))
             if kept:  # what is measured is kept, whatever becomes of the rest
