@@ -169,7 +169,6 @@ def locate(
     /,
     *,
     count: Annotated[int, Parameter(name=["--count", "-n"], validator=validators.Number(gte=1, lte=100))] = 5,
-    framings: Framings = FRAMINGS,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
@@ -180,15 +179,13 @@ def locate(
         file: Clip, or - for standard input.
         event: "the red ball hits the cube", or "when does the red ball hit the cube?"; in English or Chinese.
         count: Most moments to give; those less than half as sure as the first are left out.
-        framings: In how many a clip is read: as it is, and with a little of its sides cut off. More are misread less,
-            and take longer.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
     """
     from triptych import load
 
-    triptych = load(model, device, framings)
+    triptych = load(model, device)
     with bar("reading") as progress:
         spans = triptych.locate(str(file), event, count=count, each=_part(progress, file))
     if str(file) != LIVE:
@@ -205,7 +202,6 @@ def classify(
     labels: str,
     /,
     *,
-    framings: Framings = FRAMINGS,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
@@ -215,15 +211,13 @@ def classify(
     Args:
         file: Picture, clip, or - for standard input.
         labels: Two or more texts with commas between them, in English or Chinese.
-        framings: In how many a clip is read: as it is, and with a little of its sides cut off. More are misread less,
-            and take longer. Standard input is read in one, to keep up with it.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
     """
     from triptych import load
 
-    triptych = load(model, device, framings)
+    triptych = load(model, device)
     with bar("reading") as progress:
         found = triptych.classify(str(file), split_choices(labels) or [], each=_part(progress, file))
     if str(file) != LIVE:

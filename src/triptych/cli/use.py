@@ -103,7 +103,6 @@ def ask(
     choices: str | None = None,
     start: Positive | None = None,
     together: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=8))] = 3,
-    framings: Framings = FRAMINGS,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
@@ -116,8 +115,6 @@ def ask(
         choices: The answers allowed, with commas between them; each gets its probability.
         start: Read only the two seconds of a clip that begin here, in seconds.
         together: Segments of a longer clip, the most relevant ones, that are read together for the answer.
-        framings: In how many a clip is read: as it is, and with a little of its sides cut off. More are misread less,
-            and take longer.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
@@ -125,7 +122,7 @@ def ask(
     from triptych import load
     from triptych.results import clock
 
-    triptych = load(model, device, framings)
+    triptych = load(model, device)
     result = triptych.ask(file, question, choices=split_choices(choices), start=start, together=together)
     first = result.moments[0][0] if result.moments else start or 0.0
     warn(triptych.unlike(file, start=first))

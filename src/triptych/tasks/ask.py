@@ -15,7 +15,7 @@ from triptych.sequence.layout import Row
 from triptych.tasks import parts
 from triptych.tasks.common import Media, Medium, Model, ended
 from triptych.tasks.parts import Part
-from triptych.tasks.reading import each_framing, nats, tell
+from triptych.tasks.reading import nats, tell
 from triptych.tasks.relevance import gains
 
 TOGETHER = 3  # segments read for an answer: see docs/log.md
@@ -43,7 +43,7 @@ def ask(
     Raises:
         ConfigError: two choices are alike, or one is empty.
     """
-    media = model.read([medium for medium, _ in questions], start=start, framings=model.framings)
+    media = model.read([medium for medium, _ in questions], start=start)
     answers = _answers(model, media, [text for _, text in questions], choices)
     return [_timed(answer, medium) for answer, medium in zip(answers, media, strict=True)]
 
@@ -83,10 +83,9 @@ def ask_whole(
             for part in some:
                 each(part)
     chosen = [part for _, part in best]
-    ordered = parts.closely(model, sorted(chosen, key=lambda part: part.segment.start))
-    views = [each_framing(part.medium) for part in ordered]
-    first, *others = [[map_ for medium in view for map_ in medium.maps] for view in zip(*views, strict=True)]
-    answer = _answers(model, [Medium(first, (0.0, end), tuple(others))], [question], choices)[0]
+    ordered = sorted(chosen, key=lambda part: part.segment.start)
+    joined = Medium([map_ for part in ordered for map_ in part.medium.maps], (0.0, end))
+    answer = _answers(model, [joined], [question], choices)[0]
     if not choices:
         answer = Answer(_moved(model, answer.text, ordered))
     spans = tuple((part.segment.start, part.segment.end) for part in chosen)

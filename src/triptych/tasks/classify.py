@@ -65,11 +65,11 @@ def _media(
 ) -> Iterator[tuple[list[Medium], list[tuple[float, float]]]]:
     """Yield some media at a time, with the seconds of each."""
     if not isinstance(medium, str | Path) or not (is_live(medium) or is_clip(medium)):
-        found = model.read([medium], framings=model.framings)[0]
+        found = model.read([medium])[0]
         assert found is not None
         yield [found], [found.times or (0.0, 0.0)]
         return
-    for some in parts.batches(model, medium, framings=model.framings):
+    for some in parts.batches(model, medium):
         yield [part.medium for part in some], [(part.segment.start, part.segment.end) for part in some]
         if each is not None:
             for part in some:

@@ -64,8 +64,7 @@ def locate(
             for part in some:
                 each(part)
     spans = []
-    close = parts.closely(model, [part for _, part in best])
-    for (gain, _), part in zip(best, close, strict=True):
+    for gain, part in best:
         # Beside the mean of all other segments, and of none: what most of the clip shows is no event.
         others = total + np.log1p(-min(np.exp(gain - total), 1 - 1e-9)) - np.log(count_read)
         spans += _spans(model, part, statement, float(1 / (1 + np.exp(others - gain))))

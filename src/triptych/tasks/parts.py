@@ -62,11 +62,6 @@ def read(model: Model, segments: Sequence[Segment], framings: int = 1) -> list[P
     ]
 
 
-def closely(model: Model, some: Sequence[Part]) -> list[Part]:
-    """Parts again, each in as many framings as the model reads a clip in for a text."""
-    return list(some) if model.framings == 1 else read(model, [part.segment for part in some], model.framings)
-
-
 def is_long(model: Model, path: Path | str) -> bool:
     """Whether a file is a clip that doesn't fit one window, by its header; standard input may be."""
     if is_live(path):
