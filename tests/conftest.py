@@ -54,7 +54,8 @@ def tiny_model(tmp_path_factory) -> Path:
 def brief(monkeypatch):
     """Random weights rarely end a text: cut it short."""
     from triptych.generate.grammar import Say
-    from triptych.tasks import reading, telling
+    from triptych.tasks import common, reading, telling
 
+    monkeypatch.setattr(common.Model.say, "__defaults__", (Say(8),))
     monkeypatch.setattr(reading.tell, "__defaults__", (Say(8),))
     monkeypatch.setattr(telling, "SAY_LIMIT", 8)

@@ -13,6 +13,7 @@ from triptych.clip_results import Span
 from triptych.errors import ConfigError, DataError, MediaError
 from triptych.library import Entry, Library, only_writer, query_terms, spaced
 from triptych.media import image, video
+from triptych.sequence.vocab import Special
 from triptych.tasks import locate as locate_module
 from triptych.tasks.locate import apart, as_statement
 from triptych.tasks.relevance import gains, language_of
@@ -289,8 +290,6 @@ def test_classify(model, tmp_path, monkeypatch):
 
 
 def test_labels_are_asked_for_as_the_model_has_learned(model, monkeypatch):
-    from triptych.sequence.vocab import Special
-
     inner = model._model
     for special, spelling in ((Special.LABEL, "label"), (Special.ASK, "question")):
 
@@ -315,13 +314,13 @@ def test_a_question_about_a_long_clip(model, tmp_path, brief, monkeypatch):
     order = iter([np.array([0.0, 2.0, 5.0])])
     monkeypatch.setattr(ask_module, "gains", lambda model, text, media: next(order)[: len(media)])
     read = []
-    monkeypatch.setattr(ask_module, "tell", lambda model, media, prompt: read.extend(media) or ["1.0 s" for _ in media])
+    monkeypatch.setattr(model._model, "say", lambda prompts: read.extend(prompts) or ["1.0 s" for _ in prompts])
     answer = model.ask(tmp_path / "a.mp4", "When?", together=2)
     assert answer.moments == ((4, 6), (2, 4))
     assert answer.times == (0, 6)
     assert answer.text == "3.0 s"  # the first of the two in time begins at 2 s
-    (joined,) = read
-    assert (len(joined.maps), joined.times) == (2 * 5, (0, 6))
+    (row,) = read
+    assert (row.ids == Special.VISUAL).sum() == 2 * 5 * 4  # both segments, five maps of four positions each
     monkeypatch.undo()
     chosen = model.ask(tmp_path / "a.mp4", "How many?", choices=["1", "2"])
     assert sum(chosen.probabilities.values()) == pytest.approx(1)

@@ -10,8 +10,7 @@ from triptych.media.framing import framings as cut
 from triptych.sequence import spell
 from triptych.tasks import ask, caption, classify, locate, parts, surprise, watch
 from triptych.tasks.common import Medium
-from triptych.tasks.reading import each_framing, nats, tell
-from triptych.tasks.relevance import gains
+from triptych.tasks.reading import each_framing, tell
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def clip():
 
 
 def prompt(model):
-    return lambda medium, _: spell.caption_prompt(model.show(model.begin(), medium), model.encode("en")).finish()
+    return lambda medium: spell.caption_prompt(model.show(model.begin(), medium), model.encode("en")).finish()
 
 
 def test_a_clip_is_read_in_its_framings_and_a_picture_as_it_is(model, clip):
@@ -38,30 +37,11 @@ def test_a_clip_is_read_in_its_framings_and_a_picture_as_it_is(model, clip):
     assert each_framing(None) == [None]
 
 
-def test_the_likelihood_is_the_mean_of_the_framings(model, clip):
-    media = [*model.read([clip], framings=3), None]
-    texts = [[20, 21, 22], [23]]
-    table = nats(model, media, prompt(model), texts)
-    assert table.shape == (2, 2)
-    for row, medium in zip(table, media, strict=True):
-        each = [model.likelihood([prompt(model)(one, 0)] * 2, texts) for one in each_framing(medium)]
-        np.testing.assert_allclose(row, np.mean(each, 0), rtol=1e-6)
-    apart = nats(model, each_framing(media[0]), prompt(model), texts)
-    assert np.ptp(apart, axis=0).min() > 0  # else any of them would do
-
-
 def test_all_framings_write_one_text(model, clip):
     """As the engine says it together; media with and without framings beside each other, in their own order."""
     other = clip[::-1].copy()
     media = [None, *model.read([clip, clip[0], other], framings=2)]
-    seen = []
-
-    def build(medium, number):
-        seen.append(number)
-        return prompt(model)(medium, number)
-
-    told = tell(model, media, build, Say(8))
-    assert sorted(seen) == [0, 1, 1, 2, 3, 3]
+    told = tell(model, media, prompt(model), Say(8))
     for medium, text in zip(media, told, strict=True):
         assert tell(model, [medium], prompt(model), Say(8)) == [text]
     same = Medium(media[1].maps, media[1].times, (media[1].maps,))
@@ -106,13 +86,6 @@ def test_a_long_clip_is_read_so_to_be_told(model, tmp_path, wanted, brief, monke
     monkeypatch.setattr(parts, "is_live", lambda path: True)
     list(watch.watch(model, path))
     assert set(wanted) == {1}
-
-
-def test_labels_that_are_captions_count_in_every_framing(model, clip):
-    (medium,) = model.read([clip], framings=3)
-    each = [gains(model, "a ball", [one])[0] for one in each_framing(medium)]
-    assert np.ptp(each) > 0
-    np.testing.assert_allclose(gains(model, "a ball", [medium]), [np.mean(each)], rtol=1e-5)
 
 
 @pytest.mark.parametrize("count", [0, 6])

@@ -9,7 +9,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from triptych import __version__
-from triptych.cli import clips, compare, drawing, find, make, models, use
+from triptych.cli import clips, compare, drawing, find, make, models, use, watch
 from triptych.errors import TriptychError
 
 RESUMABLE = ("world", "prepare", "train", "compare")
@@ -23,6 +23,7 @@ app = App(
 )
 drawing.register(app)
 use.register(app)
+watch.register(app)
 clips.register(app)
 find.register(app)
 make.register(app)

@@ -1,10 +1,9 @@
-"""Commands that read clips, and go on from them: watch, surprise, locate, classify, track, predict."""
+"""Commands that read clips, and go on from them: surprise, locate, classify, track, predict."""
 
 from __future__ import annotations
 
 import json as json_
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,95 +11,32 @@ from cyclopts import App, Parameter, validators
 
 from triptych.cli.output import (
     Device,
-    Framings,
     Json,
     Model,
     bar,
     check_suffix,
     document,
-    note,
     numbered,
     split_choices,
     warn,
 )
-from triptych.tasks.settings import FRAMINGS, PredictSettings
+from triptych.tasks.settings import PredictSettings
 
 if TYPE_CHECKING:
-    from triptych.api import Triptych
-    from triptych.clip_results import Segment
     from triptych.tasks.parts import Part
 
 LIVE = "-"
 FUTURES = PredictSettings()
 FILMS = (".mp4", ".gif", ".webp", ".png")
 SURPRISES = (".png", ".json", ".csv", ".npz", ".mp4")
-TIMELINES = (".json", ".csv", ".vtt", ".html")
 Count = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 Out = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (watch, surprise, locate, classify, track, predict):
+    for command in (surprise, locate, classify, track, predict):
         app.command(command)
-
-
-def watch(
-    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
-    /,
-    *,
-    out: Out = None,
-    language: str = "en",
-    workers: Count = 0,
-    framings: Framings = FRAMINGS,
-    model: Model = "tabletop",
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
-    """Tell what happens in a clip of any length, and when; or in all clips of a folder.
-
-    Args:
-        file: Clip; a folder of clips; or - for standard input, which is read as it comes.
-        out: Timeline to write: .json, .csv, .vtt or .html (a page with the clip, to click). For a folder of clips:
-            the folder for all four of each; FOLDER-timelines if not given.
-        language: Tag of the language: en or zh.
-        workers: Processes that watch a folder; 0 for one a core.
-        framings: In how many a clip is read: as it is, and with a little of its sides cut off. More are misread less,
-            and take longer. Standard input is read in one, to keep up with it.
-        model: Name or folder.
-        device: `cpu`, `cuda` or `auto`.
-        json: Print one JSON document when the whole clip is read; of standard input, one line a segment as it comes.
-    """
-    if file.is_dir():
-        _watch_folder(file, out, language, workers, framings, model, device, json)
-        return
-    check_suffix(out, TIMELINES)
-    from triptych import load
-
-    triptych = load(model, device, framings)
-    if str(file) == LIVE and out is None:
-        _watch_live(triptych, language, json)
-        return
-    silent = json or out is not None
-    with bar("watching") if silent else nullcontext() as progress:
-        length = _seconds(file) if progress else 0.0
-
-        def each(segment: Segment) -> None:
-            if progress:
-                progress(round(10 * segment.end), round(10 * max(length, segment.end)))
-            else:
-                told.add(segment)
-
-        told = _Teller(triptych.usual_bits)
-        timeline = triptych.watch(str(file), language=language, each=each)
-    if silent:
-        warn(timeline.warning)
-    if out is not None:
-        timeline.save(out)
-    if json:
-        document(timeline.as_dict())
-    elif out is not None:
-        print(out)
 
 
 def surprise(
@@ -142,7 +78,7 @@ def surprise(
             text = f"{part.start:.1f}-{part.times[-1]:.1f} s  {bits:.2f} bits a code, peak {peak:.2f}, leap {leap:.1f}"
             print(json_.dumps(line) if json else text, flush=True)
         return
-    length = _seconds(file)
+    length = seconds_of(file)
     with bar("reading") as progress:
         found = triptych.surprise(
             file, moments=moments, each=lambda part: progress(round(10 * part.times[-1]), round(10 * length) or 1)
@@ -339,69 +275,11 @@ def predict(
 
 def _part(progress: Callable[[int, int], None], file: Path) -> Callable[[Part], None]:
     """Progress by the seconds of a clip that are read."""
-    length = _seconds(file)
+    length = seconds_of(file)
     return lambda part: progress(round(10 * part.segment.end), round(10 * max(length, part.segment.end)))
 
 
-class _Teller:
-    """Prints segments as they come: a warning before the first one that deserves it, then the events."""
-
-    def __init__(self, usual: float | None) -> None:
-        self.usual, self.warned = usual, False
-
-    def add(self, segment: Segment) -> None:
-        from triptych.clip_results import unlike_words
-
-        if segment.unlike and not self.warned:
-            warn(unlike_words([segment], 0, self.usual))
-            self.warned = True
-        for event in segment.events:
-            print(event, flush=True)
-
-
-def _watch_live(triptych: Triptych, language: str, json: bool) -> None:
-    """One line an event, or one JSON object a segment, and nothing kept."""
-    told = _Teller(triptych.usual_bits)
-    for segment in triptych.watch_segments(LIVE, language=language):
-        if json:
-            print(json_.dumps(segment.as_dict(), ensure_ascii=False), flush=True)
-        else:
-            told.add(segment)
-
-
-def _watch_folder(
-    folder: Path,
-    out: Path | None,
-    language: str,
-    workers: int,
-    framings: int,
-    model: str,
-    device: str,
-    json: bool,
-) -> None:
-    from triptych.folder_watch import clips_of, watch_folder
-
-    out = out or folder.resolve().with_name(f"{folder.resolve().name}-timelines")
-    total = len(clips_of(folder))
-    results = []
-    with bar("watching") as progress:
-        for result in watch_folder(
-            folder, out, model=model, device=device, language=language, framings=framings, workers=workers
-        ):
-            results.append(result)
-            progress(len(results), total)
-            if result.error:
-                note(f"skipped: {result.error}")
-            elif result.warning:
-                note(f"note: {result.file}: {result.warning}")
-    counts = {status: sum(r.status == status for r in results) for status in ("watched", "finished", "failed")}
-    if json:
-        document({"folder": str(folder), "out": str(out), **counts, "clips": [vars(r) for r in results]})
-    else:
-        print(f"{out}: {counts['watched']} watched, {counts['finished']} finished before, {counts['failed']} failed")
-
-
-def _seconds(file: Path) -> float:
+def seconds_of(file: Path) -> float:
     """What a clip's header says of its length; 0 where there is none to ask."""
     from triptych.media import video
     from triptych.tasks.common import is_clip

@@ -15,7 +15,6 @@ from triptych.sequence.layout import Row
 from triptych.tasks import parts
 from triptych.tasks.common import Media, Medium, Model, ended
 from triptych.tasks.parts import Part
-from triptych.tasks.reading import nats, tell
 from triptych.tasks.relevance import gains
 
 TOGETHER = 3  # segments read for an answer: see docs/log.md
@@ -44,7 +43,8 @@ def ask(
         ConfigError: two choices are alike, or one is empty.
     """
     media = model.read([medium for medium, _ in questions], start=start)
-    answers = _answers(model, media, [text for _, text in questions], choices)
+    prompts = [_prompt(model, medium, text) for medium, (_, text) in zip(media, questions, strict=True)]
+    answers = _choose(model, prompts, choices) if choices else [Answer(text) for text in model.say(prompts)]
     return [_timed(answer, medium) for answer, medium in zip(answers, media, strict=True)]
 
 
@@ -85,7 +85,8 @@ def ask_whole(
     chosen = [part for _, part in best]
     ordered = sorted(chosen, key=lambda part: part.segment.start)
     joined = Medium([map_ for part in ordered for map_ in part.medium.maps], (0.0, end))
-    answer = _answers(model, [joined], [question], choices)[0]
+    prompt = _prompt(model, joined, question)
+    answer = _choose(model, [prompt], choices)[0] if choices else Answer(model.say([prompt])[0])
     if not choices:
         answer = Answer(_moved(model, answer.text, ordered))
     spans = tuple((part.segment.start, part.segment.end) for part in chosen)
@@ -103,21 +104,18 @@ def _moved(model: Model, text: str, ordered: Sequence[Part]) -> str:
     return f"{spell.time_text(float(match[1]) - place * each + ordered[place].segment.start)}{match[2]}"
 
 
-def _answers(
-    model: Model, media: Sequence[Medium | None], questions: Sequence[str], choices: Sequence[str] | None
-) -> list[Answer]:
-    """The likeliest words, or with choices the likelihood of each whole one, made to sum to 1 over them."""
-    asked = [model.encode(question) for question in questions]
+def _prompt(model: Model, medium: Medium | None, question: str) -> Row:
+    return spell.question_prompt(model.show(model.begin(), medium), model.encode(question)).finish()
 
-    def prompt(medium: Medium | None, number: int) -> Row:
-        return spell.question_prompt(model.show(model.begin(), medium), asked[number]).finish()
 
-    if not choices:
-        return [Answer(text) for text in tell(model, media, prompt)]
+def _choose(model: Model, prompts: Sequence[Row], choices: Sequence[str]) -> list[Answer]:
+    """The likelihood of each whole choice, made to sum to 1 over the choices."""
     if not all(choices) or len(set(choices)) < len(choices):
         raise ConfigError(f"choices {list(choices)}: give different texts, none of them empty")
+    spelled = [ended(model.encode(choice)) for choice in choices]
+    nats = model.likelihood([p for p in prompts for _ in choices], [s for _ in prompts for s in spelled])
     out = []
-    for row in nats(model, media, prompt, [ended(model.encode(choice)) for choice in choices]):
+    for row in np.array(nats, np.float64).reshape(len(prompts), len(choices)):
         shares = np.exp(row - row.max())
         shares /= shares.sum()
         out.append(Answer(choices[int(row.argmax())], dict(zip(choices, shares.tolist(), strict=True))))

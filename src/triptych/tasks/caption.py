@@ -24,7 +24,7 @@ def caption(model: Model, media: Sequence[Media], *, language: str = "en", start
     """
     tag = model.encode(language)
     known = model.read(media, start=start, framings=model.framings)
-    texts = tell(model, known, lambda medium, _: spell.caption_prompt(model.show(model.begin(), medium), tag).finish())
+    texts = tell(model, known, lambda medium: spell.caption_prompt(model.show(model.begin(), medium), tag).finish())
     return [
         Caption(text, language, medium.times if medium else None) for text, medium in zip(texts, known, strict=True)
     ]

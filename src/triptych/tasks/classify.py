@@ -12,11 +12,9 @@ from triptych.clip_results import Labels
 from triptych.errors import ConfigError
 from triptych.media.container import is_live
 from triptych.sequence import spell
-from triptych.sequence.layout import Row
 from triptych.tasks import parts
 from triptych.tasks.common import Media, Medium, Model, ended, is_clip
 from triptych.tasks.parts import Part
-from triptych.tasks.reading import nats
 from triptych.tasks.relevance import gains, language_of
 
 KNOWN = 0.01  # of the probability, that a model gives to all labels together if it has learned the spelling
@@ -80,16 +78,16 @@ def _nats(model: Model, media: Sequence[Medium], labels: Sequence[str]) -> list[
     """Log-likelihoods of the labels by spelling, for each medium."""
     whole = [ended(model.encode(label)) for label in labels]
     question = model.encode(spell.WHAT.get(language_of(model, labels[0]), spell.WHAT["en"]))
-
-    def named(medium: Medium | None, _: int) -> Row:
-        return spell.label_prompt(model.show(model.begin(), medium)).finish()
-
-    def asked(medium: Medium | None, _: int) -> Row:
-        return spell.question_prompt(model.show(model.begin(), medium), question).finish()
-
-    ways = {"label": nats(model, media, named, whole), "question": nats(model, media, asked, whole)}
-    ways["caption"] = np.stack([gains(model, label, media) for label in labels], 1)
-    return [{name: table[place] for name, table in ways.items()} for place in range(len(media))]
+    out: list[dict[str, np.ndarray]] = [{} for _ in media]
+    for name in ("label", "question"):
+        for table, medium in zip(out, media, strict=True):
+            shown = model.show(model.begin(), medium)
+            asked = spell.label_prompt(shown) if name == "label" else spell.question_prompt(shown, question)
+            table[name] = np.array(model.likelihood([asked.finish()] * len(whole), whole))
+    gained = np.stack([gains(model, label, media) for label in labels], 1)
+    for table, row in zip(out, gained, strict=True):
+        table["caption"] = row
+    return out
 
 
 def _known(tables: Sequence[dict[str, np.ndarray]]) -> str:

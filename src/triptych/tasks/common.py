@@ -21,6 +21,7 @@ from PIL import Image
 from triptych import zoo
 from triptych.errors import ConfigError, MediaError, ModelError
 from triptych.generate.engine import Engine
+from triptych.generate.grammar import Say
 from triptych.generate.paths import open_visual
 from triptych.generate.sample import Sampling
 from triptych.media import framing, image, video
@@ -146,6 +147,15 @@ class Model:
     def paint(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Codes (rows, columns) of pictures -> uint8 (Y, X, 3) of each."""
         return [clip[0] for clip in self.project([codes[None] for codes in maps])]
+
+    def say(self, prompts: Sequence[Row], how: Say = Say(SAY_LIMIT), *, together: int = 1) -> list[str]:
+        """The likeliest text after each prompt, id by id, or after each `together` prompts, which say one text."""
+        texts = []
+        for chunk in chunks(prompts, max(1, BATCH // together) * together):
+            greedy = [Sampling(temperature=0)] * len(chunk)
+            outputs = self.engine.generate(chunk, [how], greedy, together=together)
+            texts += [self.decode(output.texts[0]) for output in outputs[::together]]
+        return texts
 
     @torch.inference_mode()
     def likelihood(self, prompts: Sequence[Row], texts: Sequence[Sequence[int]]) -> list[float]:

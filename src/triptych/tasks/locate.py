@@ -14,7 +14,6 @@ from triptych.sequence import spell
 from triptych.tasks import parts
 from triptych.tasks.common import Model, ended
 from triptych.tasks.parts import Part
-from triptych.tasks.reading import nats
 from triptych.tasks.relevance import gains, language_of
 
 KEPT = 8  # segments that are looked at closely: those that make the event likeliest
@@ -88,8 +87,8 @@ def as_statement(model: Model, event: str) -> str:
         ways = [[*words[:i], verb, *words[i:]] for i in range(1, len(words))]
     texts = [" ".join(way) for way in ways]
     prompt = spell.caption_prompt(model.begin(), model.encode(language_of(model, event))).finish()
-    likely = model.likelihood([prompt] * len(texts), [model.encode(text) for text in texts])
-    return texts[int(np.argmax(likely))]
+    nats = model.likelihood([prompt] * len(texts), [model.encode(text) for text in texts])
+    return texts[int(np.argmax(nats))]
 
 
 def apart(spans: list[Span], count: int) -> list[Span]:
@@ -105,17 +104,12 @@ def apart(spans: list[Span], count: int) -> list[Span]:
 def _spans(model: Model, part: Part, statement: str, shown: float) -> list[Span]:
     """Where an event may be in a segment that shows it with probability `shown`: the likeliest start, and another."""
     here = part.segment
-    asked = model.encode(statement)
+    prompt = spell.locate_prompt(model.show(model.begin(), part.medium), model.encode(statement)).finish()
     ticks = np.arange(0, here.end - here.start + STEP / 2, STEP)
     pairs = [(a, b) for a in ticks for b in ticks if b > a] or [(0.0, STEP)]
     texts = [ended(model.encode(f"{spell.time_text(a)}-{spell.time_text(b)}")) for a, b in pairs]
-    (found,) = nats(
-        model,
-        [part.medium],
-        lambda medium, _: spell.locate_prompt(model.show(model.begin(), medium), asked).finish(),
-        texts,
-    )
-    shares = np.exp(found - found.max())
+    nats = np.array(model.likelihood([prompt] * len(texts), texts))
+    shares = np.exp(nats - nats.max())
     shares /= shares.sum()
     starts, ends = np.array(pairs).T
     spans = []

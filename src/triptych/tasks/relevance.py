@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from triptych.sequence import spell
-from triptych.sequence.layout import Row
 from triptych.tasks import common
 from triptych.tasks.common import Medium, Model
-from triptych.tasks.reading import nats
 
 
 def language_of(model: Model, text: str) -> str:
@@ -26,9 +24,7 @@ def gains(model: Model, text: str, media: Sequence[Medium]) -> np.ndarray:
     What a text costs anyway (long, rare words) falls out, so that media can be compared, and texts too.
     """
     tag, ids = model.encode(language_of(model, text)), model.encode(text)
-
-    def prompt(medium: Medium | None, _: int) -> Row:
-        return spell.caption_prompt(model.show(model.begin(), medium), tag).finish()
-
-    found = nats(model, [*media, None], prompt, [ids])[:, 0]
-    return found[:-1] - found[-1]
+    shown: list[Medium | None] = [*media, None]
+    prompts = [spell.caption_prompt(model.show(model.begin(), medium), tag).finish() for medium in shown]
+    nats = np.array(model.likelihood(prompts, [ids] * len(prompts)))
+    return nats[:-1] - nats[-1]

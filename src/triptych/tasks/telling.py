@@ -32,7 +32,7 @@ def describe(model: Model, media: Sequence[Medium], language: str) -> list[str]:
     tag = model.encode(language)
     (start,) = model.encode(_OPENING)
 
-    def prompt(medium: Medium | None, _: int) -> Row:
+    def prompt(medium: Medium | None) -> Row:
         return spell.caption_prompt(model.show(model.begin(), medium), tag).finish()
 
     return tell(model, media, prompt, Say(SAY_LIMIT, start, _LOG_KNOWN, _ROUNDS))
