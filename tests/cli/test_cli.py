@@ -13,6 +13,7 @@ import docstring_parser
 import numpy as np
 import pytest
 
+import triptych
 from triptych import zoo
 from triptych.cli import app, main
 from triptych.cli.output import file_names, split_choices
@@ -544,3 +545,13 @@ def _environment():
     import os
 
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+
+
+@pytest.mark.parametrize("command", ["watch", "caption"])
+def test_framings_reach_the_model(run, clip, tiny_model, monkeypatch, command):
+    asked, load = [], triptych.load
+    monkeypatch.setattr(triptych, "load", lambda *given: asked.append(given[2:]) or load(*given))
+    assert run(command, clip, "-m", tiny_model, "--framings", 2)[0] == 0
+    assert asked == [(2,)]
+    status, _, err = run(command, clip, "-m", tiny_model, "--framings", 6)
+    assert (status, "--framings" in err) == (2, True)
