@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from triptych.errors import DataError, ModelError
-from triptych.evaluate import degrade, detector, detector_training
+from triptych.evaluate import degrade, detector, detector_data, detector_training
 from triptych.files import read_jsonl
 from triptych.media import image
 
@@ -30,9 +30,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_it_learns_eight_pictures_by_heart(trained: tuple[Path, Path]) -> None:
     data, out = trained
     model = detector.load_detector(out)
-    rows, held = detector_training.split(detector_training.labelled(data))
+    rows, held = detector_data.split(detector_data.labelled(data))
     assert (len(rows), len(held)) == (8, 2), "the last picture is kept apart, and its other view with it"
-    score = detector_training.score(model, data, rows)
+    score = detector_training.score(model, rows)
     assert score["found"] > 0.9
     assert score["extra"] == 0
     assert score["shape"] > 0.9
@@ -45,7 +45,7 @@ def test_files_are_small_and_tell_their_score(trained: tuple[Path, Path]) -> Non
     assert (out / "detector.safetensors").stat().st_size < 1.5e6
     assert sum(p.numel() for p in detector.Detector().parameters()) < 600_000
     facts = json.loads((out / "detector.json").read_text())
-    assert facts["held-out"]["pictures"] == 2
+    assert facts["held-out"]["pictures"]["pictures"] == 2
     assert facts["classes"]["color"][0] == "red"
 
 
@@ -70,7 +70,7 @@ def test_targets_put_the_centre_where_it_is() -> None:
         "center": [100.0, 60.0],
         "box": [80, 40, 120, 80],
     }
-    heat, place, classes = detector_training.targets([thing])
+    heat, place, classes = detector_data.targets([thing])
     row, column = 7, 12
     assert heat[row, column] == heat.max() == 1
     assert (column + 0.5 + place[0, row, column]) * 8 == pytest.approx(100)
@@ -78,7 +78,7 @@ def test_targets_put_the_centre_where_it_is() -> None:
     assert np.exp(place[2, row, column]) * 8 == pytest.approx(40)
     assert classes[:, row, column].tolist() == [3, 7, 0, 1]
     assert (classes[0] >= 0).sum() >= 1
-    assert detector_training.targets([])[0].max() == 0
+    assert detector_data.targets([])[0].max() == 0
 
 
 def test_degraded_pictures_stay_pictures_and_follow_the_seed() -> None:
@@ -106,7 +106,7 @@ def test_errors_say_what_to_do(tmp_path: Path, trained: tuple[Path, Path]) -> No
     with pytest.raises(ModelError, match=r"python -m triptych\.evaluate\.detector"):
         detector.load_detector(tmp_path)
     with pytest.raises(DataError, match=r"metadata\.jsonl"):
-        detector_training.labelled(tmp_path)
+        detector_data.labelled(tmp_path)
     (tmp_path / "detector.safetensors").write_bytes(b"no")
     (tmp_path / "detector.json").write_bytes((trained[1] / "detector.json").read_bytes())
     with pytest.raises(ModelError, match="train it anew"):

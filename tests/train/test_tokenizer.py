@@ -16,7 +16,9 @@ from triptych.data.records import Record, Text
 from triptych.data.settings import PrepareConfig
 from triptych.errors import ConfigError, TriptychError
 from triptych.files import sha256
+from triptych.tokenizers.visual import to_float
 from triptych.train.critic import MOST, Critic, balance, refused, told_apart
+from triptych.train.features import perceptual_loss
 from triptych.train.loop import Loop
 from triptych.train.tokenizer import TokenizerJob, pixel_loss, prominence
 
@@ -134,6 +136,39 @@ def test_a_decoder_learns_alone_and_the_whole_model_goes_with_it(folder, tmp_pat
         TokenizerJob(load_settings(RunConfig, None, [*base, "decoder_only=true", f"out={tmp_path / 'none'}"]))
 
 
+def test_one_backward_pass_brings_each_loss_its_gradient(folder, tmp_path, tiny_model):
+    base = ["kind=tokenizer", f"data={folder}", "device=cpu", "workers=0", "batch=4", "perceptual=0"]
+    more = [f"start={tiny_model}", "decoder_only=true", "reread=2", "critic=0.5", "detail=3", f"out={tmp_path / 'run'}"]
+    job = TokenizerJob(load_settings(RunConfig, None, [*base, *more]))
+    critic, batch = job.critic, job.batches[0]
+    with torch.no_grad():  # what tells nothing apart says nothing of how to draw: let it be right, if only by chance
+        pixels = to_float(batch["picture"])
+        by = job.visual.fsq.quantize(job.visual.encode(pixels))
+        drawn = job.visual.decode(by)[:, 0]
+        if float(told_apart(critic, pixels[:, 0], drawn, by[:, 0].permute(0, 3, 1, 2))) >= 2:
+            for layer in (critic.real, critic.fits):
+                layer.weight.neg_()
+                layer.bias.neg_()
+    facts = job.losses(batch, lambda loss: loss.backward())
+    found = {name: part.grad.clone() for name, part in job.model.named_parameters() if part.requires_grad}
+    job.model.zero_grad()
+    pixels = to_float(batch["picture"])
+    latents = job.visual.fsq.quantize(job.visual.encode(pixels))
+    drawn, pixels = job.visual.decode(latents).flatten(0, 1), pixels.flatten(0, 1)
+    loss = pixel_loss(drawn, pixels, 3) + 2 * perceptual_loss(job.visual, drawn, pixels)
+    by = latents[:, 0].permute(0, 3, 1, 2)
+    apart, wrong = told_apart(critic, pixels, drawn, by), refused(critic, drawn, by)
+    lengths = [torch.autograd.grad(part, drawn, retain_graph=True)[0].norm() for part in (loss, wrong)]
+    weight = 0.5 * max(0.0, 1 - float(apart.detach()) / 2) * float(lengths[0] / lengths[1])
+    assert facts["apart"] == pytest.approx(float(apart.detach()))
+    assert facts["loss"] == pytest.approx(float((loss + weight * wrong).detach()), rel=1e-4)
+    assert weight > 0
+    (loss + weight * wrong + apart).backward()
+    for name, part in job.model.named_parameters():
+        if part.requires_grad:
+            torch.testing.assert_close(found[name], part.grad, rtol=1e-3, atol=1e-6)
+
+
 def test_a_critic_learns_to_tell_and_lets_the_drawing_learn():
     """Sharp and blurred noise: told apart after some steps; the gradient then leads to the sharp one."""
     torch.manual_seed(0)
@@ -166,10 +201,9 @@ def test_a_critic_learns_to_tell_and_lets_the_drawing_learn():
 
 
 def test_a_loss_is_weighed_to_pull_as_hard_as_another():
-    last = torch.tensor([3.0, 4.0], requires_grad=True)
-    one, other = (last**2).sum() / 2, last.sum() * 10
-    assert float(balance(one, other, last)) == pytest.approx(5 / (10 * 2**0.5), rel=1e-5)
-    assert float(balance(one, last.sum() * 1e-9, last)) == MOST
+    one, other = torch.tensor([3.0, 4.0]), torch.tensor([10.0, 10.0])
+    assert float(balance(one, other)) == pytest.approx(5 / (10 * 2**0.5), rel=1e-5)
+    assert float(balance(one, other * 1e-9)) == MOST
 
 
 def test_detail_makes_edges_count_more_than_floors():
@@ -180,6 +214,11 @@ def test_detail_makes_edges_count_more_than_floors():
     assert float(weight.mean()) == pytest.approx(1, abs=1e-5)
     assert float(weight[..., 23].mean()) > 4 * float(weight[..., 4].mean())
     assert torch.equal(prominence(picture, 0.0), torch.ones(2, 1, 48, 48))
+    noise = torch.rand(2, 3, 20, 30, generator=torch.Generator().manual_seed(0))
+    mean, square = (F.avg_pool2d(part, 9, 1, 4, count_include_pad=False) for part in (noise, noise.square()))
+    spread = (square - mean.square()).clamp_min(0).mean(1, keepdim=True).sqrt()
+    whole = 1 + 2 * spread / spread.mean()
+    torch.testing.assert_close(prominence(noise, 2.0), whole / whole.mean(), rtol=1e-4, atol=1e-5)
 
     def loss(column: int, detail: float) -> float:
         drawn = picture.clone()

@@ -1,4 +1,4 @@
-"""Training of the detector on a world's pictures, and its score on pictures kept apart.
+"""Training of the detector on a world's pictures and frames of its clips, and its score on some kept apart.
 
 Pictures are blurred, compressed and tinted in training, so that what a tokenizer decodes is read as well as what a
 renderer draws.
@@ -10,6 +10,7 @@ B batch, Y rows, X columns; y, x rows and columns of the heat map (Y/8, X/8).
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
@@ -24,22 +25,17 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from triptych.config import Settings, load_settings
-from triptych.data.shuffle import shuffled
 from triptych.device import autocast, device_of
-from triptych.errors import ConfigError, DataError, TriptychError
+from triptych.errors import ConfigError, TriptychError
 from triptych.evaluate import metrics
 from triptych.evaluate.degrade import degrade, recolour
-from triptych.evaluate.detector import CLASSES, GRID, RECIPE, SIDE, STRIDE, Detector, Found, save
-from triptych.files import read_jsonl
-from triptych.media import image
-from triptych.media.limits import LOCAL
+from triptych.evaluate.detector import CLASSES, RECIPE, Detector, load_detector, save
+from triptych.evaluate.detector_data import Labelled, Pictures, labelled, split
 
 COLOR = list(CLASSES).index("color")
-HELD = 0.02  # share of the pictures, at the end of the folder, that training never sees
-ORDER = 5  # keeps the order of pictures apart from other draws of the seed
 
 
 class DetectorSettings(Settings):
@@ -49,6 +45,12 @@ class DetectorSettings(Settings):
     """Folder that `triptych world tabletop` wrote."""
     out: Path
     """Folder for detector.safetensors and detector.json: the model that it is to judge."""
+    more: list[Path] = Field(default_factory=list)
+    """Further such folders."""
+    start: Path | None = None
+    """Model folder whose detector goes on learning; else it begins anew."""
+    clip_share: float = Field(0.3, ge=0, le=1)
+    """Share of what it learns from that are frames of clips, where there are both pictures and clips."""
     steps: int = Field(6000, ge=1)
     """Optimiser steps."""
     batch: int = Field(256, ge=1)
@@ -65,73 +67,6 @@ class DetectorSettings(Settings):
     """Processes that decode pictures."""
     augment: bool = True
     """Turn hues, blur, compress and speckle; without it pictures are learned by heart and others misread."""
-
-
-class Pictures(Dataset[tuple[Tensor, ...]]):
-    """Item n of training: pixels (Y, X, 3) uint8 and target maps; a pure function of (seed, n).
-
-    Args:
-        folder: a world's folder.
-        rows: (file name, objects of its truth).
-        seed: of order and flips.
-        count: items, over as many epochs as that takes.
-    """
-
-    def __init__(self, folder: Path, rows: Sequence[tuple[str, list[Found]]], seed: int, count: int) -> None:
-        self.folder, self.rows, self.seed, self.count = folder, rows, seed, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, number: int) -> tuple[Tensor, ...]:
-        name, objects = self.rows[shuffled(number, len(self.rows), self.seed, 0, ORDER)]
-        pixels, objects = read_labelled(self.folder / name, objects)
-        if np.random.default_rng([self.seed, number]).random() < 0.5:
-            pixels, objects = pixels[:, ::-1], [_mirrored(o) for o in objects]
-        return torch.from_numpy(pixels.copy()), *map(torch.from_numpy, targets(objects))
-
-
-def _mirrored(thing: Found) -> Found:
-    left, top, right, bottom = thing["box"]
-    return {
-        **thing,
-        "center": [SIDE - thing["center"][0], thing["center"][1]],
-        "box": [SIDE - right, top, SIDE - left, bottom],
-    }
-
-
-def read_labelled(path: Path, objects: list[Found]) -> tuple[np.ndarray, list[Found]]:
-    """A picture as uint8 (224, 224, 3), and its objects with centres and boxes scaled along."""
-    pixels = image.read(path, limits=LOCAL)
-    if pixels.shape[0] != pixels.shape[1]:
-        raise DataError(f"{path}: {pixels.shape[1]}x{pixels.shape[0]} pixels; the world's pictures are square")
-    if pixels.shape[0] == SIDE:
-        return pixels, objects
-    scale = SIDE / pixels.shape[0]
-    scaled = [{**o, **{k: [v * scale for v in o[k]] for k in ("center", "box")}} for o in objects]
-    return image.fit(pixels, SIDE), scaled
-
-
-def targets(objects: list[Found]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Objects -> heat (y, x) in 0..1, place (4, y, x), and classes (attributes, y, x), -1 where there is none."""
-    heat = np.zeros((GRID, GRID), np.float32)
-    place = np.zeros((4, GRID, GRID), np.float32)
-    classes = np.full((len(CLASSES), GRID, GRID), -1, np.int64)
-    axis = np.arange(GRID) + 0.5
-    for thing in objects:
-        x, y = (v / STRIDE for v in thing["center"])
-        left, top, right, bottom = thing["box"]
-        width, height = max(right - left, 4) / STRIDE, max(bottom - top, 4) / STRIDE
-        column, row = (min(max(int(v), 0), GRID - 1) for v in (x, y))
-        spread = max(0.5, 0.15 * math.sqrt(width * height))
-        hill = np.exp(-((axis[None] - x) ** 2 + (axis[:, None] - y) ** 2) / (2 * spread**2)).astype(np.float32)
-        hill[row, column] = 1.0
-        mine = (hill > 0.5) & (hill > heat)
-        heat = np.maximum(heat, hill)
-        shown = np.stack(np.broadcast_arrays(x - axis[None], y - axis[:, None], math.log(width), math.log(height)))
-        place[:, mine] = shown[:, mine]
-        classes[:, mine] = [[names.index(thing[name])] for name, names in CLASSES.items()]
-    return heat, place, classes
 
 
 def loss_of(maps: dict[str, Tensor], heat: Tensor, place: Tensor, classes: Tensor) -> Tensor:
@@ -152,34 +87,6 @@ def loss_of(maps: dict[str, Tensor], heat: Tensor, place: Tensor, classes: Tenso
     return loss
 
 
-def labelled(folder: Path) -> list[tuple[str, list[Found], str]]:
-    """(file name, objects, scene) of a world's pictures; DataError where there are none."""
-    path = Path(folder) / "metadata.jsonl"
-    if not path.is_file():
-        raise DataError(f"{folder}: no metadata.jsonl: give a folder that `triptych world tabletop` wrote")
-    rows = []
-    for row in read_jsonl(path):
-        truth = row.get("truth")
-        if truth and "objects" in truth and "frames" not in truth:
-            scene = row["sequence"]["id"] if row.get("sequence") else row["file_name"]
-            rows.append((row["file_name"], truth["objects"], scene))
-    if not rows:
-        raise DataError(
-            f"{path}: no picture with `truth`: give a folder that `triptych world tabletop` wrote, with images"
-        )
-    return rows
-
-
-def split(rows: list[tuple[str, list[Found], str]]) -> tuple[list[Any], list[Any]]:
-    """Pictures for training, and the last 2%, kept apart; views of one scene stay on one side."""
-    cut = len(rows) - max(1, round(len(rows) * HELD))
-    while cut > 1 and rows[cut][2] == rows[cut - 1][2]:
-        cut -= 1
-    if cut < 1:
-        raise DataError(f"{len(rows)} picture(s) are too few to train on and keep one apart")
-    return [row[:2] for row in rows[:cut]], [row[:2] for row in rows[cut:]]
-
-
 def train_detector(
     folder: Path,
     out: Path,
@@ -192,25 +99,30 @@ def train_detector(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     workers: int = 2,
     augment: bool = True,
+    more: Sequence[Path] = (),
+    start: Path | None = None,
+    clip_share: float = 0.3,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train a detector on a world's pictures and write detector.safetensors (fp16) and detector.json into `out`.
+    """Train a detector on a world's media and write detector.safetensors (fp16) and detector.json into `out`.
 
     Args:
         folder: a world's folder, with truth.
         out: folder of the model that the detector is to judge; made if missing.
-        steps, batch, seed, lr, device, precision, workers, augment: see DetectorSettings.
+        steps, batch, seed, lr, device, precision, workers, augment, more, start, clip_share: see DetectorSettings.
         progress: whether to show a bar and the score.
 
-    Returns: the score on the pictures kept apart, see `score`.
+    Returns: the score on the media kept apart, see `score`, by kind: pictures, frames.
 
-    Raises: DataError for a folder without labelled pictures, ConfigError for an unknown device.
+    Raises: DataError for a folder without labelled media, ConfigError for an unknown device, ModelError for a `start`
+        without a detector.
     """
-    train, held = split(labelled(folder))
+    parts = [split(labelled(each)) for each in (folder, *more)]
+    train, held = ([row for part in parts for row in part[which]] for which in (0, 1))
     place = device_of(device)
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)
-    model = Detector().to(place)
+    model = (load_detector(start) if start else Detector()).to(place)
     kinds: tuple[list[Tensor], list[Tensor]] = ([], [])
     for parameter in model.parameters():
         kinds[parameter.ndim < 2].append(parameter)
@@ -221,7 +133,7 @@ def train_detector(
         optimizer, lambda step: min((step + 1) / warm, 1.0) * max(0.02, 1 - step / steps)
     )
     loader: DataLoader[tuple[Tensor, ...]] = DataLoader(
-        Pictures(Path(folder), train, seed, steps * batch),
+        Pictures(train, seed, steps * batch, clip_share),
         batch,
         num_workers=workers,
         pin_memory=place.type == "cuda",
@@ -260,32 +172,42 @@ def train_detector(
                 bar.update(task, loss=loss.item())
     minutes = (time.time() - started) / 60
     model = model.half().float().eval()  # what is scored is what is stored
-    result = score(model, folder, held)
+    result = {
+        name: score(model, kind)
+        for name, clips in (("pictures", False), ("frames", True))
+        if (kind := [row for row in held if row.is_clip == clips])
+    }
     save(
         model,
         Path(out),
         {
             "held-out": result,
             "made": {
-                "pictures": len(train), "steps": steps, "batch": batch, "lr": lr, "seed": seed,
+                "pictures": sum(not row.is_clip for row in train), "clips": sum(row.is_clip for row in train),
+                "start": json.loads((start / "detector.json").read_text())["made"] if start else None,
+                "steps": steps, "batch": batch, "lr": lr, "seed": seed,
                 "minutes": round(minutes, 1), "device": str(place), "torch": torch.__version__,
             },
         },
     )  # fmt: skip
     if progress:
-        console.print(f"{Path(out) / 'detector.safetensors'}: " + ", ".join(f"{k} {v:.3g}" for k, v in result.items()))
+        for name, values in result.items():
+            shown = ", ".join(f"{k} {v:.3g}" for k, v in values.items())
+            console.print(f"{Path(out) / 'detector.safetensors'}, {name}: {shown}")
     return result
 
 
-def score(model: Detector, folder: Path, rows: Sequence[tuple[str, list[Found]]]) -> dict[str, float]:
-    """How well a detector reads pictures, as shares of their objects or scenes; `center` is a mean error in pixels."""
+def score(model: Detector, rows: Sequence[Labelled]) -> dict[str, float]:
+    """How well a detector reads pictures, and of clips the first, middle and last frame, as shares of their objects or
+    scenes; `center` is a mean error in pixels."""
     hits: list[bool] = []
     scenes: list[bool] = []
     agree: dict[str, list[bool]] = {name: [] for name in CLASSES}
     away: list[float] = []
     extra = 0
-    for start in range(0, len(rows), 64):
-        part = [read_labelled(Path(folder) / name, objects) for name, objects in rows[start : start + 64]]
+    places = [(row, frame) for row in rows for frame in sorted({0, len(row.frames) // 2, len(row.frames) - 1})]
+    for start in range(0, len(places), 64):
+        part = [row.read(frame) for row, frame in places[start : start + 64]]
         found = model.detect(np.stack([pixels for pixels, _ in part]))
         for (_, objects), seen in zip(part, found, strict=True):
             pairs = metrics.match_places(objects, seen, 24.0)
@@ -302,7 +224,7 @@ def score(model: Detector, folder: Path, rows: Sequence[tuple[str, list[Found]]]
                         agree[name].append(thing[name] == seen[j][name])
     mean = lambda values: float(np.mean(values)) if values else 0.0  # noqa: E731
     return {
-        "pictures": len(rows),
+        "pictures": len(places),
         "objects": len(hits),
         "found": len(away) / max(len(hits), 1),
         "extra": extra / max(len(hits), 1),

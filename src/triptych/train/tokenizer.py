@@ -41,10 +41,17 @@ def prominence(pixels: Tensor, detail: float) -> Tensor:
     """
     if not detail:
         return torch.ones_like(pixels[:, :1])
-    mean, square = (F.avg_pool2d(part, 9, 1, 4, count_include_pad=False) for part in (pixels, pixels.square()))
+    mean, square = (_around(part, 4) for part in (pixels, pixels.square()))
     spread = (square - mean.square()).clamp_min(0).mean(1, keepdim=True).sqrt()
     weight = 1 + detail * spread / spread.mean().clamp_min(1e-6)
     return weight / weight.mean()
+
+
+def _around(x: Tensor, reach: int) -> Tensor:
+    """The mean of each place's square of surroundings: rows, then columns, a quarter of the time of both at once."""
+    side = 2 * reach + 1
+    x = F.avg_pool2d(x, (side, 1), 1, (reach, 0), count_include_pad=False)
+    return F.avg_pool2d(x, (1, side), 1, (0, reach), count_include_pad=False)
 
 
 def pixel_loss(one: Tensor, two: Tensor, detail: float = 0.0) -> Tensor:
@@ -162,9 +169,10 @@ class TokenizerJob:
             far = moved = torch.zeros((), device=self.device)
             if theirs is not None and same is not None:
                 far, moved = wander(self.visual.fsq, latents.float(), theirs.float(), same)
-            drawn = drawn.flatten(0, 1)
             pixels = pixels.flatten(0, 1)
-            drawn = drawn.float()
+            shown = drawn.flatten(0, 1).float()
+            # All that looks at drawn pixels sends its gradient to them; one backward pass takes the sum further.
+            drawn = shown.detach().requires_grad_()
             flat = pixel_loss(drawn, pixels, self.run.detail)
             deep = flat.new_zeros(())
             window = _window(pixels, self.run.perceptual_crop)
@@ -177,7 +185,9 @@ class TokenizerJob:
             if self.run.reread:
                 with autocast(self.run.precision, self.device):
                     again = perceptual_loss(self.visual, drawn[some], pixels[some])
-            loss = flat + self.run.perceptual * deep + self.run.steady * far + self.run.reread * again
+            seen = flat + self.run.perceptual * deep + self.run.reread * again
+            (pull,) = torch.autograd.grad(seen, drawn)
+            loss = seen.detach() + self.run.steady * far
             apart = flat.new_zeros(())
             if self.critic is not None:
                 by = self.visual.fsq.quantize(latents.float()).detach().permute(0, 1, 4, 2, 3)
@@ -188,8 +198,10 @@ class TokenizerJob:
                     wrong = refused(self.critic, drawn, by)
                 # What tells nothing apart yet says nothing of how to draw.
                 weight = self.run.critic * (1 - apart.detach() / 2).clamp_min(0)
-                loss = loss + weight * balance(loss, wrong, drawn) * wrong
-            scale((loss + apart) * share)
+                (other,) = torch.autograd.grad(wrong, drawn)
+                weight = weight * balance(pull, other)
+                pull, loss = pull + weight * other, loss + (weight * wrong).detach()
+            scale(((shown * pull).sum() + self.run.steady * far + apart) * share)
             sums += torch.stack([loss, flat, deep, far, moved, again, apart]).detach() * share
         names = ("loss", "pixels", "percept", "wander", "moved", "reread", "apart")
         facts = dict(zip(names, sums.tolist(), strict=True))  # the only wait for the device
