@@ -16,7 +16,7 @@ render train/b "$(count 38000 40)" 0 0 1
 render train/c 0 "$(count 4600 10)" 0 2
 render train/e 0 0 "$(count 4000 30)" 3
 # The detector judges pairs of colour and shape that the GPT never saw: it learns from other scenes of the test split.
-render detector "$(count 5000 240)" 0 0 1000 --split test
+render detector "$(count 5000 240)" "$(count 400 10)" 0 1000 --split test
 
 triptych prepare "$WORK/train" "$WORK/data" --tokenizer later
 triptych train "$HERE/tabletop-tokenizer.yaml" data="$WORK/data" out="$WORK/tokenizer" minutes="$(share 60)"

@@ -11,7 +11,7 @@ import torch
 from triptych.errors import DataError, ModelError
 from triptych.evaluate import degrade, detector, detector_data, detector_training
 from triptych.files import read_jsonl
-from triptych.media import image
+from triptych.media import image, video
 
 from . import small
 
@@ -45,7 +45,7 @@ def test_files_are_small_and_tell_their_score(trained: tuple[Path, Path]) -> Non
     assert (out / "detector.safetensors").stat().st_size < 1.5e6
     assert sum(p.numel() for p in detector.Detector().parameters()) < 600_000
     facts = json.loads((out / "detector.json").read_text())
-    assert facts["held-out"]["pictures"]["pictures"] == 2
+    assert facts["held-out"]["pictures"]["media"] == 2
     assert facts["classes"]["color"][0] == "red"
 
 
@@ -100,6 +100,58 @@ def test_turned_hues_keep_brightness_and_are_told() -> None:
     assert torch.allclose((out * luma).sum(1), (pixels * luma).sum(1), atol=0.2)
     flat = torch.full((8, 3, 8, 8), 0.5)
     assert torch.allclose(degrade.recolour(flat, torch.Generator())[0], flat, atol=1e-5), "grey stays grey"
+
+
+def test_frames_of_clips_are_learned_too_and_a_detector_goes_on(tmp_path: Path, trained: tuple[Path, Path]) -> None:
+    data = small.write(tmp_path / "world", pictures=8, clips=3, size=64)
+    rows = detector_data.labelled(data)
+    clips = [row for row in rows if row.is_clip]
+    assert [row.path.name for row in clips] == ["000.mp4", "001.mp4", "002.mp4", "twin.mp4"]
+    pixels, objects = clips[0].read(16)
+    whole = video.read(clips[0].path, size=224)
+    assert np.array_equal(pixels, whole.frames[16])
+    assert not np.array_equal(pixels, clips[0].read(0)[0])
+    scale, first = 224 / 64, clips[0].frames[16][0]
+    assert objects[0]["center"] == pytest.approx([v * scale for v in first["center"]])
+    assert first["center"][1] - clips[0].frames[0][0]["center"][1] == pytest.approx(8)
+    train, held = detector_data.split(rows)
+    assert [sum(row.is_clip for row in part) for part in (train, held)] == [2, 2], (
+        "a twin stays with what it is the twin of"
+    )
+    for share in (0.0, 1.0):
+        pictures = detector_data.Pictures(train, seed=0, count=6, clip_share=share)
+        assert {pictures.chosen(number)[0].is_clip for number in range(6)} == {bool(share)}
+    both = detector_data.Pictures(train, seed=0, count=400, clip_share=0.25)
+    chosen = [both.chosen(number) for number in range(400)]
+    assert 60 < sum(row.is_clip for row, _, _ in chosen) < 140
+    assert {frame for row, frame, _ in chosen if row.is_clip} == set(range(17))
+    assert {frame for row, frame, _ in chosen if not row.is_clip} == {0}
+    assert all(torch.equal(a, b) for a, b in zip(both[3], both[3], strict=True))
+    out, settings = tmp_path / "out", {"batch": 4, "device": "cpu", "workers": 0, "progress": False}
+    facts = detector_training.train_detector(
+        data, out, steps=1, lr=1e-9, start=trained[1], more=[trained[0]], **settings
+    )
+    assert set(facts) == {"pictures", "frames"}
+    assert facts["frames"]["media"] == 6  # the first, the middle and the last of the two clips kept apart
+    told = json.loads((out / "detector.json").read_text())["made"]
+    assert (told["pictures"], told["clips"]) == (6 + 8, 2)
+    assert told["start"]["steps"] == 120
+    one, two = (detector.load_detector(path).state_dict() for path in (trained[1], out))  # it goes on from there
+    assert all(torch.allclose(one[name], two[name], atol=1e-3) for name in one)
+    with pytest.raises(ModelError, match="no detector"):
+        detector_training.train_detector(data, out, steps=1, start=tmp_path, **settings)
+
+
+def test_what_hardly_shows_in_a_frame_is_left_out(tmp_path: Path) -> None:
+    looks = {"shape": "cone", "color": "gray", "material": "metal", "size": "large"}
+    shown = {"center": [5, 5], "box": [0, 0, 9, 9]}
+    frames = [[{"id": 0, "visible": v, **shown}, {"id": 7, "visible": 1.0, **shown}] for v in (0.2, 0.31)]
+    row = {"file_name": "a.mp4", "truth": {"objects": [{"id": 0, **looks}], "frames": frames}}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
+    (found,) = detector_data.labelled(tmp_path)
+    assert found.frames == [[], [{"id": 0, **looks, "visible": 0.31, **shown}]]
+    with pytest.raises(DataError, match="too few to train on and keep one apart"):
+        detector_data.split([found])
 
 
 def test_errors_say_what_to_do(tmp_path: Path, trained: tuple[Path, Path]) -> None:

@@ -166,15 +166,29 @@ def empty(folder: Path) -> dict[str, Any]:
     return suite.evaluate(Nothing(folder.parent), folder, limit=10, detector=judge, progress=False)
 
 
+def test_relations_are_counted_by_kind() -> None:
+    asked = [{"shape": "ball"}, {"shape": "cube"}, {"shape": "cone"}]
+    ask = picture_measures.Ask(None, "", "en", asked, [(0, "left", 1), (1, "right", 2), (0, "behind", 2)])  # type: ignore[arg-type]
+    places = ((10, 10), (90, 50), (50, 40))
+    seen = [{**thing, "center": place} for thing, place in zip(asked, places, strict=True)]
+    held = picture_measures.held_relations
+    assert held(ask, ["left", "right"], seen, 100) == (2, 2)
+    assert held(ask, ["left", "right"], [{**seen[0], "center": (95, 10)}, *seen[1:]], 100) == (1, 2)
+    assert held(ask, ["front", "behind"], [{**seen[0], "center": (10, 90)}, *seen[1:]], 100) == (0, 1)
+    assert held(ask, ["on"], seen, 100) == (0, 0)
+
+
 def test_a_model_that_cheats_is_perfect(perfect: dict[str, Any]) -> None:
     assert perfect["skipped"] == {}
     values = {name: score["value"] for name, score in perfect["measures"].items()}
     for name, value in values.items():
         if name.startswith(("ask", "caption")):
             assert value == 1, name
-    for name in ("objects", "scenes", "relations", "objects, en", "objects, zh", "scenes, en", "scenes, zh"):
+    drawn = ("objects", "scenes", "objects, en", "objects, zh", "scenes, en", "scenes, zh")
+    for name in (*drawn, "relations", "relations, left and right"):
         assert values[f"draw: {name}"] == 1, name
-    for name in ("things of pictures, F1", "objects of texts", "relations of texts"):
+    planned = ("objects of texts", "relations of texts", "relations of texts, left and right")
+    for name in ("things of pictures, F1", *planned):
         assert values[f"plan: {name}"] == 1, name
     assert values["plan: position error of things"] < 1  # boxes are told in whole percent
     assert values["track: position error at the end of what is shown"] < 1e-6

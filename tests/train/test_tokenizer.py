@@ -139,6 +139,7 @@ def test_a_decoder_learns_alone_and_the_whole_model_goes_with_it(folder, tmp_pat
 def test_one_backward_pass_brings_each_loss_its_gradient(folder, tmp_path, tiny_model):
     base = ["kind=tokenizer", f"data={folder}", "device=cpu", "workers=0", "batch=4", "perceptual=0"]
     more = [f"start={tiny_model}", "decoder_only=true", "reread=2", "critic=0.5", "detail=3", f"out={tmp_path / 'run'}"]
+    base.append("precision=fp32")
     job = TokenizerJob(load_settings(RunConfig, None, [*base, *more]))
     critic, batch = job.critic, job.batches[0]
     with torch.no_grad():  # what tells nothing apart says nothing of how to draw: let it be right, if only by chance

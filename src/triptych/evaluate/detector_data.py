@@ -24,6 +24,7 @@ from triptych.media import image, video
 from triptych.media.limits import LOCAL
 
 HELD = 0.02  # share of the pictures, and of the clips, at the end of the folder, that training never sees
+FPS = 8.0  # of a world's clips, and of their truth
 ORDER = 5  # keeps the order of media apart from other draws of the seed
 
 
@@ -34,20 +35,15 @@ class Labelled:
     path: Path
     scene: str
     frames: list[list[Found]]
-    """The objects that can be seen in each frame; a picture has one."""
-
-    @property
-    def is_clip(self) -> bool:
-        """Whether it moves."""
-        return len(self.frames) > 1
+    """The objects that can be seen in each frame, FPS a second; a picture has one."""
+    is_clip: bool
 
     def read(self, frame: int) -> tuple[np.ndarray, list[Found]]:
         """A frame as uint8 (224, 224, 3), and its objects with centres and boxes scaled along."""
-        if not self.is_clip:
-            pixels = image.read(self.path, limits=LOCAL)
+        if self.is_clip:  # no more of it is decoded than that takes
+            pixels = video.read(self.path, fps=FPS, start=frame / FPS, frames=1, size=None, limits=LOCAL).frames[0]
         else:
-            clip = video.read(self.path, frames=len(self.frames), size=None, limits=LOCAL)
-            pixels = clip.frames[min(frame, len(clip.frames) - 1)]
+            pixels = image.read(self.path, limits=LOCAL)
         if pixels.shape[0] != pixels.shape[1]:
             raise DataError(f"{self.path}: {pixels.shape[1]}x{pixels.shape[0]} pixels; the world's media are square")
         objects = self.frames[frame]
@@ -77,14 +73,19 @@ class Pictures(Dataset[tuple[Tensor, ...]]):
         return self.count
 
     def __getitem__(self, number: int) -> tuple[Tensor, ...]:
-        rng = np.random.default_rng([self.seed, number])
-        clips = rng.random() < self.clip_share
-        rows = self.kinds[clips]
-        row = rows[shuffled(number, len(rows), self.seed, int(clips), ORDER)]
-        pixels, objects = row.read(int(rng.integers(len(row.frames))))
-        if rng.random() < 0.5:
+        row, frame, turned = self.chosen(number)
+        pixels, objects = row.read(frame)
+        if turned:
             pixels, objects = pixels[:, ::-1], [_mirrored(o) for o in objects]
         return torch.from_numpy(pixels.copy()), *map(torch.from_numpy, targets(objects))
+
+    def chosen(self, number: int) -> tuple[Labelled, int, bool]:
+        """Of item `number`: which medium, which of its frames, and whether it is mirrored."""
+        rng = np.random.default_rng([self.seed, number])
+        clips = int(rng.random() < self.clip_share)
+        rows = self.kinds[clips]
+        row = rows[shuffled(number, len(rows), self.seed, clips, ORDER)]
+        return row, int(rng.integers(len(row.frames))), bool(rng.random() < 0.5)
 
 
 def _mirrored(thing: Found) -> Found:
@@ -128,16 +129,19 @@ def labelled(folder: Path) -> list[Labelled]:
     for row in read_jsonl(path):
         truth = row.get("truth")
         if truth and "objects" in truth:
-            scene = row["sequence"]["id"] if row.get("sequence") else row["file_name"]
-            frames = _frames(truth["objects"], truth["frames"]) if "frames" in truth else [truth["objects"]]
-            rows.append(Labelled(folder / row["file_name"], scene, frames))
+            twin = (truth.get("impossible") or {}).get("twin_of")  # the same scene up to what can't be
+            scene = row["sequence"]["id"] if row.get("sequence") else twin or row["file_name"]
+            is_clip = "frames" in truth
+            frames = _frames(truth["objects"], truth["frames"]) if is_clip else [truth["objects"]]
+            if frames:
+                rows.append(Labelled(folder / row["file_name"], scene, frames, is_clip))
     if not rows:
         raise DataError(f"{path}: no media with `truth`: give a folder that `triptych world tabletop` wrote")
     return rows
 
 
 def _frames(objects: Sequence[Found], frames: Sequence[Sequence[Found]]) -> list[list[Found]]:
-    """What each frame of a clip shows of its objects; those that hardly show are left out, as measures leave them."""
+    """What each frame of a clip shows of its objects; those that hardly show are left out."""
     looks = {o["id"]: o for o in objects}
     return [[{**looks[o["id"]], **o} for o in frame if o["id"] in looks and o["visible"] > CLEAR] for frame in frames]
 
@@ -155,7 +159,8 @@ def split(rows: Sequence[Labelled]) -> tuple[list[Labelled], list[Labelled]]:
             cut -= 1
         if cut < 1:
             raise DataError(
-                f"{len(kind)} {'clip' if clips else 'picture'}(s) are too few to train on and keep one apart"
+                f"{kind[0].path.parent}: {len(kind)} {'clip' if clips else 'picture'}(s) are too few to train on and "
+                "keep one apart: render more, or none"
             )
         train, held = train + kind[:cut], held + kind[cut:]
     return train, held

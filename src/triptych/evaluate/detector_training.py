@@ -48,13 +48,13 @@ class DetectorSettings(Settings):
     more: list[Path] = Field(default_factory=list)
     """Further such folders."""
     start: Path | None = None
-    """Model folder whose detector goes on learning; else it begins anew."""
+    """Model folder whose detector goes on learning, best at a lower `lr`; else it begins anew."""
     clip_share: float = Field(0.3, ge=0, le=1)
     """Share of what it learns from that are frames of clips, where there are both pictures and clips."""
     steps: int = Field(6000, ge=1)
     """Optimiser steps."""
     batch: int = Field(256, ge=1)
-    """Pictures a step."""
+    """Pictures, and frames of clips, a step."""
     lr: float = Field(3e-3, gt=0)
     """Peak learning rate of AdamW."""
     seed: int = Field(0, ge=0)
@@ -64,7 +64,7 @@ class DetectorSettings(Settings):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the forward pass; `auto` is bf16 on cuda and on a CPU with AMX. Others gain too: try it."""
     workers: int = Field(2, ge=0)
-    """Processes that decode pictures."""
+    """Processes that decode media."""
     augment: bool = True
     """Turn hues, blur, compress and speckle; without it pictures are learned by heart and others misread."""
 
@@ -117,6 +117,7 @@ def train_detector(
     Raises: DataError for a folder without labelled media, ConfigError for an unknown device, ModelError for a `start`
         without a detector.
     """
+    before = _made(Path(start)) if start else None
     parts = [split(labelled(each)) for each in (folder, *more)]
     train, held = ([row for part in parts for row in part[which]] for which in (0, 1))
     place = device_of(device)
@@ -184,7 +185,7 @@ def train_detector(
             "held-out": result,
             "made": {
                 "pictures": sum(not row.is_clip for row in train), "clips": sum(row.is_clip for row in train),
-                "start": json.loads((start / "detector.json").read_text())["made"] if start else None,
+                "start": before,
                 "steps": steps, "batch": batch, "lr": lr, "seed": seed,
                 "minutes": round(minutes, 1), "device": str(place), "torch": torch.__version__,
             },
@@ -195,6 +196,12 @@ def train_detector(
             shown = ", ".join(f"{k} {v:.3g}" for k, v in values.items())
             console.print(f"{Path(out) / 'detector.safetensors'}, {name}: {shown}")
     return result
+
+
+def _made(start: Path) -> Any:
+    """What a model folder's detector tells of how it was made; ModelError if there is none."""
+    load_detector(start)
+    return json.loads((start / "detector.json").read_text(encoding="utf-8")).get("made")
 
 
 def score(model: Detector, rows: Sequence[Labelled]) -> dict[str, float]:
@@ -224,7 +231,7 @@ def score(model: Detector, rows: Sequence[Labelled]) -> dict[str, float]:
                         agree[name].append(thing[name] == seen[j][name])
     mean = lambda values: float(np.mean(values)) if values else 0.0  # noqa: E731
     return {
-        "pictures": len(places),
+        "media": len(places),
         "objects": len(hits),
         "found": len(away) / max(len(hits), 1),
         "extra": extra / max(len(hits), 1),

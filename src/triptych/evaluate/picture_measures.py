@@ -146,6 +146,20 @@ def asked(item: Item, language: str) -> Ask | None:
     return Ask(item, text, language, words.objects(text), words.relations(text))
 
 
+# What is told of all relations, and of those that are told apart more easily than the others.
+RELATIONS = {
+    ("left", "right", "front", "behind", "on"): "relations",
+    ("left", "right"): "relations, left and right",
+    ("front", "behind"): "relations, in front and behind",
+}
+
+
+def held_relations(ask: Ask, kinds: Sequence[str], found: Sequence[Object], side: float) -> tuple[int, int]:
+    """How many of the relations of some kinds that a text asks for hold between objects found, and how many it asks."""
+    wanted = [each for each in ask.relations if each[1] in kinds]
+    return metrics.relations_right(ask.objects, wanted, found, side), len(wanted)
+
+
 def draw(bench: Bench) -> Scores:
     """Whether pictures hold what their texts ask for, and look like the data."""
     items = bench.readable(bench.choose(bench.known_pictures))
@@ -190,11 +204,8 @@ def _drawn_right(bench: Bench, asks: list[Ask], seen: dict[str, list[list[Found]
     def scenes(which: list[list[Found]], rows: Sequence[int]) -> list[float]:
         return [float(metrics.scene_right(asks[n].objects, which[n])) for n in rows]
 
-    def relations(which: list[list[Found]], rows: Sequence[int]) -> list[tuple[int, int]]:
-        return [
-            (metrics.relations_right(asks[n].objects, asks[n].relations, which[n], side), len(asks[n].relations))
-            for n in rows
-        ]
+    def relations(which: list[list[Found]], kinds: Sequence[str]) -> list[tuple[int, int]]:
+        return [held_relations(ask, kinds, found, side) for ask, found in zip(asks, which, strict=True)]
 
     def told(name: str, values: Callable[[list[list[Found]]], list[Any]], score: Any = None, note: str = "") -> None:
         sample = values(seen["drawn"])
@@ -207,7 +218,8 @@ def _drawn_right(bench: Bench, asks: list[Ask], seen: dict[str, list[list[Found]
     everyone = range(len(asks))
     told("objects", lambda w: objects(w, everyone), metrics.ratio, "asked objects with every look that the text names")
     told("scenes", lambda w: scenes(w, everyone), None, "all asked objects right, and no other")
-    told("relations", lambda w: relations(w, everyone), metrics.ratio, "between objects that are right")
+    for kinds, name in RELATIONS.items():
+        told(name, lambda w, kinds=kinds: relations(w, kinds), metrics.ratio, "between objects that are right")  # type: ignore[misc]
     for language in LANGUAGES:
         rows = [n for n in everyone if asks[n].language == language]
         told(f"objects, {language}", lambda w, rows=rows: objects(w, rows), metrics.ratio)  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from triptych.errors import ModelError
 from triptych.evaluate import metrics, words
 from triptych.evaluate.bench import LANGUAGES, Bench, Item, Scores, Skip
 from triptych.evaluate.metrics import Object
-from triptych.evaluate.picture_measures import asked
+from triptych.evaluate.picture_measures import RELATIONS, asked, held_relations
 from triptych.media import image
 from triptych.results import Plan
 from triptych.sequence.plan import overlap
@@ -59,13 +59,12 @@ def plan(bench: Bench) -> Scores:
     def objects(which: list[list[Object]]) -> list[tuple[int, int]]:
         return [(metrics.objects_right(a.objects, seen), len(a.objects)) for a, seen in zip(asks, which, strict=True)]
 
-    def relations(which: list[list[Object]]) -> list[tuple[int, int]]:
-        return [
-            (metrics.relations_right(a.objects, a.relations, seen, 1.0), len(a.relations))
-            for a, seen in zip(asks, which, strict=True)
-        ]
+    def relations(kinds: Sequence[str]) -> Callable[[list[list[Object]]], list[tuple[int, int]]]:
+        return lambda which: [held_relations(a, kinds, seen, 1.0) for a, seen in zip(asks, which, strict=True)]
 
-    for name, counts in (("objects of texts", objects), ("relations of texts", relations)):
+    measures: dict[str, Callable[[list[list[Object]]], list[tuple[int, int]]]] = {"objects of texts": objects}
+    measures |= {name.replace("relations", "relations of texts"): relations(kinds) for kinds, name in RELATIONS.items()}
+    for name, counts in measures.items():
         sample = counts(planned)
         if sum(pair[1] for pair in sample):
             out[name] = bench.score(sample, metrics.ratio, note="the likeliest plan, before anything is drawn")
