@@ -119,9 +119,9 @@ def test_frames_of_clips_are_learned_too_and_a_detector_goes_on(tmp_path: Path, 
         "a twin stays with what it is the twin of"
     )
     for share in (0.0, 1.0):
-        pictures = detector_data.Pictures(train, seed=0, count=6, clip_share=share)
+        pictures = detector_data.Examples(train, seed=0, count=6, clip_share=share)
         assert {pictures.chosen(number)[0].is_clip for number in range(6)} == {bool(share)}
-    both = detector_data.Pictures(train, seed=0, count=400, clip_share=0.25)
+    both = detector_data.Examples(train, seed=0, count=400, clip_share=0.25)
     chosen = [both.chosen(number) for number in range(400)]
     assert 60 < sum(row.is_clip for row, _, _ in chosen) < 140
     assert {frame for row, frame, _ in chosen if row.is_clip} == set(range(17))

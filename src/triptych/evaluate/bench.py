@@ -18,7 +18,7 @@ from triptych.data.records import Record, edit_pairs
 from triptych.errors import DataError, MediaError, TriptychError
 from triptych.evaluate import metrics
 from triptych.evaluate.detector import Detector, Found, load_detector
-from triptych.evaluate.truth import read_truths
+from triptych.evaluate.truth import read_truths, seen
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
 from triptych.tasks.settings import Drawing
@@ -26,7 +26,6 @@ from triptych.train.features import MobileNetV2, load_features
 from triptych.zoo import ModelInfo
 
 CHUNK = 16
-CLEAR = 0.3  # the part of an object of a clip beyond which it counts as seen
 LANGUAGES = ("en", "zh")
 Media = Path | np.ndarray
 T = TypeVar("T")
@@ -139,10 +138,8 @@ class Item:
 
     def seen_in(self, frame: int) -> list[Found] | None:
         """The objects that can be seen in a frame of a clip; None where the folder doesn't tell."""
-        frames, looks = self.truth.get("frames") or [], {o["id"]: o for o in self.objects}
-        if frame >= len(frames):
-            return None
-        return [{**looks[o["id"]], **o} for o in frames[frame] if o["id"] in looks and o["visible"] > CLEAR]
+        frames = self.truth.get("frames") or []
+        return seen(self.objects, frames[frame]) if frame < len(frames) else None
 
     def texts(self, language: str) -> list[str]:
         """Its texts in a language; texts of no stated language count as English."""

@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 
 from triptych.data.shuffle import shuffled
 from triptych.errors import DataError
-from triptych.evaluate.bench import CLEAR
 from triptych.evaluate.detector import CLASSES, GRID, SIDE, STRIDE, Found
+from triptych.evaluate.truth import seen
 from triptych.files import read_jsonl
 from triptych.media import image, video
 from triptych.media.limits import LOCAL
@@ -54,7 +54,7 @@ class Labelled:
         return image.fit(pixels, SIDE), scaled
 
 
-class Pictures(Dataset[tuple[Tensor, ...]]):
+class Examples(Dataset[tuple[Tensor, ...]]):
     """Item n of training: pixels (Y, X, 3) uint8 and target maps; a pure function of (seed, n).
 
     Args:
@@ -132,18 +132,13 @@ def labelled(folder: Path) -> list[Labelled]:
             twin = (truth.get("impossible") or {}).get("twin_of")  # the same scene up to what can't be
             scene = row["sequence"]["id"] if row.get("sequence") else twin or row["file_name"]
             is_clip = "frames" in truth
-            frames = _frames(truth["objects"], truth["frames"]) if is_clip else [truth["objects"]]
+            objects = truth["objects"]
+            frames = [seen(objects, frame) for frame in truth["frames"]] if is_clip else [objects]
             if frames:
                 rows.append(Labelled(folder / row["file_name"], scene, frames, is_clip))
     if not rows:
         raise DataError(f"{path}: no media with `truth`: give a folder that `triptych world tabletop` wrote")
     return rows
-
-
-def _frames(objects: Sequence[Found], frames: Sequence[Sequence[Found]]) -> list[list[Found]]:
-    """What each frame of a clip shows of its objects; those that hardly show are left out."""
-    looks = {o["id"]: o for o in objects}
-    return [[{**looks[o["id"]], **o} for o in frame if o["id"] in looks and o["visible"] > CLEAR] for frame in frames]
 
 
 def split(rows: Sequence[Labelled]) -> tuple[list[Labelled], list[Labelled]]:

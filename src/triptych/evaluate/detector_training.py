@@ -33,7 +33,7 @@ from triptych.errors import ConfigError, TriptychError
 from triptych.evaluate import metrics
 from triptych.evaluate.degrade import degrade, recolour
 from triptych.evaluate.detector import CLASSES, RECIPE, Detector, load_detector, save
-from triptych.evaluate.detector_data import Labelled, Pictures, labelled, split
+from triptych.evaluate.detector_data import Examples, Labelled, labelled, split
 
 COLOR = list(CLASSES).index("color")
 
@@ -117,13 +117,14 @@ def train_detector(
     Raises: DataError for a folder without labelled media, ConfigError for an unknown device, ModelError for a `start`
         without a detector.
     """
-    before = _made(Path(start)) if start else None
+    torch.manual_seed(seed)
+    model = load_detector(start) if start else Detector()
+    before = json.loads((Path(start) / "detector.json").read_text(encoding="utf-8")).get("made") if start else None
     parts = [split(labelled(each)) for each in (folder, *more)]
     train, held = ([row for part in parts for row in part[which]] for which in (0, 1))
     place = device_of(device)
-    torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)
-    model = (load_detector(start) if start else Detector()).to(place)
+    model.to(place).train()
     kinds: tuple[list[Tensor], list[Tensor]] = ([], [])
     for parameter in model.parameters():
         kinds[parameter.ndim < 2].append(parameter)
@@ -134,7 +135,7 @@ def train_detector(
         optimizer, lambda step: min((step + 1) / warm, 1.0) * max(0.02, 1 - step / steps)
     )
     loader: DataLoader[tuple[Tensor, ...]] = DataLoader(
-        Pictures(train, seed, steps * batch, clip_share),
+        Examples(train, seed, steps * batch, clip_share),
         batch,
         num_workers=workers,
         pin_memory=place.type == "cuda",
@@ -149,7 +150,6 @@ def train_detector(
     )
     console = Console(stderr=True)
     started = time.time()
-    model.train()
     with Progress(*columns, console=console, disable=not progress) as bar:
         task = bar.add_task("detector", total=steps, loss=math.nan)
         for step, item in enumerate(loader):
@@ -196,12 +196,6 @@ def train_detector(
             shown = ", ".join(f"{k} {v:.3g}" for k, v in values.items())
             console.print(f"{Path(out) / 'detector.safetensors'}, {name}: {shown}")
     return result
-
-
-def _made(start: Path) -> Any:
-    """What a model folder's detector tells of how it was made; ModelError if there is none."""
-    load_detector(start)
-    return json.loads((start / "detector.json").read_text(encoding="utf-8")).get("made")
 
 
 def score(model: Detector, rows: Sequence[Labelled]) -> dict[str, float]:

@@ -146,7 +146,7 @@ def asked(item: Item, language: str) -> Ask | None:
     return Ask(item, text, language, words.objects(text), words.relations(text))
 
 
-# What is told of all relations, and of those that are told apart more easily than the others.
+# Kinds of relations that are counted together, and what their share is called.
 RELATIONS = {
     ("left", "right", "front", "behind", "on"): "relations",
     ("left", "right"): "relations, left and right",

@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from triptych.data.folder import METADATA
 from triptych.files import sha256
+
+CLEAR = 0.3  # the part of an object of a clip beyond which it counts as seen
 
 
 def metadata_files(folder: Path) -> list[str]:
@@ -41,6 +43,12 @@ def read_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             name = row.get("file_name")
             if isinstance(name, str):
                 yield posixpath.normpath(posixpath.join(posixpath.dirname(source), name.replace("\\", "/"))), row
+
+
+def seen(objects: Sequence[dict[str, Any]], frame: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a frame of a clip shows of its objects, each with its looks and with its place in that frame."""
+    looks = {o["id"]: o for o in objects}
+    return [{**looks[o["id"]], **o} for o in frame if o["id"] in looks and o["visible"] > CLEAR]
 
 
 def metadata_hash(folder: Path) -> str | None:
