@@ -3,7 +3,7 @@
 # an hour of an H100, one by one; in one piece it has been run on a CPU only, with few media.
 #   bash recipes/tabletop-gpu.sh WORK [key=value of the GPT ...]
 # Media are rendered and cleaned as long as the tokenizer trains: what is done by then is what there is to learn from.
-# Minutes of the parts: FIRST and STEADY (tokenizer), DECODER, GPT. WORK/model is the model; what judges it is made by
+# Minutes of the parts: FIRST and STEADY (tokenizer), DECODER, GPT, VERIFIER. WORK/verifier/model is the model; what judges it is made by
 # recipes/detector.yaml. A second call goes on where the first one stopped. `recipes/tabletop.sh` needs no GPU, and hours.
 set -euo pipefail
 WORK=$1
@@ -99,6 +99,8 @@ from triptych import zoo
 
 work = Path(sys.argv[1])
 model, decoder = zoo.load(str(work / "tabletop/model")), zoo.load(str(work / "decoder/model"))
-zoo.with_decoder(work / "model", model, decoder.visual, decoder.info.made)
+zoo.with_decoder(work / "drawing", model, decoder.visual, decoder.info.made)
 P
-say "done: $WORK/model"
+triptych train "$HERE/tabletop-verifier.yaml" data="$WORK/data/first" more="[${more%,}]" start="$WORK/drawing" out="$WORK/verifier" \
+  minutes="${VERIFIER:-2}" workers=12
+say "done: $WORK/verifier/model"

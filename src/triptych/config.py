@@ -182,13 +182,13 @@ class OptimConfig(Settings):
 class RunConfig(Settings):
     """One training run, of a tokenizer or of a GPT."""
 
-    kind: Literal["tokenizer", "gpt", "retrieval"]
+    kind: Literal["tokenizer", "gpt", "retrieval", "verifier"]
     """What is trained."""
     data: Path
     """Folder that `triptych prepare` wrote."""
     more: list[Path] = []
-    """Further such folders, of media that came later, to learn from too (kinds gpt and retrieval): cut by the same
-    tokenizer (`triptych prepare FOLDER OUT --tokenizer DATA/tokenizers`)."""
+    """Further such folders, of media that came later, to learn from too (not kind tokenizer). Those of a GPT or a
+    head for retrieval are cut by the same tokenizer (`triptych prepare FOLDER OUT --tokenizer DATA/tokenizers`)."""
     out: Path
     """Folder of the run: checkpoints, curves, samples, and the exported model."""
     start: str | None = None

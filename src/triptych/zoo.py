@@ -6,6 +6,7 @@ A model is a folder:
     visual.safetensors    the visual tokenizer's weights
     gpt.safetensors       the GPT's weights (absent in a folder that holds tokenizers only)
     retrieval.safetensors the head that finds media of a text (if one was trained)
+    verifier.safetensors  the network that looks whether drawings show what was planned (if one was trained)
     SHA256.json           the hash of each file; a damaged file is refused
 Nothing is fetched, nothing is unpickled, no code is run from the folder.
 """
@@ -31,10 +32,19 @@ from triptych.errors import ModelError
 from triptych.files import sha256, write_atomically, write_json
 from triptych.model.gpt import GPT
 from triptych.model.retrieval import RetrievalHead
+from triptych.model.verifier import Verifier
 from triptych.tokenizers.text import TextTokenizer
 from triptych.tokenizers.visual import VisualTokenizer
 
 FORMAT = 1
+FILES = (
+    "model.json",
+    "text.json",
+    "visual.safetensors",
+    "gpt.safetensors",
+    "retrieval.safetensors",
+    "verifier.safetensors",
+)
 
 
 class ModelInfo(Settings):
@@ -50,6 +60,8 @@ class ModelInfo(Settings):
     """The GPT; none in a folder of tokenizers."""
     retrieval: bool = False
     """Whether there is a head for retrieval."""
+    verifier: dict[str, list[int]] | None = None
+    """Of the verifier, by language, the text ids of the words that it knows; none where there is no verifier."""
     size: int = 224
     """Side of its pictures in pixels."""
     fps: float = 8.0
@@ -74,6 +86,7 @@ class Bundle:
     visual: VisualTokenizer
     gpt: GPT | None
     retrieval: RetrievalHead | None = None
+    verifier: Verifier | None = None
 
     def need_gpt(self) -> GPT:
         """The GPT; ModelError where the folder holds tokenizers only."""
@@ -138,8 +151,13 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
         retrieval = RetrievalHead(info.gpt.width)
         _read_weights(retrieval, path / "retrieval.safetensors")
         retrieval = retrieval.eval().to(device)
+    verifier = None
+    if info.verifier is not None:
+        verifier = Verifier(info.verifier)
+        _read_weights(verifier, path / "verifier.safetensors")
+        verifier = verifier.eval().to(device)
     visual = visual.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Bundle(path, info, TextTokenizer.load(path / "text.json"), visual, gpt, retrieval)
+    return Bundle(path, info, TextTokenizer.load(path / "text.json"), visual, gpt, retrieval, verifier)
 
 
 def save(
@@ -149,6 +167,7 @@ def save(
     visual: VisualTokenizer | dict[str, torch.Tensor],
     gpt: GPT | dict[str, torch.Tensor] | None = None,
     retrieval: RetrievalHead | None = None,
+    verifier: Verifier | None = None,
     *,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
@@ -166,8 +185,10 @@ def save(
         _write_weights(gpt, path / "gpt.safetensors", dtype)
     if retrieval is not None:
         _write_weights(retrieval, path / "retrieval.safetensors", dtype)
-    info = info.model_copy(update={"retrieval": retrieval is not None})
-    write_json(path / "model.json", info.model_dump(mode="json"))
+    if verifier is not None:
+        _write_weights(verifier, path / "verifier.safetensors", torch.float16)
+    told = {"retrieval": retrieval is not None, "verifier": verifier and verifier.words}
+    write_json(path / "model.json", info.model_copy(update=told).model_dump(mode="json"))
     seal(path)
     return path
 
@@ -175,24 +196,37 @@ def save(
 def with_decoder(path: Path | str, model: Bundle, visual: VisualTokenizer, made: dict[str, Any]) -> Path:
     """Write a copy of a model's folder with a visual tokenizer of the same encoder; `made` tells what made its
     decoder."""
-    path = Path(path)
-    path.mkdir(parents=True, exist_ok=True)
-    (path / "SHA256.json").unlink(missing_ok=True)  # a folder being written is not whole
-    for name in ("text.json", "gpt.safetensors", "retrieval.safetensors", "detector.safetensors", "detector.json"):
-        if (model.path / name).is_file():
-            shutil.copyfile(model.path / name, path / name)
+    path = _copied(Path(path), model)
     stored = next(iter(load_file(model.path / "visual.safetensors").values())).dtype  # else codes would move
     _write_weights(visual, path / "visual.safetensors", stored)
-    told = {"visual": visual.config, "made": model.info.made | {"decoder": made}}
-    write_json(path / "model.json", model.info.model_copy(update=told).model_dump(mode="json"))
+    return _told(path, model, {"visual": visual.config, "made": model.info.made | {"decoder": made}})
+
+
+def with_verifier(path: Path | str, model: Bundle, verifier: Verifier, made: dict[str, Any]) -> Path:
+    """Write a copy of a model's folder with a verifier, stored as float16; `made` tells what made it."""
+    path = _copied(Path(path), model)
+    _write_weights(verifier, path / "verifier.safetensors", torch.float16)
+    return _told(path, model, {"verifier": verifier.words, "made": model.info.made | {"verifier": made}})
+
+
+def _copied(path: Path, model: Bundle) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "SHA256.json").unlink(missing_ok=True)  # a folder being written is not whole
+    for name in (*FILES, "detector.safetensors", "detector.json"):
+        if (model.path / name).is_file():
+            shutil.copyfile(model.path / name, path / name)
+    return path
+
+
+def _told(path: Path, model: Bundle, changes: dict[str, Any]) -> Path:
+    write_json(path / "model.json", model.info.model_copy(update=changes).model_dump(mode="json"))
     seal(path)
     return path
 
 
 def seal(path: Path) -> None:
     """Write the hashes of a model folder's files."""
-    names = ["model.json", "text.json", "visual.safetensors", "gpt.safetensors", "retrieval.safetensors"]
-    write_json(path / "SHA256.json", {name: sha256(path / name) for name in names if (path / name).is_file()})
+    write_json(path / "SHA256.json", {name: sha256(path / name) for name in FILES if (path / name).is_file()})
 
 
 def check(path: Path) -> None:

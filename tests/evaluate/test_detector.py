@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from triptych.errors import DataError, ModelError
-from triptych.evaluate import degrade, detector, detector_data, detector_training
+from triptych.evaluate import detector, detector_data, detector_training
 from triptych.files import read_jsonl
 from triptych.media import image, video
+from triptych.train import degrade
 
 from . import small
 
@@ -181,3 +182,22 @@ def test_the_module_runs_as_a_command(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
     assert "metadata.jsonl" in done.stderr
+
+
+def test_a_turned_picture_teaches_neither_colour_nor_material(
+    tmp_path: Path, trained: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector_training, "recolour", lambda pixels, random: (pixels, torch.arange(len(pixels)) == 0))
+    taught = []
+    loss_of = detector_training.loss_of
+
+    def spy(maps: dict, heat: torch.Tensor, place: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        taught.append((classes >= 0).flatten(2).any(2).tolist())
+        return loss_of(maps, heat, place, classes)
+
+    monkeypatch.setattr(detector_training, "loss_of", spy)
+    detector_training.train_detector(
+        trained[0], tmp_path, steps=1, batch=3, lr=1e-9, device="cpu", workers=0, progress=False
+    )
+    assert list(detector.CLASSES) == ["shape", "color", "material", "size"]
+    assert taught == [[[True, False, False, True], [True] * 4, [True] * 4]]

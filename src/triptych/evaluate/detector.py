@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from triptych.errors import ModelError
 from triptych.files import write_atomically, write_json
+from triptych.model.verifier import Block
 from triptych.worlds.tabletop.scene import COLORS, MATERIALS, SHAPES, SIZES
 
 CLASSES: dict[str, tuple[str, ...]] = {
@@ -40,18 +41,6 @@ RECIPE = "python -m triptych.evaluate.detector recipes/detector.yaml data=WORLD 
 Found = dict[str, Any]
 
 
-class _Block(nn.Module):
-    """x + 1x1(relu(3x3(relu(x)))), the identity at first: it trains without norms, half the time on a CPU."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.wide, self.narrow = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.narrow.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.narrow(F.relu(self.wide(F.relu(x))))
-
-
 class Detector(nn.Module):
     """Pixels -> heat map, places and attributes. 580,000 parameters."""
 
@@ -63,16 +52,16 @@ class Detector(nn.Module):
             nn.ReLU(),
             nn.PixelUnshuffle(2),
             nn.Conv2d(128, 64, 1),
-            *(_Block(64) for _ in range(2)),
+            *(Block(64) for _ in range(2)),
         )
         self.coarse = nn.Sequential(
             nn.PixelUnshuffle(2),
             nn.Conv2d(256, 96, 1),
-            *(_Block(96) for _ in range(4)),
+            *(Block(96) for _ in range(4)),
             nn.ReLU(),
             nn.Conv2d(96, 64, 1),
         )
-        self.merge = nn.Sequential(_Block(64), _Block(64), nn.ReLU())
+        self.merge = nn.Sequential(Block(64), Block(64), nn.ReLU())
         self.heads = nn.Conv2d(64, 5 + sum(map(len, CLASSES.values())), 1)
         with torch.no_grad():
             assert self.heads.bias is not None

@@ -31,11 +31,11 @@ from triptych.config import Settings, load_settings
 from triptych.device import autocast, device_of
 from triptych.errors import ConfigError, TriptychError
 from triptych.evaluate import metrics
-from triptych.evaluate.degrade import degrade, recolour
 from triptych.evaluate.detector import CLASSES, RECIPE, Detector, load_detector, save
 from triptych.evaluate.detector_data import Examples, Labelled, labelled, split
+from triptych.train.degrade import degrade, recolour
 
-COLOR = list(CLASSES).index("color")
+TURNED = [list(CLASSES).index(name) for name in ("color", "material")]  # what a turned hue tells no more
 
 
 class DetectorSettings(Settings):
@@ -157,7 +157,7 @@ def train_detector(
             pixels = pixels.permute(0, 3, 1, 2).float() / 255
             if augment:
                 pixels, turned = recolour(pixels, random)
-                classes[:, COLOR] = classes[:, COLOR].masked_fill(turned[:, None, None], -1)
+                classes[:, TURNED] = classes[:, TURNED].masked_fill(turned[:, None, None, None], -1)
                 pixels = degrade(pixels, random)
             pixels = pixels.contiguous(memory_format=torch.channels_last)
             with autocast(precision, place):

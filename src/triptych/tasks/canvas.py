@@ -23,13 +23,14 @@ from triptych.model.cache import STEP
 from triptych.sequence import plan as plans
 from triptych.sequence import spell
 from triptych.sequence.layout import Builder, Row
-from triptych.tasks import kept, planning
+from triptych.tasks import kept, planning, verify
 from triptych.tasks.common import BATCH, Medium, Model, chunks, language_of, sampling
 from triptych.tasks.request import Request
 from triptych.tasks.settings import PLANS
 
 AROUND = 1  # codes around what an edit changes that change with it: shadows and reflections
 OVERLAP = 3 / 7  # of a tile's side that lies on its neighbour
+VERIFIED = 1.0  # weight of what the verifier sees, in the choice among candidates (docs/log.md)
 BLANK = 127  # grey of what is not drawn yet
 Progress = Callable[[int, int], None]
 Partial = Callable[[int, np.ndarray, float], None]
@@ -293,7 +294,10 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     if request.text:
         nats += model.caption_nats(pixels, [request.text] * len(pixels), language)
     if planned:
-        nats += planning.read_gains(model, pixels, [candidate.things for candidate in candidates], language)
+        planned_by = [candidate.things for candidate in candidates]
+        nats += planning.read_gains(model, pixels, planned_by, language)
+        if model.bundle.verifier is not None:
+            nats += VERIFIED * np.array([each.sum() for each in verify.nats(model, pixels, planned_by, language)])
     return candidates[int(np.argmax(nats))]
 
 

@@ -69,6 +69,7 @@ class GPTJob:
                 self.other_decoder = not cut.same(start.visual, self.parts.visual)
                 self.parts.visual = start.visual
                 self.parts.info = self.parts.info.model_copy(update={"visual": start.info.visual})
+            self.parts.verifier = start.verifier
             self.parts.text = start.text  # shards hold texts as they are: they are spelled in the ids that it knows
         self.config = config.gpt.model_copy(
             update={
@@ -263,7 +264,15 @@ class GPTJob:
         """Write the model folder; weights as bfloat16 halve its size. Then choose the native engine's precision."""
         bundle = self._bundle(made)
         with self._blended():
-            zoo.save(folder, bundle.info, bundle.text, bundle.visual, self.gpt, dtype=torch.bfloat16)
+            zoo.save(
+                folder,
+                bundle.info,
+                bundle.text,
+                bundle.visual,
+                self.gpt,
+                verifier=self.parts.verifier,  # it reads pixels, whatever the GPT learns
+                dtype=torch.bfloat16,
+            )
             precision.store(folder, precision.measure(self.gpt, self.held))
 
     def _bundle(self, made: dict[str, Any] | None = None) -> zoo.Bundle:

@@ -135,4 +135,5 @@ class RetrievalJob:
         """Write the model that it started from, with the head."""
         facts = {**self.parts.info.made, "retrieval": made}
         info = self.parts.info.model_copy(update={"made": facts, "name": Path(self.run.out).name})
-        zoo.save(folder, info, self.parts.text, self.parts.visual, self.parts.gpt, self.model, dtype=torch.bfloat16)
+        parts = self.parts
+        zoo.save(folder, info, parts.text, parts.visual, parts.gpt, self.model, parts.verifier, dtype=torch.bfloat16)

@@ -13,6 +13,7 @@ from triptych.train.gpt import GPTJob, Preview
 from triptych.train.loop import Job, Loop
 from triptych.train.retrieval import RetrievalJob
 from triptych.train.tokenizer import TokenizerJob
+from triptych.train.verifier import VerifierJob
 
 
 def start(config: RunConfig, *, preview: Preview | None = None, dry_run: bool = False) -> dict[str, float]:
@@ -38,6 +39,8 @@ def start(config: RunConfig, *, preview: Preview | None = None, dry_run: bool = 
 def _job(config: RunConfig, preview: Preview | None) -> Job:
     if config.kind == "tokenizer":
         return TokenizerJob(config)
+    if config.kind == "verifier":
+        return VerifierJob(config)
     return RetrievalJob(config) if config.kind == "retrieval" else GPTJob(config, preview)
 
 

@@ -1,4 +1,4 @@
-"""Pictures made worse, as the detector meets them in training: hues turned, tinted, blurred, compressed, speckled.
+"""Pictures made worse, for what learns to read pixels: hues turned, tinted, blurred, compressed, speckled.
 
 B batch, Y rows, X columns.
 """
@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def recolour(pixels: Tensor, random: torch.Generator, share: float = 0.65) -> tuple[Tensor, Tensor]:
+def recolour(pixels: Tensor, random: torch.Generator, share: float = 0.4) -> tuple[Tensor, Tensor]:
     """Turn the hues of a share of pictures (B, 3, Y, X) at random; returns them and which were turned (B,) bool.
 
     Training withholds pairs of colour and shape. A detector that only saw the others tells shapes by colour, and then
     finds no unseen pair even where it is drawn well; turned pictures, whose colours do not count, keep it from that.
+    Nor do their materials: how pale or dark a colour is tells metal and rubber from plastic.
     """
     count = len(pixels)
     angle = torch.rand(count, generator=random) * 2 * math.pi

@@ -1,0 +1,113 @@
+"""Training the verifier: off the pixels of a box, which words name what is in it.
+
+N things, W words, B pictures, Y, X pixels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from triptych import zoo
+from triptych.config import RunConfig
+from triptych.data.things import Labelled, ThingBatches
+from triptych.device import autocast, device_of
+from triptych.errors import ConfigError
+from triptych.model.verifier import Verifier, cut_out, misfit
+from triptych.train.degrade import degrade
+
+HELD = 256  # pictures of validation
+NAMES = 1000  # different names, of each language, that a thing is told from in validation, the commonest
+
+
+class VerifierJob:
+    """The verifier on prepared folders; see train.loop.Job.
+
+    Raises:
+        ConfigError: no model to start from. DataError: too few pictures with objects.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        if config.start is None:
+            raise ConfigError("start: a verifier needs the model whose drawings it is to look at: start=MODEL")
+        self.run, self.device = config, device_of(config.device)
+        self.parts = zoo.load(config.start, str(self.device))
+        self.batches = ThingBatches([config.data, *config.more], self.parts.text.encode, config.batch, config.seed)
+        torch.manual_seed(config.seed)
+        self.model = Verifier(self.batches.words).to(self.device)
+        self.random = torch.Generator().manual_seed(config.seed)
+
+    def losses(self, batch: dict[str, Tensor], scale: Callable[[Tensor], None]) -> dict[str, float]:
+        """See train.loop.Job. Pictures are made worse, as drawn ones are: what only sharp pixels tell counts less."""
+        batch = {name: part.to(self.device, non_blocking=True) for name, part in batch.items()}
+        # Of the boxes alone, so that a run that goes on from a checkpoint sees them as they would have been.
+        self.random.manual_seed(int(batch["boxes"].sum().item() * 1e6) % 2**31)
+        seen = degrade(cut_out(_floats(batch["pictures"]), batch["owner"], batch["boxes"]), self.random)
+        with autocast(self.run.precision, self.device):
+            logits = self.model(seen, batch["boxes"])
+        loss = misfit(logits.float(), batch["named"], batch["told"]).mean()
+        scale(loss)
+        return {"loss": float(loss.detach()), "tokens": float(len(batch["boxes"]))}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Nats a thing of held-out pictures, and the share of things whose own name fits them best of all names."""
+        names = self._names()
+        total, count = 0.0, 0
+        hits: list[bool] = []
+        for row in self.batches.held[:HELD]:
+            logits = self._logits(row)
+            for scores, (_, named) in zip(logits, row.things, strict=True):
+                for language, ids in named.items():
+                    own, columns = self.model.target(language, ids), self.model.columns(language)
+                    part = scores[columns].float().cpu()
+                    total, count = total + float(misfit(part[None], own[None])), count + 1
+                    best = int(misfit(part.expand_as(names[language]), names[language]).argmin())
+                    hits.append(bool((names[language][best] == own).all()))
+        return {"loss": total / max(count, 1), "name first": sum(hits) / max(count, 1)}
+
+    def _names(self) -> dict[str, Tensor]:
+        """By language the different names that things have: (names, W of the language)."""
+        counts: dict[str, Counter[frozenset[int]]] = {}
+        for row in [*self.batches.train, *self.batches.held[:HELD]]:
+            for _, named in row.things:
+                for language, ids in named.items():
+                    counts.setdefault(language, Counter())[ids] += 1
+        return {
+            language: torch.stack([self.model.target(language, ids) for ids, _ in of.most_common(NAMES)])
+            for language, of in counts.items()
+        }
+
+    def _logits(self, row: Labelled) -> Tensor:
+        pixels = torch.from_numpy(self.batches.read(row))[None].to(self.device)
+        boxes = torch.tensor([box for box, _ in row.things], dtype=torch.float32, device=self.device)
+        return self.model(cut_out(_floats(pixels), boxes.new_zeros(len(boxes)).long(), boxes), boxes)
+
+    def sample(self, folder: Path, step: int) -> None:
+        """Nothing to look at."""
+
+    def describe(self) -> dict[str, str]:
+        """The plan; see train.loop.Job."""
+        words = ", ".join(f"{len(ids)} ({language or 'no language'})" for language, ids in self.batches.words.items())
+        things = sum(len(row.things) for row in self.batches.train)
+        return {
+            "data": f"{len(self.batches.train):,} pictures, {things:,} things",
+            "held out": f"{len(self.batches.held):,} pictures",
+            "words": words,
+            "parameters": f"{sum(p.numel() for p in self.model.parameters()):,}",
+            "device": str(self.device),
+        }
+
+    def export(self, folder: Path, made: dict[str, Any]) -> None:
+        """Write the whole model that it started from, with the verifier."""
+        zoo.with_verifier(folder, self.parts, self.model, made)
+
+
+def _floats(pictures: Tensor) -> Tensor:
+    """(B, Y, X, 3) bytes -> (B, 3, Y, X) in [0, 1]."""
+    return pictures.permute(0, 3, 1, 2).float() / 255

@@ -1,0 +1,212 @@
+"""The verifier: boxes are cut out where they lie, pixels tell words, models carry it, drawings are chosen by it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import triptych
+from tests.train import tiny
+from triptych import zoo
+from triptych.config import RunConfig, load_settings
+from triptych.data.prepare import Prepared
+from triptych.data.records import Box, Record, Text
+from triptych.data.settings import PrepareConfig
+from triptych.data.things import ThingBatches, word_ids
+from triptych.errors import ConfigError, DataError, ModelError
+from triptych.model.verifier import ROOM, SIDE, Verifier, cut_out, misfit
+from triptych.sequence.plan import Thing
+from triptych.tasks import canvas, planning, verify
+from triptych.train.gpt import GPTJob
+from triptych.train.loop import Loop
+from triptych.train.verifier import VerifierJob
+
+COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220), "green": (30, 180, 30)}
+
+
+def prepared(root: Path, count: int = 90, objects: bool = True) -> Path:
+    """Pictures of 64x64, each with two squares whose boxes are known; every third has no Chinese words."""
+    rng, records = np.random.default_rng(0), []
+    (root / "media").mkdir(parents=True)
+    for number in range(count):
+        pixels = rng.integers(90, 130, (64, 64, 3)).astype(np.uint8)
+        boxes = []
+        for half in (0, 32):
+            name, side = list(COLOURS)[int(rng.integers(3))], int(rng.integers(10, 20))
+            left, top = half + int(rng.integers(2, 30 - side)), int(rng.integers(4, 60 - side))
+            pixels[top : top + side, left : left + side] = COLOURS[name]
+            texts = [Text(text=f"{name} box", lang="en"), Text(text=f"{'红' if name == 'red' else '蓝'}块", lang="zh")]
+            boxes.append(Box(texts=texts[: 1 if number % 3 == 0 else 2], box=(left, top, left + side, top + side)))
+        Image.fromarray(pixels).save(root / f"media/{number}.png")
+        kind = {"file": f"{number}.png", "kind": "picture", "width": 64, "height": 64}
+        records.append(Record(**kind, objects=boxes if objects else []))
+    folder = root / "prepared"
+    folder.mkdir()
+    (folder / "manifest.jsonl").write_text("".join(record.model_dump_json() + "\n" for record in records))
+    Prepared(folder, root / "media", PrepareConfig(size=64)).save()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return prepared(tmp_path_factory.mktemp("things"))
+
+
+def settings(data, out, start, *more):
+    base = ["kind=verifier", f"data={data}", f"out={out}", f"start={start}", "batch=12", "steps=60", "workers=0"]
+    base += ["optim.optimizer=adamw", "optim.lr=0.003", "optim.warmup=5", "optim.ema=0", "device=cpu", *more]
+    return load_settings(RunConfig, None, base)
+
+
+@pytest.fixture(scope="module")
+def run(data, tiny_model, tmp_path_factory):
+    """A trained verifier's model folder, and its last scores."""
+    out = tmp_path_factory.mktemp("verifier") / "run"
+    config = settings(data, out, tiny_model)
+    return out / "model", Loop(VerifierJob(config), config).run()
+
+
+def test_a_box_is_cut_out_where_it_lies():
+    rows, columns = 80, 120
+    pictures = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")).float()
+    pictures = torch.stack([torch.zeros(3, rows, columns), torch.cat([pictures, torch.ones(1, rows, columns)])])
+    boxes = torch.tensor([[0.25, 0.5, 0.5, 0.75], [0.0, 0.0, 0.25, 0.25]])  # 30 columns wide, 20 rows high
+    seen = cut_out(pictures, torch.tensor([1, 0]), boxes)
+    assert seen.shape == (2, 3, SIDE, SIDE)
+    assert not seen[1].any()
+    middle = seen[0][:2, SIDE // 2 - 1 : SIDE // 2 + 1, SIDE // 2 - 1 : SIDE // 2 + 1].mean((1, 2))
+    np.testing.assert_allclose(middle, [0.625 * rows - 0.5, 0.375 * columns - 0.5], atol=1e-3)
+    wide = 30 * ROOM  # of both sides: what is cut out is square
+    for axis in (0, 1):
+        edges = seen[0][axis].select(axis, 0).mean(), seen[0][axis].select(axis, SIDE - 1).mean()
+        assert float(edges[1] - edges[0]) == pytest.approx(wide * (SIDE - 1) / SIDE, rel=1e-3)
+
+
+def test_words_of_a_language_have_columns_of_their_own():
+    verifier = Verifier({"zh": [4, 9], "en": [2, 4, 7]})
+    assert (verifier.columns("en"), verifier.columns("zh")) == (slice(0, 3), slice(3, 5))
+    assert verifier.target("en", {7, 9}).tolist() == [0, 0, 1]
+    assert verifier.target("zh", {7, 9}).tolist() == [0, 1]
+    logits, named = torch.tensor([[3.0, -2.0]]), torch.tensor([[1.0, 1.0]])
+    assert float(misfit(logits, named)) == pytest.approx(np.log1p(np.exp(-3)) + np.log1p(np.exp(2)), rel=1e-5)
+    assert float(misfit(logits, named, torch.tensor([[1.0, 0.0]]))) == pytest.approx(np.log1p(np.exp(-3)), rel=1e-5)
+
+
+def test_batches_tell_what_the_data_tell(data, tiny_model):
+    encode = zoo.load(tiny_model).text.encode
+    batches = ThingBatches([data], encode, 20, 3)
+    assert len(batches.train) == 90
+    assert batches.held == batches.train[-64:]
+    assert list(batches.words) == ["en", "zh"]
+    batch, again = batches[4], batches[4]
+    assert all(torch.equal(batch[name], again[name]) for name in batch)
+    assert not torch.equal(batch["pictures"], batches[5]["pictures"])
+    english = len(batches.words["en"])
+    empty = (batch["named"].sum(1) == 0) & (batch["told"].sum(1) == batch["told"].shape[1])
+    assert 0 < empty.sum() < len(empty) / 2
+    no_chinese = (batch["told"][:, english:] == 0).all(1)
+    assert no_chinese.any()
+    assert (batch["told"][:, :english] == 1).all()
+    assert not batch["named"][no_chinese][:, english:].any()
+    reds = word_ids(encode, "red box")
+    for box, owner, named in zip(batch["boxes"][~empty], batch["owner"][~empty], batch["named"][~empty], strict=True):
+        x, y = (((box[i] + box[i + 2]) / 2 * 64).int().clamp(0, 63) for i in (0, 1))
+        pixel = batch["pictures"][owner, y, x].int()
+        if all(named[batches.words["en"].index(i)] for i in reds):
+            assert pixel[0] > 150
+        else:
+            assert pixel[0] < 150
+    for box, owner in zip(batch["boxes"][empty], batch["owner"][empty], strict=True):
+        x, y = (((box[i] + box[i + 2]) / 2 * 64).int() for i in (0, 1))
+        assert int(batch["pictures"][owner, y, x].max()) < 135
+
+
+def test_it_learns_words_and_the_model_carries_it(data, run, tiny_model, tmp_path):
+    folder, scores = run
+    assert scores["name first"] > 0.9
+    assert scores["loss"] < 2
+    bundle, old = zoo.load(folder), zoo.load(tiny_model)
+    assert list(bundle.verifier.words) == ["en", "zh"]
+    assert not bundle.verifier.training
+    for name in ("gpt.safetensors", "visual.safetensors", "text.json"):
+        assert (folder / name).read_bytes() == (tiny_model / name).read_bytes()
+    assert old.verifier is None
+    assert bundle.info.made["verifier"]["steps"] == 60
+    damaged = bytearray((folder / "verifier.safetensors").read_bytes())
+    damaged[-5] ^= 1
+    other = zoo.with_verifier(tmp_path / "other", bundle, bundle.verifier, {})
+    (other / "verifier.safetensors").write_bytes(damaged)
+    with pytest.raises(ModelError, match=r"verifier.safetensors: damaged"):
+        zoo.load(other)
+    again = zoo.with_decoder(tmp_path / "decoder", bundle, bundle.visual, {})
+    assert zoo.load(again).verifier.words == bundle.verifier.words
+
+
+def test_a_gpt_that_learns_on_keeps_its_verifier(run, tmp_path):
+    tokens = tiny.tokens(tmp_path / "tokens")
+    tiny.train(tiny.settings(tokens, tmp_path / "run", "steps=1"))
+    start = zoo.load(tmp_path / "run" / "model")
+    verifier = zoo.load(run[0]).verifier
+    zoo.with_verifier(tmp_path / "start", start, verifier, {})
+    config = tiny.settings(tokens, tmp_path / "on", f"start={tmp_path / 'start'}", "steps=1")
+    Loop(GPTJob(config), config).run()
+    kept = zoo.load(tmp_path / "on" / "model").verifier
+    assert all(
+        torch.equal(a, b) for a, b in zip(kept.state_dict().values(), verifier.state_dict().values(), strict=True)
+    )
+
+
+def test_the_words_that_pixels_show_are_likelier(run):
+    model = triptych.load(run[0], "cpu")._model
+    pixels = np.full((64, 64, 3), 110, np.uint8)
+    pixels[20:36, 8:24] = COLOURS["red"]
+    there, elsewhere = (0.125, 0.3125, 0.375, 0.5625), (0.6, 0.6, 0.85, 0.85)
+    plans = [
+        (Thing("red box", there),),
+        (Thing("blue box", there),),
+        (Thing("red box", elsewhere),),
+        (Thing("red box", there), Thing("?", there)),
+        (),
+    ]
+    red, blue, missing, odd, none = verify.nats(model, [pixels] * 5, plans, "en")
+    assert red[0] > -2
+    assert red[0] > blue[0] + 2
+    assert red[0] > missing[0] + 2
+    np.testing.assert_allclose(odd, red, atol=1e-6)
+    assert len(none) == 0
+    large = np.kron(pixels, np.ones((2, 2, 1), np.uint8))
+    assert verify.nats(model, [large], plans[:1], "en")[0][0] == pytest.approx(red[0], abs=0.5)
+    assert verify.nats(model, [pixels], [(Thing("红块", there),)], "zh")[0][0] > -2
+
+
+def test_drawings_are_chosen_by_what_their_pixels_show(run, monkeypatch):
+    model = triptych.load(run[0], "cpu")
+    monkeypatch.setattr(type(model._model), "caption_nats", lambda self, media, *rest: [0.0] * len(media))
+    monkeypatch.setattr(planning, "read_gains", lambda model, pictures, *rest: np.array([0.0, 1.0, 0.0]))
+    monkeypatch.setattr(planning, "is_learned", lambda *asked: True)
+    plans = [(Thing(f"{name} box", (0.1, 0.1, 0.5, 0.5)),) for name in ("red", "blue", "green")]
+    monkeypatch.setattr(planning, "write", lambda model, rows, how: plans[: len(rows)])
+    seen = []
+
+    def nats(model, pictures, planned, language):
+        seen.append((len(pictures), [things[0].words for things in planned], language))
+        return [np.array([-1.0]), np.array([-1.0]), np.array([3.0])]
+
+    assert model.draw("a box", best_of=3)[0].plan  # with its own eyes
+    monkeypatch.setattr(verify, "nats", nats)
+    assert model.draw("a box", best_of=3)[0].plan.startswith("green box")
+    assert seen == [(3, ["red box", "blue box", "green box"], "en")]
+    model._model.bundle.verifier = None
+    assert model.draw("a box", best_of=3)[0].plan.startswith("blue box")
+    assert canvas.VERIFIED > 0
+
+
+def test_what_it_needs_is_said(data, tiny_model, tmp_path):
+    config = load_settings(RunConfig, None, ["kind=verifier", f"data={data}", f"out={tmp_path / 'run'}"])
+    with pytest.raises(ConfigError, match="start=MODEL"):
+        VerifierJob(config)
+    bare = prepared(tmp_path / "bare", 8, objects=False)
+    with pytest.raises(DataError, match=r"no pictures with `objects`.*docs/data.md"):
+        VerifierJob(settings(bare, tmp_path / "run", tiny_model))
