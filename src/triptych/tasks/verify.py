@@ -42,7 +42,7 @@ def nats(
             out.append(np.zeros(0))
             continue
         fitted = image.fit(pixels, model.bundle.info.size)
-        shown = torch.from_numpy(fitted)[None].to(model.device).permute(0, 3, 1, 2).float() / 255
+        shown = torch.from_numpy(np.array(fitted))[None].to(model.device).permute(0, 3, 1, 2).float() / 255
         boxes = torch.tensor([box for box, _ in named], dtype=torch.float32, device=model.device)
         logits = verifier(cut_out(shown, boxes.new_zeros(len(boxes)).long(), boxes), boxes)[:, columns]
         wanted = torch.stack([verifier.target(language, ids) for _, ids in named]).to(logits)
