@@ -180,7 +180,7 @@ class OptimConfig(Settings):
 
 
 class RunConfig(Settings):
-    """One training run, of a tokenizer or of a GPT."""
+    """One training run, of one part of a model."""
 
     kind: Literal["tokenizer", "gpt", "retrieval", "verifier"]
     """What is trained."""

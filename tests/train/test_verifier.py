@@ -18,7 +18,7 @@ from triptych.data.things import ThingBatches, word_ids
 from triptych.errors import ConfigError, DataError, ModelError
 from triptych.model.verifier import ROOM, SIDE, Verifier, cut_out, misfit
 from triptych.sequence.plan import Thing
-from triptych.tasks import canvas, planning, verify
+from triptych.tasks import canvas, planning, verifying
 from triptych.train.gpt import GPTJob
 from triptych.train.loop import Loop
 from triptych.train.verifier import VerifierJob
@@ -70,12 +70,13 @@ def run(data, tiny_model, tmp_path_factory):
 
 def test_a_box_is_cut_out_where_it_lies():
     rows, columns = 80, 120
-    pictures = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")).float()
-    pictures = torch.stack([torch.zeros(3, rows, columns), torch.cat([pictures, torch.ones(1, rows, columns)])])
+    pictures = torch.zeros(2, rows, columns, 3, dtype=torch.uint8)
+    pictures[1, ..., :2] = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij"), -1)
     boxes = torch.tensor([[0.25, 0.5, 0.5, 0.75], [0.0, 0.0, 0.25, 0.25]])  # 30 columns wide, 20 rows high
     seen = cut_out(pictures, torch.tensor([1, 0]), boxes)
     assert seen.shape == (2, 3, SIDE, SIDE)
     assert not seen[1].any()
+    seen = seen * 255
     middle = seen[0][:2, SIDE // 2 - 1 : SIDE // 2 + 1, SIDE // 2 - 1 : SIDE // 2 + 1].mean((1, 2))
     np.testing.assert_allclose(middle, [0.625 * rows - 0.5, 0.375 * columns - 0.5], atol=1e-3)
     wide = 30 * ROOM  # of both sides: what is cut out is square
@@ -170,15 +171,15 @@ def test_the_words_that_pixels_show_are_likelier(run):
         (Thing("red box", there), Thing("?", there)),
         (),
     ]
-    red, blue, missing, odd, none = verify.nats(model, [pixels] * 5, plans, "en")
+    red, blue, missing, odd, none = verifying.nats(model, [pixels] * 5, plans, "en")
     assert red[0] > -2
     assert red[0] > blue[0] + 2
     assert red[0] > missing[0] + 2
     np.testing.assert_allclose(odd, red, atol=1e-6)
     assert len(none) == 0
     large = np.kron(pixels, np.ones((2, 2, 1), np.uint8))
-    assert verify.nats(model, [large], plans[:1], "en")[0][0] == pytest.approx(red[0], abs=0.5)
-    assert verify.nats(model, [pixels], [(Thing("红块", there),)], "zh")[0][0] > -2
+    assert verifying.nats(model, [large], plans[:1], "en")[0][0] == pytest.approx(red[0], abs=0.5)
+    assert verifying.nats(model, [pixels], [(Thing("红块", there),)], "zh")[0][0] > -2
 
 
 def test_drawings_are_chosen_by_what_their_pixels_show(run, monkeypatch):
@@ -195,7 +196,7 @@ def test_drawings_are_chosen_by_what_their_pixels_show(run, monkeypatch):
         return [np.array([-1.0]), np.array([-1.0]), np.array([3.0])]
 
     assert model.draw("a box", best_of=3)[0].plan  # with its own eyes
-    monkeypatch.setattr(verify, "nats", nats)
+    monkeypatch.setattr(verifying, "nats", nats)
     assert model.draw("a box", best_of=3)[0].plan.startswith("green box")
     assert seen == [(3, ["red box", "blue box", "green box"], "en")]
     model._model.bundle.verifier = None

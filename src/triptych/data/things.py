@@ -43,7 +43,7 @@ class Labelled:
 
 class ThingBatches(Dataset[dict[str, Tensor]]):
     """Batch number `step`: pictures (B, Y, X, 3) as bytes; `owner` (N,), `boxes` (N, 4), and of each word whether it
-    names the thing (`named`, N, W) and whether the data say so (`told`, N, W).
+    names the thing (`named`, N, W) and whether the data say so (`told`, N, W); and a `seed` for what is random in it.
 
     Boxes lie as inexactly as a model plans them. Between those of the data lie some in which nothing is.
 
@@ -104,6 +104,7 @@ class ThingBatches(Dataset[dict[str, Tensor]]):
             "boxes": torch.tensor(boxes, dtype=torch.float32),
             "named": torch.from_numpy(names),
             "told": torch.from_numpy(told),
+            "seed": torch.tensor(self.seed + step),
         }
 
     def read(self, row: Labelled) -> np.ndarray:

@@ -67,6 +67,12 @@ class Verifier(nn.Module):
         where = torch.cat([start + end - 1, ((end - start).clamp_min(LEAST) * 7).log()], 1)  # log 1 for a common size
         return self.name(torch.cat([maps.mean((2, 3)), maps.amax((2, 3)), where], 1))
 
+    def read(self, picture: Tensor, boxes: Sequence[Sequence[float]]) -> Tensor:
+        """Bytes (Y, X, 3) of a picture, and boxes in it, see `cut_out` -> logits (N, W)."""
+        places = torch.tensor(boxes, dtype=torch.float32, device=picture.device)
+        owner = torch.zeros(len(boxes), dtype=torch.long, device=picture.device)
+        return self(cut_out(picture[None], owner, places), places)
+
     def columns(self, language: str) -> slice:
         """Where the words of a language stand among all W."""
         before = [ids for other, ids in self.words.items() if other < language]
@@ -82,14 +88,14 @@ def cut_out(pictures: Tensor, owner: Tensor, boxes: Tensor) -> Tensor:
     """Squares about boxes, ROOM times as wide as their longer sides, each scaled to SIDE pixels.
 
     Args:
-        pictures: (B, 3, Y, X).
+        pictures: bytes (B, Y, X, 3).
         owner: (N,) int64, which picture each box lies in.
         boxes: (N, 4) shares of the picture's sides (left, top, right, bottom).
 
     Returns:
-        (N, 3, SIDE, SIDE); beyond a picture's edge its last pixels go on.
+        (N, 3, SIDE, SIDE) in [0, 1]; beyond a picture's edge its last pixels go on.
     """
-    rows, columns = pictures.shape[2:]
+    rows, columns = pictures.shape[1:3]
     whole = boxes.new_tensor([columns, rows])
     start, end = boxes.chunk(2, 1)
     side = ((end - start) * whole).amax(1).clamp_min(LEAST * min(rows, columns)) * ROOM
@@ -97,7 +103,8 @@ def cut_out(pictures: Tensor, owner: Tensor, boxes: Tensor) -> Tensor:
     moves[:, 0, 0], moves[:, 1, 1] = side / columns, side / rows
     moves[:, :, 2] = start + end - 1
     grid = F.affine_grid(moves, [len(boxes), 3, SIDE, SIDE], align_corners=False)
-    return F.grid_sample(pictures[owner], grid, mode="bilinear", padding_mode="border", align_corners=False)
+    pixels = pictures.permute(0, 3, 1, 2).float() / 255
+    return F.grid_sample(pixels[owner], grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def misfit(logits: Tensor, named: Tensor, told: Tensor | None = None) -> Tensor:

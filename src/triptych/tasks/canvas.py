@@ -23,7 +23,7 @@ from triptych.model.cache import STEP
 from triptych.sequence import plan as plans
 from triptych.sequence import spell
 from triptych.sequence.layout import Builder, Row
-from triptych.tasks import kept, planning, verify
+from triptych.tasks import kept, planning, verifying
 from triptych.tasks.common import BATCH, Medium, Model, chunks, language_of, sampling
 from triptych.tasks.request import Request
 from triptych.tasks.settings import PLANS
@@ -297,7 +297,7 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
         planned_by = [candidate.things for candidate in candidates]
         nats += planning.read_gains(model, pixels, planned_by, language)
         if model.bundle.verifier is not None:
-            nats += VERIFIED * np.array([each.sum() for each in verify.nats(model, pixels, planned_by, language)])
+            nats += VERIFIED * np.array([each.sum() for each in verifying.nats(model, pixels, planned_by, language)])
     return candidates[int(np.argmax(nats))]
 
 

@@ -29,7 +29,7 @@ class VerifierJob:
     """The verifier on prepared folders; see train.loop.Job.
 
     Raises:
-        ConfigError: no model to start from. DataError: too few pictures with objects.
+        ConfigError: no model to start from. DataError: no pictures with objects.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -40,14 +40,12 @@ class VerifierJob:
         self.batches = ThingBatches([config.data, *config.more], self.parts.text.encode, config.batch, config.seed)
         torch.manual_seed(config.seed)
         self.model = Verifier(self.batches.words).to(self.device)
-        self.random = torch.Generator().manual_seed(config.seed)
 
     def losses(self, batch: dict[str, Tensor], scale: Callable[[Tensor], None]) -> dict[str, float]:
         """See train.loop.Job. Pictures are made worse, as drawn ones are: what only sharp pixels tell counts less."""
         batch = {name: part.to(self.device, non_blocking=True) for name, part in batch.items()}
-        # Of the boxes alone, so that a run that goes on from a checkpoint sees them as they would have been.
-        self.random.manual_seed(int(batch["boxes"].sum().item() * 1e6) % 2**31)
-        seen = degrade(cut_out(_floats(batch["pictures"]), batch["owner"], batch["boxes"]), self.random)
+        random = torch.Generator().manual_seed(int(batch["seed"]))  # as the rest of a batch, by its step alone
+        seen = degrade(cut_out(batch["pictures"], batch["owner"], batch["boxes"]), random)
         with autocast(self.run.precision, self.device):
             logits = self.model(seen, batch["boxes"])
         loss = misfit(logits.float(), batch["named"], batch["told"]).mean()
@@ -84,9 +82,7 @@ class VerifierJob:
         }
 
     def _logits(self, row: Labelled) -> Tensor:
-        pixels = torch.from_numpy(self.batches.read(row))[None].to(self.device)
-        boxes = torch.tensor([box for box, _ in row.things], dtype=torch.float32, device=self.device)
-        return self.model(cut_out(_floats(pixels), boxes.new_zeros(len(boxes)).long(), boxes), boxes)
+        return self.model.read(torch.from_numpy(self.batches.read(row)).to(self.device), [box for box, _ in row.things])
 
     def sample(self, folder: Path, step: int) -> None:
         """Nothing to look at."""
@@ -106,8 +102,3 @@ class VerifierJob:
     def export(self, folder: Path, made: dict[str, Any]) -> None:
         """Write the whole model that it started from, with the verifier."""
         zoo.with_verifier(folder, self.parts, self.model, made)
-
-
-def _floats(pictures: Tensor) -> Tensor:
-    """(B, Y, X, 3) bytes -> (B, 3, Y, X) in [0, 1]."""
-    return pictures.permute(0, 3, 1, 2).float() / 255

@@ -9,7 +9,7 @@ import torch
 
 from triptych.data.things import word_ids
 from triptych.media import image
-from triptych.model.verifier import cut_out, misfit
+from triptych.model.verifier import misfit
 from triptych.sequence.plan import Thing
 from triptych.tasks.common import Model
 
@@ -41,10 +41,8 @@ def nats(
         if not named:
             out.append(np.zeros(0))
             continue
-        fitted = image.fit(pixels, model.bundle.info.size)
-        shown = torch.from_numpy(np.array(fitted))[None].to(model.device).permute(0, 3, 1, 2).float() / 255
-        boxes = torch.tensor([box for box, _ in named], dtype=torch.float32, device=model.device)
-        logits = verifier(cut_out(shown, boxes.new_zeros(len(boxes)).long(), boxes), boxes)[:, columns]
+        shown = torch.from_numpy(np.array(image.fit(pixels, model.bundle.info.size))).to(model.device)
+        logits = verifier.read(shown, [box for box, _ in named])[:, columns]
         wanted = torch.stack([verifier.target(language, ids) for _, ids in named]).to(logits)
         out.append(-misfit(logits.float(), wanted).double().cpu().numpy())
     return out
