@@ -10,6 +10,7 @@ from triptych.config import RunConfig, load_settings
 from triptych.data.pairs import pairs
 from triptych.errors import ConfigError
 from triptych.generate.vectors import layer_of, vectors
+from triptych.model.verifier import Verifier
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
 from triptych.train.gpt import GPTJob
@@ -69,7 +70,9 @@ def test_pairs_hold_every_medium_once_with_its_own_texts(data, tmp_path):
 
 
 def test_texts_find_their_media_and_the_model_carries_the_head(data, start, tmp_path):
-    config = settings(data, tmp_path / "run", start)
+    verifier = Verifier({"en": [300, 301]})
+    with_one = zoo.with_verifier(tmp_path / "start", zoo.load(start), verifier, {})
+    config = settings(data, tmp_path / "run", with_one)
     job = RetrievalJob(config)
     before = job.losses(job.batches[0], lambda loss: None)
     scores = Loop(job, config).run()
@@ -79,6 +82,8 @@ def test_texts_find_their_media_and_the_model_carries_the_head(data, start, tmp_
     assert scores["chance"] == pytest.approx(1 / len(job.tables[1][0].media))
     bundle = zoo.load(tmp_path / "run" / "model")
     assert bundle.retrieval is not None
+    assert bundle.verifier is not None
+    assert bundle.verifier.words == verifier.words
     old = zoo.load(start).gpt.state_dict()
     assert all(torch.equal(value, old[name]) for name, value in bundle.gpt.state_dict().items())
     # A GPT that learns on has other vectors: its old head would point elsewhere.

@@ -19,6 +19,7 @@ from triptych.errors import ConfigError, DataError, ModelError
 from triptych.model.verifier import ROOM, SIDE, Verifier, cut_out, misfit
 from triptych.sequence.plan import Thing
 from triptych.tasks import canvas, planning, verifying
+from triptych.train import verifier as verifier_training
 from triptych.train.gpt import GPTJob
 from triptych.train.loop import Loop
 from triptych.train.verifier import VerifierJob
@@ -143,6 +144,22 @@ def test_it_learns_words_and_the_model_carries_it(data, run, tiny_model, tmp_pat
         zoo.load(other)
     again = zoo.with_decoder(tmp_path / "decoder", bundle, bundle.visual, {})
     assert zoo.load(again).verifier.words == bundle.verifier.words
+
+
+def test_pictures_are_made_worse_by_the_step_alone(data, tiny_model, tmp_path, monkeypatch):
+    job = VerifierJob(settings(data, tmp_path / "run", tiny_model))
+    with torch.no_grad():
+        for parameter in job.model.name[-1].parameters():  # else weights that have learned nothing see no difference
+            parameter.normal_()
+
+    def loss(step):
+        return job.losses(job.batches[step], lambda loss: None)["loss"]
+
+    first, again, worse = loss(3), loss(3), []
+    monkeypatch.setattr(verifier_training, "degrade", lambda pixels, random: worse.append(pixels) or pixels)
+    assert first == again
+    assert loss(3) != first
+    assert len(worse) == 1
 
 
 def test_a_gpt_that_learns_on_keeps_its_verifier(run, tmp_path):
