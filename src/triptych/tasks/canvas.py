@@ -30,7 +30,7 @@ from triptych.tasks.settings import PLANS
 
 AROUND = 1  # codes around what an edit changes that change with it: shadows and reflections
 OVERLAP = 3 / 7  # of a tile's side that lies on its neighbour
-VERIFIED = 1.0  # weight of what the verifier sees, in the choice among candidates (docs/log.md)
+VERIFIED = 2.0  # weight of what the verifier sees, in the choice among candidates (docs/log.md)
 BLANK = 127  # grey of what is not drawn yet
 Progress = Callable[[int, int], None]
 Partial = Callable[[int, np.ndarray, float], None]
