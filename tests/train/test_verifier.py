@@ -1,5 +1,6 @@
 """The verifier: boxes are cut out where they lie, pixels tell words, models carry it, drawings are chosen by it."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import triptych
 from tests.train import tiny
 from triptych import zoo
 from triptych.config import RunConfig, load_settings
+from triptych.data.frames import is_held
 from triptych.data.prepare import Prepared
 from triptych.data.records import Box, Record, Text
 from triptych.data.settings import PrepareConfig
 from triptych.data.things import ThingBatches, word_ids
 from triptych.errors import ConfigError, DataError, ModelError
 from triptych.model.verifier import ROOM, SIDE, Verifier, cut_out, misfit
-from triptych.sequence.plan import Thing
+from triptych.sequence.plan import Thing, write
 from triptych.tasks import canvas, planning, verifying
 from triptych.train import verifier as verifier_training
 from triptych.train.gpt import GPTJob
@@ -101,6 +103,7 @@ def test_batches_tell_what_the_data_tell(data, tiny_model):
     batches = ThingBatches([data], encode, 20, 3)
     assert len(batches.train) == 90
     assert batches.held == batches.train[-64:]
+    assert not batches.apart
     assert list(batches.words) == ["en", "zh"]
     batch, again = batches[4], batches[4]
     assert all(torch.equal(batch[name], again[name]) for name in batch)
@@ -123,6 +126,17 @@ def test_batches_tell_what_the_data_tell(data, tiny_model):
     for box, owner in zip(batch["boxes"][empty], batch["owner"][empty], strict=True):
         x, y = (((box[i] + box[i + 2]) / 2 * 64).int() for i in (0, 1))
         assert int(batch["pictures"][owner, y, x].max()) < 135
+
+
+def test_things_of_one_box_are_both_in_it(tiny_model, tmp_path):
+    folder = prepared(tmp_path, 4)
+    manifest = folder / "manifest.jsonl"
+    record = Record.model_validate_json(manifest.read_text().splitlines()[0])
+    whole = [Box(texts=[Text(text=words, lang="en")], box=(0, 0, 64, 64)) for words in ("red box", "green ball")]
+    manifest.write_text(record.model_copy(update={"objects": whole}).model_dump_json() + "\n")
+    encode = zoo.load(tiny_model).text.encode
+    (row,) = ThingBatches([folder], encode, 1, 0).train
+    assert row.things == [((0, 0, 1, 1), {"en": word_ids(encode, "red box") | word_ids(encode, "green ball")})]
 
 
 def test_it_learns_words_and_the_model_carries_it(data, run, tiny_model, tmp_path):
@@ -208,17 +222,53 @@ def test_drawings_are_chosen_by_what_their_pixels_show(run, monkeypatch):
     monkeypatch.setattr(planning, "write", lambda model, rows, how: plans[: len(rows)])
     seen = []
 
-    def nats(model, pictures, planned, language):
-        seen.append((len(pictures), [things[0].words for things in planned], language))
-        return [np.array([-1.0]), np.array([-1.0]), np.array([3.0])]
+    def nats(model, pictures, planned, language, *, whole):
+        seen.append((len(pictures), [things[0].words for things in planned], language, whole))
+        return [np.array([-5.0]), np.array([-1.6]), np.array([-1.0])]
 
-    assert model.draw("a box", best_of=3)[0].plan  # with its own eyes
     monkeypatch.setattr(verifying, "nats", nats)
-    assert model.draw("a box", best_of=3)[0].plan.startswith("green box")
-    assert seen == [(3, ["red box", "blue box", "green box"], "en")]
+    assert model.draw("a box", best_of=3)[0].plan.startswith("green box")  # 0.6 nats more, which count twice
+    own = Thing("red box", (0.1, 0.1, 0.5, 0.5))
+    assert model.draw("a box", best_of=3, plan=write([own]))[0].plan == write([own])
+    assert seen == [(3, ["red box", "blue box", "green box"], "en", True), (3, ["red box"] * 3, "en", False)]
+    monkeypatch.setattr(planning, "is_learned", lambda model, verb="draw": verb != "things")
+    assert model.draw("a box", best_of=3)[0].plan.startswith("green box")  # though it doesn't read plans
+    monkeypatch.setattr(planning, "is_learned", lambda *asked: True)
     model._model.bundle.verifier = None
     assert model.draw("a box", best_of=3)[0].plan.startswith("blue box")
-    assert canvas.VERIFIED > 0
+
+
+def test_a_plan_that_forgets_a_thing_is_no_surer():
+    two, one, other = np.array([-0.5, -4.0]), np.array([-0.5]), np.array([-0.5, -1.0])
+    np.testing.assert_allclose(canvas._shown([two, one, other, np.zeros(0)]), [-4.5, -4.5, -1.5, -8.0])
+    np.testing.assert_allclose(canvas._shown([np.zeros(0)] * 2), [0, 0])
+
+
+def test_words_that_a_plan_of_the_user_leaves_out_are_open(run):
+    model = triptych.load(run[0], "cpu")._model
+    pixels = np.full((64, 64, 3), 110, np.uint8)
+    pixels[20:36, 8:24] = COLOURS["red"]
+    there = (0.125, 0.3125, 0.375, 0.5625)
+
+    def nats(words, whole):
+        return verifying.nats(model, [pixels], [(Thing(words, there),)], "en", whole=whole)[0][0]
+
+    assert nats("box", whole=False) > -1 > nats("box", whole=True)
+    assert nats("red box", whole=False) > nats("blue box", whole=False) + 2
+
+
+def test_pictures_held_out_may_vanish(tiny_model, tmp_path):
+    folder = prepared(tmp_path, 130)
+    manifest = folder / "manifest.jsonl"
+    records = [Record.model_validate_json(line) for line in manifest.read_text().splitlines()]
+    kept = [record.file for record in records if is_held(record)]
+    job = VerifierJob(settings(folder, tmp_path / "run", tiny_model))
+    assert [row.file for row in job.batches.held] == kept
+    assert job.describe()["held out"] == "2 pictures"
+    assert not {row.file for row in job.batches.train} & set(kept)
+    before = job.validate()
+    (tmp_path / "media" / kept[0]).unlink()
+    assert 0 < job.validate()["loss"] != before["loss"]
 
 
 def test_what_it_needs_is_said(data, tiny_model, tmp_path):
@@ -228,3 +278,8 @@ def test_what_it_needs_is_said(data, tiny_model, tmp_path):
     bare = prepared(tmp_path / "bare", 8, objects=False)
     with pytest.raises(DataError, match=r"no pictures with `objects`.*docs/data.md"):
         VerifierJob(settings(bare, tmp_path / "run", tiny_model))
+    small = Prepared.load(data)
+    shutil.copytree(data, tmp_path / "small")
+    Prepared(tmp_path / "small", small.source, PrepareConfig(size=32)).save()
+    with pytest.raises(DataError, match=r"small: pictures of 32 pixels, the model draws 64: .*--size 64"):
+        VerifierJob(settings(tmp_path / "small", tmp_path / "run", tiny_model))

@@ -78,7 +78,9 @@ class ThingBatches(Dataset[dict[str, Tensor]]):
                 f"{', '.join(map(str, folders))}: no pictures with `objects` to learn from: a verifier needs to be "
                 "told what stands where, see docs/data.md"
             )
-        self.held = self.held or self.train[-FEW:]  # a small folder keeps none apart
+        self.apart = bool(self.held)
+        """Whether pictures are kept apart: of a small folder, none may be, and some of training are looked at."""
+        self.held = self.held or self.train[-FEW:]
         self.words = {
             language: sorted(id_ for id_, _ in count.most_common(MOST)) for language, count in sorted(counts.items())
         }
@@ -147,7 +149,8 @@ def _labelled(
         for thing in things(record.model_copy(update={"objects": spoken}), language):
             if thing.words not in known:
                 known[thing.words] = word_ids(encode, thing.words)
-            by_box.setdefault(thing.box, {})[language] = known[thing.words]
+            named = by_box.setdefault(thing.box, {})  # a cut picture's edge can give two things one box: both are in it
+            named[language] = named.get(language, frozenset()) | known[thing.words]
     return Labelled(folder, record.file, list(by_box.items())) if by_box else None
 
 

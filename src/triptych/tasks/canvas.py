@@ -272,8 +272,9 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     Where codes were given behind drawn ones, candidate i is taken with a probability in proportion to exp(fit_i): as
     candidates grow in number, that draws from the model's own distribution given all that is given, not only what
     stands before (importance resampling; likelihood weighting). Otherwise it is the one off which the model
-    reads its text and its own plan most surely: the text tells relations, the plan each thing's looks. The text alone
-    counts where the canvas isn't square, nothing was planned, or the model can't read plans; without either, the first.
+    reads its text and its own plan most surely: the text tells relations, the plan each thing's looks; and whose pixels
+    show its plan most surely, where the model has a verifier. The text alone counts where the canvas isn't square
+    or nothing was planned; without either, the first.
     """
     if len(candidates) == 1:
         return candidates[0]
@@ -286,7 +287,7 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
         return candidates[int((fits + noise * (request.settings.temperature > 0)).argmax())]
     rows, columns = candidates[0].canvas.shape
     # The model reads the middle square, in which boxes of a wide canvas would stand elsewhere.
-    planned = rows == columns and any(c.things for c in candidates) and planning.is_learned(model, "things")
+    planned = rows == columns and any(c.things for c in candidates)
     if not request.text and not planned:
         return candidates[0]
     pixels, language = model.paint([c.canvas for c in candidates]), language_of(request.text)
@@ -295,10 +296,23 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
         nats += model.caption_nats(pixels, [request.text] * len(pixels), language)
     if planned:
         planned_by = [candidate.things for candidate in candidates]
-        nats += planning.read_gains(model, pixels, planned_by, language)
+        if planning.is_learned(model, "things"):
+            nats += planning.read_gains(model, pixels, planned_by, language)
         if model.bundle.verifier is not None:
-            nats += VERIFIED * np.array([each.sum() for each in verifying.nats(model, pixels, planned_by, language)])
+            whole = request.settings.plan in PLANS  # a plan of the user's need not name all looks of a thing
+            nats += VERIFIED * _shown(verifying.nats(model, pixels, planned_by, language, whole=whole))
     return candidates[int(np.argmax(nats))]
+
+
+def _shown(seen: Sequence[np.ndarray]) -> np.ndarray:
+    """Nats of candidates by those of their things (things,): float64 (N,).
+
+    What another candidate has more counts as badly as what is shown worst of all, or a plan that forgets a thing would
+    seem surer.
+    """
+    most = max(map(len, seen))
+    worst = min((nats.min() for nats in seen if len(nats)), default=0.0)
+    return np.array([nats.sum() + worst * (most - len(nats)) for nats in seen])
 
 
 def _guided_nats(model: Model, candidates: Sequence[Candidate]) -> np.ndarray:

@@ -16,7 +16,12 @@ from triptych.tasks.common import Model
 
 @torch.inference_mode()
 def nats(
-    model: Model, pictures: Sequence[np.ndarray], planned: Sequence[Sequence[Thing]], language: str
+    model: Model,
+    pictures: Sequence[np.ndarray],
+    planned: Sequence[Sequence[Thing]],
+    language: str,
+    *,
+    whole: bool = True,
 ) -> list[np.ndarray]:
     """How likely the verifier finds it that the words of each planned thing name what is in its box.
 
@@ -25,6 +30,7 @@ def nats(
         pictures: uint8 (rows, columns, 3), square.
         planned: a plan each.
         language: tag of the language of their words.
+        whole: words that a plan leaves out name nothing in its boxes, as in plans that the model writes; else they may.
 
     Returns:
         of each picture the nats, at most 0, of its things, in order: float64 (things,). Things of which the verifier
@@ -44,5 +50,5 @@ def nats(
         shown = torch.from_numpy(np.array(image.fit(pixels, model.bundle.info.size))).to(model.device)
         logits = verifier.read(shown, [box for box, _ in named])[:, columns]
         wanted = torch.stack([verifier.target(language, ids) for _, ids in named]).to(logits)
-        out.append(-misfit(logits.float(), wanted).double().cpu().numpy())
+        out.append(-misfit(logits.float(), wanted, None if whole else wanted).double().cpu().numpy())
     return out

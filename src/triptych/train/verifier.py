@@ -17,7 +17,7 @@ from triptych import zoo
 from triptych.config import RunConfig
 from triptych.data.things import Labelled, ThingBatches
 from triptych.device import autocast, device_of
-from triptych.errors import ConfigError
+from triptych.errors import ConfigError, DataError, MediaError
 from triptych.model.verifier import Verifier, cut_out, misfit
 from triptych.train.degrade import degrade
 
@@ -29,7 +29,7 @@ class VerifierJob:
     """The verifier on prepared folders; see train.loop.Job.
 
     Raises:
-        ConfigError: no model to start from. DataError: no pictures with objects.
+        ConfigError: no model to start from. DataError: no pictures with objects, or of another size than the model's.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -38,6 +38,12 @@ class VerifierJob:
         self.run, self.device = config, device_of(config.device)
         self.parts = zoo.load(config.start, str(self.device))
         self.batches = ThingBatches([config.data, *config.more], self.parts.text.encode, config.batch, config.seed)
+        for prepared in self.batches.prepared:
+            if prepared.settings.size != self.parts.info.size:
+                raise DataError(
+                    f"{prepared.folder}: pictures of {prepared.settings.size} pixels, the model draws "
+                    f"{self.parts.info.size}: prepare them with `--size {self.parts.info.size}`"
+                )
         torch.manual_seed(config.seed)
         self.model = Verifier(self.batches.words).to(self.device)
 
@@ -59,7 +65,10 @@ class VerifierJob:
         total, count = 0.0, 0
         hits: list[bool] = []
         for row in self.batches.held[:HELD]:
-            logits = self._logits(row)
+            try:
+                logits = self._logits(row)
+            except MediaError:  # vanished since it was cleaned: a run of hours doesn't end for it
+                continue
             for scores, (_, named) in zip(logits, row.things, strict=True):
                 for language, ids in named.items():
                     own, columns = self.model.target(language, ids), self.model.columns(language)
@@ -93,7 +102,9 @@ class VerifierJob:
         things = sum(len(row.things) for row in self.batches.train)
         return {
             "data": f"{len(self.batches.train):,} pictures, {things:,} things",
-            "held out": f"{len(self.batches.held):,} pictures",
+            "held out": f"{len(self.batches.held):,} pictures"
+            if self.batches.apart
+            else "none: some of training instead",
             "words": words,
             "parameters": f"{sum(p.numel() for p in self.model.parameters()):,}",
             "device": str(self.device),
