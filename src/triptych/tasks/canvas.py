@@ -273,8 +273,8 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     candidates grow in number, that draws from the model's own distribution given all that is given, not only what
     stands before (importance resampling; likelihood weighting). Otherwise it is the one off which the model
     reads its text and its own plan most surely: the text tells relations, the plan each thing's looks; and whose pixels
-    show its plan most surely, where the model has a verifier. The text alone counts where the canvas isn't square
-    or nothing was planned; without either, the first.
+    show its plan most surely. Of these counts what there is: no text, a model that can't read plans, no verifier,
+    nothing planned, or a canvas that isn't square, leave some out; without any, it is the first.
     """
     if len(candidates) == 1:
         return candidates[0]
