@@ -58,6 +58,7 @@ class Cheat(Nothing):
     def __init__(self, path: Path, data: Path) -> None:
         super().__init__(path)
         self.rows = {data / row["file_name"]: row for row in read_jsonl(data / "metadata.jsonl")}
+        self.queries: list[str] = []
         self.pixels = {file: image.read(file) for file, row in self.rows.items() if file.suffix == ".png"}
 
     def draw(self, text: str, *, n: int = 1, images: Any = None, **_: Any) -> list[Any]:
@@ -131,8 +132,11 @@ class Cheat(Nothing):
 
     def search(self, text: str, folder: Path, *, count: int) -> list[Any]:
         def fits(file: Path) -> bool:
-            return any(text in e["text"].values() for e in self.rows[file.resolve()]["events"])
+            row = self.rows[file.resolve()]
+            told = [e["text"].values() for e in row["events"]] + list(row["texts"].values())
+            return any(text in some for some in told)
 
+        self.queries.append(text)
         return [SimpleNamespace(file=str(f)) for f in sorted(folder.iterdir(), key=lambda f: not fits(f))]
 
     def predict(self, frames: np.ndarray, *, seconds: float, seed: int) -> list[Any]:
@@ -212,6 +216,23 @@ def test_a_model_that_cheats_is_perfect(perfect: dict[str, Any]) -> None:
     assert values["predict: error of pixels, 1 s ahead"] == 0
     assert values["surprise: AUROC of impossible events"] == 1
     assert values["language: bits a byte, en"] == 0
+
+
+def test_many_clips_are_searched_by_few_texts_that_tell_all(folder: Path) -> None:
+    """As many texts as the limit allows, among all clips; each clip's fullest text, and one of its events."""
+    cheat = Cheat(folder.parent, folder)
+    results = suite.evaluate(cheat, folder, only="search", limit=2, progress=False)["measures"]
+    clips = [row for file, row in cheat.rows.items() if file.suffix == ".mp4" and not row["truth"]["impossible"]]
+    assert len(clips) > 2
+    assert len(cheat.queries) == 8
+    for language, asked in (("en", cheat.queries[:2]), ("zh", cheat.queries[2:4])):
+        told = [[text for text in row["texts"][language] if not text.startswith("[")] for row in clips]
+        assert all(text in [max(texts, key=len) for texts in told] for text in asked)
+    events = {event["text"]["en"] for row in clips for event in row["events"]}
+    assert events.issuperset(cheat.queries[4:6])
+    assert set(results["search: recall at 1, zh"]["baselines"]) == {"random"}
+    assert results["search: recall at 5, by one event, en"]["note"] == f"among {len(clips)} clips"
+    assert results["search: recall at 10, en"]["n"] == 2
 
 
 def test_codes_that_look_at_the_whole_picture_are_not_left_by_an_edit(folder: Path) -> None:

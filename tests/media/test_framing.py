@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from triptych.media.framing import MOST, framings
+from triptych.media.framing import MOST, framings, rooms
 from triptych.tasks.settings import MOST_FRAMINGS
 
 
@@ -47,3 +47,14 @@ def test_each_moves_everything_another_way_and_all_frames_alike():
 def test_too_many_or_none_are_refused(count):
     with pytest.raises(ValueError, match=f"{count} framings"):
         framings(scene(), count)
+
+
+def test_rooms_are_what_framings_cut_off():
+    """What stands in the middle of a framing stands, counted with what is cut off, where it was."""
+    frames = scene()
+    home, side = middle(frames)[0], frames.shape[1]
+    assert not rooms(side, MOST)[0].any()
+    for (top, bottom, left, right), other in zip(rooms(side, MOST), framings(frames, MOST), strict=True):
+        row, column = middle(other)[0]
+        there = top + row * (side - top - bottom) / side, left + column * (side - left - right) / side
+        np.testing.assert_allclose(there, home, atol=1)

@@ -10,10 +10,12 @@ from triptych.sequence.plan import (
     THINGS,
     Thing,
     _vector,
+    agreed,
     changed,
     covered,
     laid,
     overlap,
+    paired,
     parse,
     parse_what_can_be,
     write,
@@ -184,3 +186,35 @@ def test_codes_that_things_touch_and_those_around_them():
     wanted[2:, 6:] = True
     np.testing.assert_array_equal(corner, wanted)
     assert not covered([], 4, 8, margin=1).any()
+
+
+def test_what_a_part_tells_lies_in_the_whole_where_it_was():
+    part = (0.1, 0.0, 0.9, 0.7)
+    thing = Thing("ball", (0.25, 0.125, 0.5, 0.5))
+    whole = thing.around(*part)
+    assert whole.box == pytest.approx((0.3, 0.0875, 0.5, 0.35))
+    assert whole.within(*part).box == pytest.approx(thing.box)
+
+
+def test_things_of_two_plans_are_paired_by_words_and_nearness():
+    def ball(x):
+        return Thing("ball", (x, 0.0, x + 0.1, 0.1))
+
+    before = [ball(0.0), ball(0.5), Thing("cube", (0.8, 0.8, 0.9, 0.9))]
+    assert paired(before, [ball(0.45), ball(0.2)]) == {1: 0, 0: 1}
+    assert paired(before, [ball(0.45), ball(0.2)], within=0.1) == {1: 0}
+    assert paired(before, [ball(0.1)]) == {0: 0}
+    assert paired([], before) == {}
+
+
+def test_what_half_of_the_plans_tell_is_agreed_on():
+    """Each plan counts once for a thing; boxes that lie far apart are two things, of which one may be told alone."""
+    ball, near, far = (Thing("ball", (x, 0.0, x + 0.2, 0.2)) for x in (0.0, 0.1, 0.6))
+    cube = Thing("cube", (0.5, 0.5, 0.7, 0.7))
+    assert agreed([[ball], [near, cube], [cube, far], [ball]]) == (ball, cube)
+    assert agreed([[ball], [far]]) == (ball, far)
+    assert agreed([[ball, near], [], []]) == ()
+    assert agreed([[cube]]) == (cube,)
+    assert agreed([[], []]) == ()
+    (both,) = agreed([[ball], [near]])
+    assert both.box == pytest.approx((0.05, 0.0, 0.25, 0.2))

@@ -35,7 +35,6 @@ def test_a_clip_is_read_in_its_framings_and_a_picture_as_it_is(model, clip):
         np.testing.assert_array_equal([m.codes for m in maps], [m.codes for m in model.look([frames])[0]])
     assert [medium.times for medium in each_framing(whole)] == [(0.0, 2.0)] * 3
     assert all(a.maps is b for a, b in zip(each_framing(whole), [whole.maps, *whole.others], strict=True))
-    assert each_framing(None) == [None]
 
 
 def test_all_framings_write_one_text(model, clip):

@@ -8,7 +8,7 @@ from triptych.media import video
 from triptych.sequence.layout import grouped
 from triptych.sequence.plan import Thing
 from triptych.sequence.vocab import Special
-from triptych.tasks import planning
+from triptych.tasks import planning, predict
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +18,10 @@ def clip():
 
 @pytest.fixture
 def asked(plain, monkeypatch):
-    """The model, said to have learned tracks, whose plans are made up; collects what is asked and how."""
+    """The model, said to have learned tracks, whose plans are made up; collects what is asked and how. It reads in one
+    framing."""
     monkeypatch.setitem(plain._model.bundle.info.made, "planned", ["track"])
+    monkeypatch.setattr(plain._model, "framings", 1)
     rows = []
 
     def write(model, prompts, sampling):
@@ -91,8 +93,66 @@ def test_a_future_is_drawn_by_what_is_told_of_its_times(asked, clip, monkeypatch
     assert twin.plans == ()
     assert [how.temperature for _, how in rows] == [0, 0.5, 0.5]
     assert planned.settings["plan"] == "auto"
-    model.predict(clip[:9], seconds=1.0, temperature=0.5, seed=7)
+    model.predict(clip[:9], seconds=1.0, temperature=0.5, seed=7, plan="none")
     assert seen[1][0][0].plans == ()
+
+
+def test_things_of_a_future_come_along_as_planned(asked, clip, monkeypatch):
+    """With the boxes of the last frame alone, where the model has learned to read pictures; with an instruction what
+    no plan names is drawn."""
+    model, rows = asked
+    monkeypatch.setitem(model._model.bundle.info.made, "planned", ["track", "things"])
+    calls = []
+
+    def spy(given, film, told, still, plans, span, *, still_else):
+        calls.append(
+            (given, film.shape, [[thing.words for thing in some] for some in (told, still, *plans)], still_else)
+        )
+        return film[1:]
+
+    monkeypatch.setattr(predict, "carry", spy)
+    future = model.predict(clip[:9], seconds=1.0)[0]
+    (given, shape, words, still_else), *_ = calls
+    np.testing.assert_array_equal(given, clip[:9])
+    assert future.frames.shape == (8, 64, 64, 3)
+    assert shape == (9, 64, 64, 3)
+    assert words == [["ball 1"], ["ball 4"], ["ball 2"], ["ball 3"]]
+    assert still_else
+    assert rows[3][0].ids.tolist().count(Special.VISUAL) == 4  # the last frame, as a picture
+    model.predict(clip[:9], seconds=1.0, text="push the ball")
+    assert not calls[1][3]
+    monkeypatch.setattr(planning, "write", lambda model, prompts, how: [() for _ in prompts])
+    model.predict(clip[:9], seconds=1.0)
+    assert len(calls) == 2  # nothing is told: as without plans
+
+
+def test_framings_tell_together_where_things_are(asked, clip, monkeypatch):
+    """Each framing is asked by itself and told what it said before; what most tell counts, in the whole clip's
+    shares."""
+    model, rows = asked
+    monkeypatch.setattr(model._model, "framings", 3)
+    ball, cube = Thing("ball", (0.2, 0.2, 0.4, 0.4)), Thing("cube", (0.5, 0.5, 0.9, 0.9))
+
+    def write(model, prompts, sampling):
+        rows.extend(zip(prompts, sampling, strict=True))
+        return [(ball, cube) if number % 3 == 0 else (ball,) for number, _ in enumerate(prompts)]
+
+    monkeypatch.setattr(planning, "write", write)
+    found = model.track(clip[:5], ahead=0.5)
+    assert len(rows) == 3 * 2 + 3 + 3
+    shown, ahead = rows[:6], rows[6:]
+    firsts = [row.values.tobytes() for row, _ in shown[::2]]
+    assert len(set(firsts)) == 3
+    assert [row.values.tobytes() for row, _ in ahead[:3]] == firsts
+    known = [model._model.decode(row.ids.tolist()) for row, _ in ahead[3:]]
+    assert ["cube" in text for text in known] == [True, False, False]
+    side, room = model._model.bundle.info.size, 3
+    low = 0.2 * (side - room) / side  # without the lower and the right side, or without the upper and the left one
+    high = low + room / side
+    words = [[thing.words for thing in things] for things in found.plans]
+    assert words == [["ball"], ["ball"], ["ball"]]
+    np.testing.assert_allclose(found.plans[2][0].box[0], np.median([0.2, low, high]))
+    assert found.seen == 2
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])

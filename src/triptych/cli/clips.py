@@ -11,6 +11,7 @@ from cyclopts import App, Parameter, validators
 
 from triptych.cli.output import (
     Device,
+    Framings,
     Json,
     Model,
     bar,
@@ -20,7 +21,7 @@ from triptych.cli.output import (
     split_choices,
     warn,
 )
-from triptych.tasks.settings import PredictSettings
+from triptych.tasks.settings import FRAMINGS, PredictSettings
 
 if TYPE_CHECKING:
     from triptych.tasks.parts import Part
@@ -172,6 +173,7 @@ def track(
     ahead: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.0,
     language: str = "",
     start: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.0,
+    framings: Framings = FRAMINGS,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
@@ -187,13 +189,15 @@ def track(
         ahead: Seconds to foretell after what was seen.
         language: Tag of the words' language, en or zh; that of the text if not given.
         start: Where in a clip to begin, in seconds.
+        framings: In how many a clip is read: as it is, and with a little of its sides cut off. More are misread less,
+            and take longer.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
     """
     from triptych import load
 
-    triptych = load(model, device)
+    triptych = load(model, device, framings)
     result = triptych.track(file, text=text, ahead=ahead, language=language, start=start)
     warn(triptych.unlike(file))
     if json:
@@ -218,6 +222,7 @@ def predict(
     top_p: Annotated[float, Parameter(validator=validators.Number(gt=0, lte=1))] = FUTURES.top_p,
     plan: Literal["auto", "none"] = FUTURES.plan,
     with_given: Annotated[bool, Parameter(negative=())] = False,
+    framings: Framings = FRAMINGS,
     model: Model = "tabletop",
     device: Device = "auto",
     json: Json = False,
@@ -236,8 +241,11 @@ def predict(
         temperature: Below 1 is safer, above 1 bolder; 0 takes the likeliest.
         top_k: Draw only from the k likeliest codes; 0 takes all.
         top_p: Draw only from the likeliest codes that together reach p; 1 takes all.
-        plan: `auto` tells first where everything will be, if the model has learned to, and draws by it; `none` doesn't.
+        plan: `auto` tells first where everything will be, if the model has learned to, and moves things there; `none`
+            draws all that changes.
         with_given: Begin the file with the frames that were seen.
+        framings: In how many a clip is read: as it is, and with a little of its sides cut off. More are misread less,
+            and take longer.
         model: Name or folder.
         device: `cpu`, `cuda` or `auto`.
         json: Print one JSON document instead.
@@ -246,7 +254,7 @@ def predict(
     check_suffix(out, FILMS)
     from triptych import load
 
-    triptych = load(model, device)
+    triptych = load(model, device, framings)
     with bar("predicting") as progress:
         futures = triptych.predict(
             file,

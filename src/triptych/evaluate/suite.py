@@ -128,7 +128,7 @@ MEASURES: dict[str, Measure] = {
     "search": Measure(
         "index, search",
         "clips with events or texts",
-        "recall at 1, 5, 10; median rank, by a text that tells of the clip",
+        "recall at 1, 5, 10 and median rank among up to 500, by all that is told of a clip, and by one event",
         "random",
         clip_measures.search,
     ),

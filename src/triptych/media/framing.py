@@ -34,7 +34,12 @@ def framed(frames: np.ndarray, room: np.ndarray) -> np.ndarray:
 
 def framings(frames: np.ndarray, count: int) -> list[np.ndarray]:
     """Frames uint8 (F, side, side, 3) as they are and without some of two of their sides: `count`, from 1 to MOST."""
+    return [framed(frames, room) if room.any() else frames for room in rooms(frames.shape[1], count)]
+
+
+def rooms(side: int, count: int) -> list[np.ndarray]:
+    """How many pixels each of so many framings cuts off at the top, bottom, left and right; the first none."""
     if not 1 <= count <= MOST:
         raise ValueError(f"{count} framings: give 1 to {MOST}")
-    room = round(frames.shape[1] * CUT)
-    return [frames, *(framed(frames, room * np.array(corner)) for corner in CORNERS[: count - 1])]
+    room = round(side * CUT)
+    return [room * np.array(corner) for corner in ((0, 0, 0, 0), *CORNERS)[:count]]

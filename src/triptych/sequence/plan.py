@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import median
 
 import numpy as np
 
@@ -27,6 +28,7 @@ REACH = 4.0  # codes; edges further out count as that far
 THINGS = 32  # of one plan
 LONGEST = 4096  # characters of one plan
 SAME = 0.3  # overlap from which two things of the same words, in two plans of one scene, are taken for one
+APART = 0.15  # of a side: how far the middles of a thing may be apart in several readings of one picture
 _THING = re.compile(r"(?P<words>.*\S)\s+" + r"\s+".join([r"(\d{1,3})"] * 4), re.DOTALL | re.ASCII)
 
 Encode = Callable[[str], list[int]]
@@ -48,6 +50,12 @@ class Thing:
             for edge in ((a - left) / wide, (b - top) / high, (c - left) / wide, (d - top) / high)
         )
         return Thing(self.words, box) if box[0] < box[2] and box[1] < box[3] else None  # type: ignore[arg-type]
+
+    def around(self, left: float, top: float, right: float, bottom: float) -> Thing:
+        """As a picture shows it of which it was told in a part, by that part's box as shares of the picture."""
+        wide, high = right - left, bottom - top
+        a, b, c, d = self.box
+        return Thing(self.words, (left + a * wide, top + b * high, left + c * wide, top + d * high))
 
 
 def write(things: Sequence[Thing]) -> str:
@@ -134,6 +142,59 @@ def changed(before: Sequence[Thing], after: Sequence[Thing]) -> list[Thing]:
             gone.remove(a)
             new.remove(b)
     return gone + new
+
+
+def middle(box: Sequence[float]) -> tuple[float, float]:
+    """Middle of a box, across and down."""
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
+def paired(
+    before: Sequence[Thing],
+    after: Sequence[Thing],
+    *,
+    within: float = math.inf,
+) -> dict[int, int]:
+    """Which thing of a later plan is which one of an earlier plan: the nearest ones of the same words first.
+
+    Args:
+        before, after: the plans.
+        within: how far apart their middles may be, as shares of the sides.
+
+    >>> paired([Thing("ball", (0, 0, 0.2, 0.2))], [Thing("cube", (0, 0, 1, 1)), Thing("ball", (0.5, 0, 0.7, 0.2))])
+    {0: 1}
+    """
+    pairs = (
+        (math.dist(middle(a.box), middle(b.box)), i, j)
+        for i, a in enumerate(before)
+        for j, b in enumerate(after)
+        if a.words == b.words
+    )
+    out: dict[int, int] = {}
+    for apart, i, j in sorted(pairs):
+        if apart <= within and i not in out and j not in out.values():
+            out[i] = j
+    return out
+
+
+def agreed(plans: Sequence[Sequence[Thing]]) -> tuple[Thing, ...]:
+    """What at least half of some plans of one picture tell, in the median of its boxes.
+
+    >>> ball, moved = Thing("ball", (0.0, 0.0, 0.2, 0.2)), Thing("ball", (0.02, 0.0, 0.22, 0.2))
+    >>> [thing.box for thing in agreed([[ball, Thing("cube", (0.5, 0.5, 1, 1))], [moved], [moved, moved]])]
+    [(0.02, 0.0, 0.22, 0.2)]
+    """
+    told: list[list[Thing]] = []  # each thing, as the plans tell it
+    for plan in plans:
+        known = paired([some[0] for some in told], plan, within=APART)
+        for number, place in known.items():
+            told[number].append(plan[place])
+        told += [[thing] for place, thing in enumerate(plan) if place not in known.values()]
+    return tuple(
+        Thing(some[0].words, tuple(median(edges) for edges in zip(*(thing.box for thing in some), strict=True)))
+        for some in told
+        if 2 * len(some) >= len(plans)
+    )
 
 
 def covered(things: Sequence[Thing], rows: int, columns: int, margin: int = 0) -> np.ndarray:

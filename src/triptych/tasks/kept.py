@@ -43,7 +43,7 @@ def still(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         float32 (F, rows, columns).
     """
     apart = np.abs(after.astype(np.float32) - before).mean(-1)
-    smooth = _blur(torch.from_numpy(apart)[:, None], NEAR)[:, 0].numpy()
+    smooth = blur(torch.from_numpy(apart)[:, None], NEAR)[:, 0].numpy()
     return np.clip((OTHER - smooth) / (OTHER - SAME), 0, 1)
 
 
@@ -61,13 +61,13 @@ def merged(drawn: np.ndarray, original: np.ndarray, kept: np.ndarray) -> np.ndar
     held = torch.from_numpy(share)[None, None]
     lost = np.clip(original.astype(np.float32) - drawn, -SHADE, SHADE)
     moved = torch.from_numpy(lost).permute(2, 0, 1)[None] * held
-    near = _blur(held, SOFT)
-    shift = _blur(moved, SOFT) / near.clamp_min(1e-6) * (2 * near).clamp_max(1)
+    near = blur(held, SOFT)
+    shift = blur(moved, SOFT) / near.clamp_min(1e-6) * (2 * near).clamp_max(1)
     pixels = np.clip(drawn + shift[0].permute(1, 2, 0).numpy(), 0, 255)
     return np.rint(pixels + share[..., None] * (original - pixels)).astype(np.uint8)
 
 
-def _blur(planes: torch.Tensor, side: int) -> torch.Tensor:
+def blur(planes: torch.Tensor, side: int) -> torch.Tensor:
     """The mean of what is around each place, and the mean of that: (N, 1, rows, columns) -> the same."""
     for _ in range(2):
         planes = F.avg_pool2d(planes, side, 1, side // 2, count_include_pad=False)

@@ -9,11 +9,13 @@ import numpy as np
 
 from triptych.generate.grammar import Say
 from triptych.generate.sample import Sampling
+from triptych.media import framing
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
-from triptych.sequence.plan import Thing, laid, parse_what_can_be
+from triptych.sequence.plan import Thing, agreed, laid, parse_what_can_be
 from triptych.sequence.plan import write as as_text
 from triptych.tasks.common import Medium, Model, chunks, ended, language_of
+from triptych.tasks.reading import each_framing
 
 LIMIT = 512  # ids of a plan
 ASKED = 3  # times of a clip in one prompt
@@ -41,9 +43,18 @@ def reading(model: Model, medium: Medium | None, language: str) -> Row:
 
 
 def seen(model: Model, medium: Medium, text: str, language: str = "") -> list[tuple[Thing, ...]]:
-    """What stands where in a clip, at the time of each of its maps, by the likeliest words."""
+    """What stands where in a clip, at the time of each of its maps, by the likeliest words of each of its framings."""
     tag = _tag(model, language or language_of(text))
-    prompts = [_asked(model, medium, text, {}, index, tag) for index in range(len(medium.maps))]
+    views = each_framing(medium)
+    prompts = [_asked(model, view, text, {}, index, tag) for view in views for index in range(len(view.maps))]
+    told = write(model, prompts, [Sampling(temperature=0)] * len(prompts))
+    count = len(medium.maps)
+    return _agreed(model, [told[first : first + count] for first in range(0, len(told), count)])
+
+
+def stills(model: Model, pictures: Sequence[np.ndarray], language: str) -> list[tuple[Thing, ...]]:
+    """What stands where in pictures uint8 (rows, columns, 3), by the likeliest words."""
+    prompts = [reading(model, medium, language) for medium in model.read(pictures)]
     return write(model, prompts, [Sampling(temperature=0)] * len(prompts))
 
 
@@ -55,33 +66,53 @@ def follow(
     sampling: Sequence[Sampling],
     language: str = "",
 ) -> list[list[tuple[Thing, ...]]]:
-    """What is to stand where as clips go on.
+    """What stands where at the end of clips, and is to as they go on, as most of their framings tell it.
 
     Args:
         model: what tells.
         media: the clips, all of one length.
         text: an instruction, or nothing.
         drawn: how many maps further.
-        sampling: of each clip. What stands where at its end is read first, by the likeliest words.
+        sampling: of each clip's plans; what stands where at its end is told by the likeliest words.
         language: of the words; "" takes that of the text.
 
     Returns:
-        of each clip the plan of each of those maps.
+        of each clip what its last map shows, and the plan of each of those after it.
     """
     tag = _tag(model, language or language_of(text))
-    out: list[list[tuple[Thing, ...]]] = [[] for _ in media]
-    shown = len(media[0].maps)
-    how = [Sampling(each.temperature, each.top_k, each.top_p, each.seed) for each in sampling]  # plans aren't guided
+    framed = [each_framing(medium) for medium in media]
+    views = [view for some in framed for view in some]
+    # Plans aren't guided.
+    how = [
+        Sampling(each.temperature, each.top_k, each.top_p, each.seed)
+        for each, some in zip(sampling, framed, strict=True)
+        for _ in some
+    ]
     surely = [replace(each, temperature=0) for each in how]
+    out: list[list[tuple[Thing, ...]]] = [[] for _ in views]
+    shown = len(media[0].maps)
     for index in range(shown - 1, shown + drawn):
         prompts = []
-        for medium, told in zip(media, out, strict=True):
+        for view, told in zip(views, out, strict=True):
             first = max(0, len(told) - ASKED + 1)  # training asks for no more at once
             known = {shown - 1 + place: told[place] for place in range(first, len(told))}
-            prompts.append(_asked(model, medium, text, known, index, tag))
+            prompts.append(_asked(model, view, text, known, index, tag))
         for told, things in zip(out, write(model, prompts, how if index >= shown else surely), strict=True):
             told.append(things)
-    return [told[1:] for told in out]
+    each_ = iter(out)
+    return [_agreed(model, [next(each_) for _ in some]) for some in framed]
+
+
+def _agreed(model: Model, framed: Sequence[Sequence[Sequence[Thing]]]) -> list[tuple[Thing, ...]]:
+    """What most framings of a clip tell at each of its times, where the clip as it is shows it."""
+    if len(framed) == 1:
+        return [tuple(things) for things in framed[0]]
+    side = model.bundle.info.size
+    whole = []
+    for room, times in zip(framing.rooms(side, len(framed)), framed, strict=True):
+        top, bottom, left, right = room / side
+        whole.append([[thing.around(left, top, 1 - right, 1 - bottom) for thing in things] for things in times])
+    return [agreed(plans) for plans in zip(*whole, strict=True)]
 
 
 def _asked(

@@ -15,7 +15,8 @@ from triptych.sequence.layout import Row
 from triptych.sequence.plan import Thing
 from triptych.sequence.vocab import Special
 from triptych.tasks import kept, planning
-from triptych.tasks.common import Media, Medium, Model, chunks, counter
+from triptych.tasks.carried import carry
+from triptych.tasks.common import Media, Medium, Model, chunks, counter, language_of
 from triptych.tasks.settings import PredictSettings
 
 
@@ -32,8 +33,9 @@ def predict(
 ) -> list[Future]:
     """Draw what comes next.
 
-    The model reads at most one window; what it has drawn is read in turn when more is asked for. Where nothing changes,
-    the last given frame's own pixels stay.
+    The model reads at most one window; what it has drawn is read in turn when more is asked for. One that has learned
+    to tell where things will be does so first, and things come along with their own pixels (see tasks.carried); else,
+    where nothing changes, the last given frame's own pixels stay.
 
     Args:
         model: what draws.
@@ -91,30 +93,47 @@ def _draw(
     out: list[np.ndarray] = []
     parts = list(chunks(list(zip(contexts, seeds, strict=True))))
     for place, part in enumerate(parts):
-        media = [Medium(maps, (0.0, 1.0)) for maps in model.look([frames for frames, _ in part])]
+        planned = settings.plan == "auto" and planning.is_learned(model, "track")
+        views = model.look_framed([frames for frames, _ in part], model.framings if planned else 1)
+        media = [Medium(maps, (0.0, 1.0), tuple(others)) for maps, *others in views]
         shown = len(media[0].maps)
-        plan: list[Step] = []
+        steps: list[Step] = []
         for index in range(shown, shown + drawn):
             stamp = model.encode(spell.time_text(spell.time_of(index, info.fps, info.visual.span)))
-            plan += [Write((int(Special.TIME), *stamp)), DrawMap(side, side)]
+            steps += [Write((int(Special.TIME), *stamp)), DrawMap(side, side)]
         guided = replace(settings, guidance=settings.guidance if text else 1.0)
         how = [Sampling(**guided.sampling, seed=seed + 1_000_003 * number) for _, seed in part]
         prompts = [_prompt(model, medium, text) for medium in media]
-        if settings.plan == "auto" and planning.is_learned(model, "track"):
+        told: list[list[tuple[Thing, ...]]] = [[] for _ in part]
+        if planned:
             told = planning.follow(model, media, text, drawn, how)
-            prompts = [_by_plans(model, prompt, plans) for prompt, plans in zip(prompts, told, strict=True)]
+            prompts = [_by_plans(model, prompt, plans[1:]) for prompt, plans in zip(prompts, told, strict=True)]
         outputs = model.engine.generate(
             prompts,
-            plan,
+            steps,
             how,
             unconditional=[_prompt(model, medium, "") for medium in media],
             progress=counter(progress, place, len(parts)),
         )
         before = [np.stack([map_.codes for map_ in medium.maps]) for medium in media]
         maps = [np.concatenate([b, o.maps]) for b, o in zip(before, outputs, strict=True)]
-        for (frames, _), film in zip(part, model.project(maps), strict=True):
-            out.append(_kept(frames[-1], film[info.visual.span * (shown - 1) :]))
+        given = [frames for frames, _ in part]
+        films = [film[info.visual.span * (shown - 1) :] for film in model.project(maps)]
+        stills = _stills(model, given, language_of(text)) if planned else [()] * len(part)
+        for frames, film, still, plans in zip(given, films, stills, told, strict=True):
+            if any(plans):
+                now, *later = plans
+                out.append(carry(frames, film, now, still, later, info.visual.span, still_else=not text))
+            else:
+                out.append(_kept(frames[-1], film))
     return out
+
+
+def _stills(model: Model, clips: Sequence[np.ndarray], language: str) -> list[tuple[Thing, ...]]:
+    """What the last frames of clips tell alone, of a model that has learned to read pictures so."""
+    if not planning.is_learned(model, "things"):
+        return [()] * len(clips)
+    return planning.stills(model, [frames[-1] for frames in clips], language)
 
 
 def _by_plans(model: Model, prompt: Row, plans: Sequence[Sequence[Thing]]) -> Row:

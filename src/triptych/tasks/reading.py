@@ -28,7 +28,7 @@ def tell(model: Model, media: Sequence[Medium | None], build: Build, how: Say = 
     Returns:
         one text a medium.
     """
-    views = [each_framing(medium) for medium in media]
+    views: list[list[Medium | None]] = [[None] if medium is None else [*each_framing(medium)] for medium in media]
     texts = [""] * len(media)
     for count in sorted(set(map(len, views))):
         alike = [number for number, some in enumerate(views) if len(some) == count]
@@ -38,8 +38,6 @@ def tell(model: Model, media: Sequence[Medium | None], build: Build, how: Say = 
     return texts
 
 
-def each_framing(medium: Medium | None) -> list[Medium | None]:
+def each_framing(medium: Medium) -> list[Medium]:
     """A medium as it is and in its other framings, each as a medium of its own."""
-    if medium is None:
-        return [None]
     return [Medium(maps, medium.times) for maps in (medium.maps, *medium.others)]

@@ -176,7 +176,7 @@ class PredictSettings:
     temperature: float = 0.3
     top_k: int = 0
     top_p: float = 0.9
-    plan: Literal["auto", "none"] = "none"  # what is foretold must be nearer than what is: not yet (docs/log.md)
+    plan: Literal["auto", "none"] = "auto"
 
     def __post_init__(self) -> None:
         if self.plan not in PLANS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from triptych.clip_results import Track
 from triptych.errors import ConfigError, ModelError
 from triptych.generate.sample import Sampling
@@ -15,7 +17,7 @@ from triptych.tasks.common import Media, Medium, Model, language_of
 def track(
     model: Model, medium: Media, *, text: str = "", ahead: float = 0.0, language: str = "", start: float = 0.0
 ) -> Track:
-    """Tell what stands where.
+    """Tell what stands where, as most framings of the clip have it.
 
     Args:
         model: what tells.
@@ -46,11 +48,15 @@ def track(
         raise ConfigError(f"ahead={ahead}: give seconds from 0 to {most * step:g}, one window of {info.name}")
     language = model.language(language) if language else language_of(text)
     frames = model.frames(medium, start=start, filled=False)
-    seen = model.look([frames])[0]
-    told = planning.seen(model, Medium(seen, (start, start)), text, language)
+    seen = _framed(model, frames, start)
+    told = planning.seen(model, seen, text, language)
     if drawn:
         last = frames[-(1 + info.visual.span * (most - drawn)) :]  # as much as leaves room in a window
-        shown = Medium(model.look([last])[0], (start, start))
-        told += planning.follow(model, [shown], text, drawn, [Sampling(0.0)], language)[0]
+        told += planning.follow(model, [_framed(model, last, start)], text, drawn, [Sampling(0.0)], language)[0][1:]
     times = [start + spell.time_of(index, info.fps, info.visual.span) for index in range(len(told))]
-    return Track(tuple(times), tuple(told), len(seen), text, model.label)
+    return Track(tuple(times), tuple(told), len(seen.maps), text, model.label)
+
+
+def _framed(model: Model, frames: np.ndarray, start: float) -> Medium:
+    maps, *others = model.look_framed([frames], model.framings)[0]
+    return Medium(maps, (start, start), tuple(others))

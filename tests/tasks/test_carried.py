@@ -1,0 +1,194 @@
+"""Things that come along with their own pixels: where plans take them, and what of a frame is drawn."""
+
+import numpy as np
+import pytest
+
+from triptych.sequence.plan import Thing
+from triptych.tasks.carried import LEAP, SHADOW, carry, sharpened
+from triptych.tasks.cutout import cut_out, filled, inside
+
+SIDE, SPAN = 100, 4
+GROUND, RED, BLUE, INK = 180, (200, 20, 20), (30, 40, 190), (250, 240, 10)
+BALL = Thing("red ball", (0.2, 0.4, 0.4, 0.6))
+CUBE = Thing("blue cube", (0.6, 0.5, 0.8, 0.8))
+
+
+def table(*things, shade=None):
+    """A frame of grey ground with discs and squares of one colour."""
+    frame = np.full((SIDE, SIDE, 3), GROUND, np.uint8)
+    if shade is not None:
+        frame[inside(shade, SIDE, 0)] = GROUND * 0.7
+    for thing in things:
+        left, top, right, bottom = thing.box
+        rows, columns = (np.mgrid[:SIDE, :SIDE] + 0.5) / SIDE
+        here = inside(thing.box, SIDE, 0)
+        if thing.words.endswith("ball"):
+            x, y = (left + right) / 2, (top + bottom) / 2
+            here &= np.hypot((columns - x) / (right - left), (rows - y) / (bottom - top)) < 0.5
+        frame[here] = RED if "red" in thing.words else BLUE
+    return frame
+
+
+def moved(thing, right=0.0, down=0.0):
+    a, b, c, d = thing.box
+    return Thing(thing.words, (a + right, b + down, c + right, d + down))
+
+
+def film(count=SPAN):
+    """A drawing that is ink from the first frame on, after one that is none."""
+    return np.concatenate([np.zeros((1, SIDE, SIDE, 3)), np.full((count, SIDE, SIDE, 3), INK)]).astype(np.uint8)
+
+
+def after(given, told, *plans, still=(), **more):
+    frames = given if given.ndim == 4 else given[None]
+    return carry(frames, film(SPAN * len(plans)), told, still, plans, SPAN, **more)
+
+
+def near(one, two, share=0.995):
+    """Whether nearly all pixels are the same, but for the rims."""
+    return (np.abs(one.astype(int) - two).max(-1) <= 12).mean() >= share
+
+
+def inked(frame):
+    return np.abs(frame.astype(int) - INK).max(-1) < 40
+
+
+def test_a_thing_comes_along_and_the_ground_closes():
+    told = [BALL, CUBE]
+    frames = after(table(*told), told, [moved(BALL, 0.2), CUBE])
+    for number, frame in enumerate(frames, 1):
+        assert near(frame, table(moved(BALL, 0.2 * number / SPAN), CUBE))
+    assert not near(frames[-1], table(*told))
+    still = inside(CUBE.box, SIDE, 0)
+    np.testing.assert_array_equal(frames[-1][still], table(*told)[still])
+
+
+def test_it_goes_on_from_map_to_map():
+    frames = after(table(BALL), [BALL], [moved(BALL, 0.2)], [moved(BALL, 0.2, 0.3)])
+    assert near(frames[3], table(moved(BALL, 0.2)))
+    assert near(frames[5], table(moved(BALL, 0.2, 0.15)))
+    assert near(frames[7], table(moved(BALL, 0.2, 0.3)))
+
+
+def test_boxes_read_a_little_off_move_nothing():
+    told = [BALL]
+    np.testing.assert_array_equal(after(table(BALL), told, [moved(BALL, 0.02, -0.02)])[-1], table(BALL))
+
+
+def test_how_far_is_told_by_the_clip_though_boxes_are_off():
+    """Both plans are 0.06 too far right, the frame's own reading isn't: what counts is how far they are apart."""
+    told, plan = [moved(BALL, 0.06)], [moved(BALL, 0.26)]
+    assert near(after(table(BALL), told, plan, still=[BALL])[-1], table(moved(BALL, 0.2)))
+    assert near(after(table(BALL), told, plan)[-1], table(moved(BALL, 0.2)))
+
+
+def test_what_is_new_is_drawn_and_nothing_else():
+    frames = after(table(BALL), [BALL], [BALL, CUBE])
+    drawn = inked(frames[-1])
+    assert drawn[inside(CUBE.box, SIDE, 0)].all()
+    assert not drawn[~inside(CUBE.box, SIDE, 12)].any()
+    ball = inside(BALL.box, SIDE, 0)
+    np.testing.assert_array_equal(frames[-1][ball], table(BALL)[ball])
+
+
+def test_with_an_instruction_all_else_is_drawn():
+    frames = after(table(BALL), [BALL], [BALL], still_else=False)
+    assert inked(frames[-1])[:20].all()
+    middle = inside((0.27, 0.47, 0.33, 0.53), SIDE, 0)
+    np.testing.assert_array_equal(frames[-1][middle], table(BALL)[middle])
+
+
+def test_what_is_forgotten_stays_and_what_leaves_is_gone():
+    """A thing that stirs at the picture's edge and isn't told any more has left; one that lay still was forgotten."""
+    edge = Thing("red ball", (0.78, 0.4, 0.98, 0.6))
+    before = np.stack([table(moved(edge, -0.2)), *[table(edge)] * SPAN])
+    assert near(after(before[1:], [edge], [])[-1], table(edge))
+    assert near(after(before, [edge], [])[-1], table())
+    middle = np.stack([table(moved(BALL, 0.2)), *[table(BALL)] * SPAN])
+    assert near(after(middle, [BALL], [])[-1], table(BALL))
+
+
+def test_what_lay_still_does_not_leap():
+    far = moved(BALL, LEAP + 0.1)
+    still = np.stack([table(BALL)] * (SPAN + 1))
+    rolling = np.stack([table(moved(BALL, -0.15)), *[table(BALL)] * SPAN])
+    assert near(after(still, [BALL], [far])[-1], table(BALL))
+    assert near(after(rolling, [BALL], [far])[-1], table(far))
+
+
+def test_nearer_things_stay_in_front():
+    behind = moved(BALL, 0.35)
+    frame = after(table(BALL, CUBE), [BALL, CUBE], [behind, CUBE])[-1]
+    assert near(frame, table(behind, CUBE))
+    front = Thing("red ball", (0.2, 0.7, 0.4, 0.9))
+    frame = after(table(front, CUBE), [front, CUBE], [moved(front, 0.35), CUBE])[-1]
+    assert near(frame, table(CUBE, moved(front, 0.35)))
+
+
+def test_what_leaves_over_the_edge_keeps_its_shape():
+    """A box that the picture cuts off is narrower; its other edge tells how far it went."""
+    there = Thing("red ball", (0.7, 0.4, 0.9, 0.6))
+    cut = Thing("red ball", (0.9, 0.4, 1.0, 0.6))
+    assert near(after(table(there), [there], [cut])[-1], table(moved(there, 0.2)))
+
+
+def test_what_was_hidden_for_the_most_part_is_drawn_where_it_comes_to():
+    hidden = Thing("red ball", (0.6, 0.48, 0.8, 0.52))
+    shown = Thing("red ball", (0.3, 0.4, 0.5, 0.6))
+    frame = after(table(hidden, CUBE), [hidden, CUBE], [shown, CUBE])[-1]
+    assert inked(frame)[inside(shown.box, SIDE, 0)].all()
+
+
+def test_a_shadow_comes_along():
+    left, _, right, bottom = BALL.box
+    shade = (left, bottom - 0.01, right, bottom + SHADOW * (right - left) * 0.8)
+    frame = after(table(BALL, shade=shade), [BALL], [moved(BALL, 0.3)])[-1]
+    a, b, c, d = shade
+    assert near(frame, table(moved(BALL, 0.3), shade=(a + 0.3, b, c + 0.3, d)), 0.98)
+    assert frame[65, 30, 0] > 170
+    assert frame[65, 60, 0] < 140
+
+
+def test_nothing_told_and_nothing_planned_stays():
+    np.testing.assert_array_equal(after(table(BALL), [], [])[-1], table(BALL))
+
+
+def test_boxes_are_taken_from_the_frame_where_it_tells_the_same_thing():
+    near_, far = moved(BALL, 0.05), moved(BALL, 0.4)
+    assert sharpened([BALL, CUBE], [near_, CUBE]) == [near_, CUBE]
+    assert sharpened([BALL], [far]) == [BALL]
+    assert sharpened([BALL], [Thing("red cube", BALL.box)]) == [BALL]
+
+
+@pytest.mark.parametrize("off", [(0.0, 0.0), (0.06, 0.0), (-0.05, 0.05)])
+def test_pixels_of_things_are_found_where_they_are(off):
+    picture = table(BALL, CUBE)
+    picture[45:48, 26:29] = 255  # a highlight
+    masks, found = cut_out(picture, [moved(BALL, *off), moved(CUBE, *off)])
+    ball = (table(BALL) != GROUND).any(-1)
+    cube = (table(CUBE) != GROUND).any(-1)
+    for mask, true in zip(masks, (ball, cube), strict=True):
+        assert (mask & true).sum() >= 0.95 * true.sum()
+        assert (mask & ~true).sum() <= 0.08 * true.sum()
+    assert masks[0][46, 27]
+    for thing, true in zip(found, (BALL, CUBE), strict=True):
+        np.testing.assert_allclose(thing.box, true.box, atol=0.02)
+
+
+def test_a_pixel_that_two_boxes_hold_is_of_one_thing():
+    over = Thing("red ball", (0.5, 0.4, 0.7, 0.6))
+    masks, _ = cut_out(table(over, CUBE), [over, CUBE])
+    assert not (masks[0] & masks[1]).any()
+    assert masks[1][51:79, 61:79].mean() > 0.95
+    assert masks[0][50, 55]
+
+
+def test_a_hole_is_closed_from_around_it():
+    rows, columns = np.mgrid[:64, :50].astype(np.float32)
+    slope = np.stack([100 + rows, 100 + columns, 150 + 0 * rows], -1)
+    hole = np.zeros((64, 50), bool)
+    hole[20:36, 15:31] = True
+    broken = np.where(hole[..., None], 0, slope)
+    closed = filled(broken, hole)
+    np.testing.assert_allclose(closed[~hole], slope[~hole], atol=1e-3)
+    assert np.abs(closed - slope)[hole].max() < 10
