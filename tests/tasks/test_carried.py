@@ -133,10 +133,21 @@ def test_what_leaves_over_the_edge_keeps_its_shape():
 
 
 def test_what_was_hidden_for_the_most_part_is_drawn_where_it_comes_to():
-    hidden = Thing("red ball", (0.6, 0.48, 0.8, 0.52))
-    shown = Thing("red ball", (0.3, 0.4, 0.5, 0.6))
-    frame = after(table(hidden, CUBE), [hidden, CUBE], [shown, CUBE])[-1]
+    hidden = Thing("red ball", (0.65, 0.55, 0.75, 0.65))  # a red box is told where the cube stands
+    shown = moved(hidden, -0.3)
+    frame = after(table(CUBE), [hidden, CUBE], [shown, CUBE])[-1]
     assert inked(frame)[inside(shown.box, SIDE, 0)].all()
+
+
+def test_a_thing_of_which_more_is_to_be_seen_than_was_is_drawn():
+    part, whole = Thing("red cube", (0.0, 0.4, 0.1, 0.6)), Thing("red cube", (0.1, 0.4, 0.3, 0.6))
+    frame = after(table(part), [part], [whole])[-1]
+    assert inked(frame)[inside(whole.box, SIDE, 0)].all()
+
+
+def test_a_thing_that_is_told_by_other_words_stays_as_it_was():
+    frame = after(table(BALL), [BALL], [Thing("red cube", BALL.box)])[-1]
+    np.testing.assert_array_equal(frame, table(BALL))
 
 
 def test_a_shadow_comes_along():
@@ -181,6 +192,9 @@ def test_a_pixel_that_two_boxes_hold_is_of_one_thing():
     assert not (masks[0] & masks[1]).any()
     assert masks[1][51:79, 61:79].mean() > 0.95
     assert masks[0][50, 55]
+    in_front = np.where(inside(over.box, SIDE, 0)[..., None], table(over), table(CUBE))
+    masks, _ = cut_out(np.where(in_front == GROUND, table(CUBE), in_front), [over, CUBE])
+    assert masks[0][51:58, 61:66].all()  # its hue tells, though it stands higher
 
 
 def test_a_hole_is_closed_from_around_it():

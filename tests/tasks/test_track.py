@@ -121,37 +121,40 @@ def test_things_of_a_future_come_along_as_planned(asked, clip, monkeypatch):
     assert rows[3][0].ids.tolist().count(Special.VISUAL) == 4  # the last frame, as a picture
     model.predict(clip[:9], seconds=1.0, text="push the ball")
     assert not calls[1][3]
+    rows.clear()
+    monkeypatch.setattr(model._model, "framings", 2)
+    model.predict(clip[:9], seconds=1.0)
+    assert len(rows) == 2 * 3 + 1
     monkeypatch.setattr(planning, "write", lambda model, prompts, how: [() for _ in prompts])
     model.predict(clip[:9], seconds=1.0)
-    assert len(calls) == 2  # nothing is told: as without plans
+    assert len(calls) == 3  # nothing is told: as without plans
 
 
 def test_framings_tell_together_where_things_are(asked, clip, monkeypatch):
     """Each framing is asked by itself and told what it said before; what most tell counts, in the whole clip's
     shares."""
     model, rows = asked
-    monkeypatch.setattr(model._model, "framings", 3)
+    monkeypatch.setattr(model._model, "framings", 4)
     ball, cube = Thing("ball", (0.2, 0.2, 0.4, 0.4)), Thing("cube", (0.5, 0.5, 0.9, 0.9))
 
     def write(model, prompts, sampling):
         rows.extend(zip(prompts, sampling, strict=True))
-        return [(ball, cube) if number % 3 == 0 else (ball,) for number, _ in enumerate(prompts)]
+        return [(ball, cube) if number == 0 else (ball,) for number, _ in enumerate(prompts)]
 
     monkeypatch.setattr(planning, "write", write)
     found = model.track(clip[:5], ahead=0.5)
-    assert len(rows) == 3 * 2 + 3 + 3
-    shown, ahead = rows[:6], rows[6:]
+    assert len(rows) == 4 * 2 + 4 + 4
+    shown, ahead = rows[:8], rows[8:]
     firsts = [row.values.tobytes() for row, _ in shown[::2]]
-    assert len(set(firsts)) == 3
-    assert [row.values.tobytes() for row, _ in ahead[:3]] == firsts
-    known = [model._model.decode(row.ids.tolist()) for row, _ in ahead[3:]]
-    assert ["cube" in text for text in known] == [True, False, False]
+    assert len(set(firsts)) == 4
+    assert [row.values.tobytes() for row, _ in ahead[:4]] == firsts
+    known = [model._model.decode(row.ids.tolist()) for row, _ in ahead[4:]]
+    assert ["cube" in text for text in known] == [True, False, False, False]
+    assert [[thing.words for thing in things] for things in found.plans] == [["ball"]] * 3
     side, room = model._model.bundle.info.size, 3
-    low = 0.2 * (side - room) / side  # without the lower and the right side, or without the upper and the left one
-    high = low + room / side
-    words = [[thing.words for thing in things] for things in found.plans]
-    assert words == [["ball"], ["ball"], ["ball"]]
-    np.testing.assert_allclose(found.plans[2][0].box[0], np.median([0.2, low, high]))
+    low = 0.2 * (side - room) / side  # as one framing without the right side tells it
+    lefts = [0.2, low, low + room / side, low + room / side]
+    np.testing.assert_allclose([things[0].box[0] for things in found.plans], np.median(lefts))
     assert found.seen == 2
 
 

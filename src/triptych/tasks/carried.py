@@ -9,12 +9,12 @@ F frames; S pixels of a frame's sides; K maps that are foretold, of `span` frame
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from triptych.sequence.plan import Thing, overlap, paired
 from triptych.tasks import kept
@@ -99,12 +99,10 @@ def carry(
             left &= ~one.mask
     share = kept.blur(torch.from_numpy(left).float()[None, None], 3)[0, 0, ..., None].numpy()
     empty = np.rint(last + share * (ground - last)).astype(np.uint8)
-    same = kept.still(film[0], film[1:])
     out = []
     for number, drawing in enumerate(film[1:]):
         free = _to_draw(carried, new[number // span], left, not still_else)
-        soft = kept.blur(torch.from_numpy(free).float()[None, None], MARGIN)[0, 0].numpy()
-        picture = kept.merged(drawing, empty, 1 - (1 - same[number]) * soft).astype(np.float32)
+        picture = _drawn_where(free, film[0], drawing, empty) if free.any() else empty
         out.append(_with_what_moves(picture, last, carried, (number + 1) / span))
     return np.stack(out)
 
@@ -202,43 +200,66 @@ def _to_draw(carried: Sequence[Carried], new: Sequence[Thing], left: np.ndarray,
     return free
 
 
-def _with_what_moves(picture: np.ndarray, last: np.ndarray, carried: Sequence[Carried], time: float) -> np.ndarray:
-    """A picture float32 (S, S, 3) and over it what moves, as far as it is after so many maps; nearer things in front.
+def _drawn_where(free: np.ndarray, before: np.ndarray, drawing: np.ndarray, empty: np.ndarray) -> np.ndarray:
+    """A frame uint8 (S, S, 3) as it is drawn where that is free and differs from the drawing before, else empty."""
+    changes = 1 - kept.still(before, drawing[None])[0]
+    soft = kept.blur(torch.from_numpy(free).float()[None, None], MARGIN)[0, 0].numpy()
+    return kept.merged(drawing, empty, 1 - changes * soft)
+
+
+def _with_what_moves(frame: np.ndarray, last: np.ndarray, carried: Sequence[Carried], time: float) -> np.ndarray:
+    """A frame uint8 (S, S, 3) and over it what moves, as far as it is after so many maps; nearer things in front.
 
     What stands lower in a picture is taken to stand nearer.
     """
-    side = len(last)
     step, part = int(time), time % 1
     moving = []
     for one in carried:
         if one.moves and not one.drawn and time < one.gone:
             until = one.places[min(step + 1, len(one.places) - 1)]
             moving.append((one, one.places[step] + part * (until - one.places[step])))
-    moving.sort(key=lambda pair: pair[0].thing.box[3] + pair[1][1])
+    if not moving:
+        return frame
+    picture = frame.astype(np.float32)
     for one, moved in moving:  # shadows fall on the ground
-        shade = _shifted(1 - one.shade[..., None], moved * side)
+        where, shade = _shifted(1 - one.shade[..., None], moved * len(last))
         for other in carried:
             if not other.moves:
-                shade = shade * ~other.mask[..., None]
-        picture = picture * (1 - shade)
-    for one, moved in moving:
-        layer = np.concatenate([last, one.mask[..., None]], -1, dtype=np.float32)
-        shifted = _shifted(layer, moved * side)
-        share = shifted[..., 3:]
+                shade = shade * ~other.mask[where][..., None]
+        picture[where] *= 1 - shade
+    for one, moved in sorted(moving, key=lambda pair: pair[0].thing.box[3] + pair[1][1]):
+        share = one.mask[..., None].astype(np.float32)
+        where, layer = _shifted(np.concatenate([last * share, share], -1), moved * len(last))
         for other in carried:
             if not other.moves and other.thing.box[3] > one.thing.box[3] + moved[1]:
-                share = share * ~other.mask[..., None]
-        picture = picture + share * (shifted[..., :3] - picture)
+                layer = layer * ~other.mask[where][..., None]
+        picture[where] += layer[..., :3] - picture[where] * layer[..., 3:]
     return np.rint(picture.clip(0, 255)).astype(np.uint8)
 
 
-def _shifted(layer: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """A layer (S, S, C) so many pixels further right and down; what comes in from outside is nothing."""
+def _shifted(layer: np.ndarray, by: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
+    """What of a layer float32 (S, S, C) isn't 0, so many pixels further right and down: where in the picture it lies
+    then, and what lies there, pixels being mixed in proportion."""
     side = len(layer)
-    grid = F.affine_grid(torch.eye(2, 3)[None], [1, 1, side, side], align_corners=False)
-    grid = grid - torch.from_numpy(2 * moved / side).float()
-    planes = torch.from_numpy(layer).permute(2, 0, 1)[None]
-    return F.grid_sample(planes, grid, align_corners=False)[0].permute(1, 2, 0).numpy()
+    some = (layer != 0).any(axis=-1)
+    if not some.any():
+        return (slice(0), slice(0)), layer[:0, :0]
+    first, size = [], []
+    for line in (some.any(axis=1), some.any(axis=0)):
+        there = np.flatnonzero(line)
+        first.append(int(there[0]))
+        size.append(int(there[-1]) + 1 - first[-1])
+    piece = np.pad(layer[first[0] : first[0] + size[0], first[1] : first[1] + size[1]], ((1, 1), (1, 1), (0, 0)))
+    down, right = math.floor(by[1]), math.floor(by[0])
+    low, wide = float(by[1] - down), float(by[0] - right)
+    piece = low * piece[:-1] + (1 - low) * piece[1:]
+    piece = wide * piece[:, :-1] + (1 - wide) * piece[:, 1:]
+    where, inner = [], []
+    for start, length in ((first[0] + down, size[0] + 1), (first[1] + right, size[1] + 1)):
+        begin, end = min(max(start, 0), side), min(max(start + length, 0), side)
+        where.append(slice(begin, end))
+        inner.append(slice(begin - start, end - start))
+    return (where[0], where[1]), piece[inner[0], inner[1]]
 
 
 def _moved(before: Sequence[float], after: Sequence[float]) -> np.ndarray:

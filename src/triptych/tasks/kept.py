@@ -70,5 +70,8 @@ def merged(drawn: np.ndarray, original: np.ndarray, kept: np.ndarray) -> np.ndar
 def blur(planes: torch.Tensor, side: int) -> torch.Tensor:
     """The mean of what is around each place, and the mean of that: (N, 1, rows, columns) -> the same."""
     for _ in range(2):
-        planes = F.avg_pool2d(planes, side, 1, side // 2, count_include_pad=False)
+        # Down and then across: so many additions a place instead of their square.
+        for window in ((side, 1), (1, side)):
+            pad = (window[0] // 2, window[1] // 2)
+            planes = F.avg_pool2d(planes, window, 1, pad, count_include_pad=False)
     return planes
