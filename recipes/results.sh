@@ -8,7 +8,7 @@ WORK=${1:-work}
 MODEL=${2:-src/triptych/models/tabletop}
 source "$(dirname "$0")/share.sh"
 
-triptych world tabletop "$WORK/test" --images "$(count 640 24)" --clips "$(count 160 20)" --edits "$(count 200 6)" \
+triptych world tabletop "$WORK/test" --images "$(count 640 24)" --clips "$(count 640 20)" --edits "$(count 200 6)" \
   --seed 0 --level 0 --split test
 triptych evaluate "$MODEL" --data "$WORK/test" --json docs/results.json --limit "$(count 60 2)"
 python -m triptych.evaluate.report docs/results.json README.md "$MODEL/README.md" docs/results.md

@@ -218,6 +218,36 @@ def test_a_model_that_cheats_is_perfect(perfect: dict[str, Any]) -> None:
     assert values["language: bits a byte, en"] == 0
 
 
+def test_a_run_goes_on_where_it_was_stopped(folder: Path, tmp_path: Path) -> None:
+    """Measures of the same run are kept and not taken again, others are refused; what was skipped is tried again."""
+    out = tmp_path / "out.json"
+    once = suite.evaluate(
+        Nothing(folder.parent), folder, out, only="caption,plan", limit=4, resume=True, progress=False
+    )
+    assert set(once["skipped"]) == {"plan"}
+    known = json.loads(out.read_text())
+    known["measures"]["caption: objects of pictures, en, F1"]["value"] = 0.123
+    out.write_text(json.dumps(known))
+    again = suite.evaluate(
+        Nothing(folder.parent), folder, out, only="ask,caption,plan", limit=4, resume=True, progress=False
+    )
+    assert again["measures"]["caption: objects of pictures, en, F1"]["value"] == 0.123
+    assert [name.split(":")[0] for name in again["measures"]][-1] == "ask"
+    assert set(again["seconds"]) == {"ask", "caption", "plan"}
+    assert set(again["skipped"]) == {"plan"}
+    assert json.loads(out.read_text()) == again
+    fresh = suite.evaluate(Nothing(folder.parent), folder, out, only="caption", limit=4, progress=False)
+    assert fresh["measures"]["caption: objects of pictures, en, F1"]["value"] != 0.123
+    with pytest.raises(ConfigError, match=r"out\.json: taken with limit 4, not 5: name another file"):
+        suite.evaluate(Nothing(folder.parent), folder, out, only="caption", limit=5, resume=True, progress=False)
+    known["data"]["metadata"] = "0"
+    out.write_text(json.dumps(known))
+    with pytest.raises(ConfigError, match="taken of other media"):
+        suite.evaluate(Nothing(folder.parent), folder, out, only="caption", limit=4, resume=True, progress=False)
+    with pytest.raises(ConfigError, match="name it"):
+        suite.evaluate(Nothing(folder.parent), folder, only="caption", limit=4, resume=True, progress=False)
+
+
 def test_many_clips_are_searched_by_few_texts_that_tell_all(folder: Path) -> None:
     """As many texts as the limit allows, among all clips; each clip's fullest text, and one of its events."""
     cheat = Cheat(folder.parent, folder)

@@ -47,6 +47,7 @@ def evaluate(
     limit: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 200,
     only: str | None = None,
     seed: int = 0,
+    resume: Annotated[bool, Parameter(negative=())] = False,
     device: Device = "auto",
     settings: Settings = Given(),
 ) -> None:
@@ -59,13 +60,14 @@ def evaluate(
         limit: Media a measure at most.
         only: Measures to take, with commas between them, e.g. `draw,ask`; all if not given.
         seed: Of the choice of media, of drawing and of the intervals.
+        resume: Keep the measures that the file already holds, of the same model, media and settings.
         device: `cpu`, `cuda` or `auto`.
         settings: How pictures are drawn.
     """
     from triptych.evaluate.suite import evaluate as run
 
     drawing = {name: value for name, value in asdict(settings).items() if value is not None}
-    run(model, data, json, limit=limit, only=only, seed=seed, device=device, **drawing)
+    run(model, data, json, limit=limit, only=only, seed=seed, resume=resume, device=device, **drawing)
 
 
 def _list(json: bool) -> None:

@@ -23,12 +23,25 @@ from triptych.errors import ConfigError, ModelError
 from triptych.evaluate import clip_measures, edit_measures, picture_measures, plan_measures, text_measures
 from triptych.evaluate.bench import Bench, Reader, Scores, Skip, weights_of
 from triptych.evaluate.detector import Detector
-from triptych.evaluate.report import table
+from triptych.evaluate.report import read_results, table
 from triptych.evaluate.truth import metadata_hash
 from triptych.files import sha256, write_json
 from triptych.tasks.settings import FRAMINGS, Drawing, PredictSettings, usual
 
 FORMAT = 1
+SAME = (  # what must be the same where measures of an earlier run are kept
+    "format",
+    "model",
+    "weights",
+    "detector",
+    "seed",
+    "limit",
+    "framings",
+    "sampling",
+    "sampling of edits",
+    "sampling of futures",
+    "triptych",
+)
 
 
 @dataclass(frozen=True)
@@ -160,6 +173,7 @@ def evaluate(
     device: str = "auto",
     detector: Detector | None = None,
     progress: bool = True,
+    resume: bool = False,
     **drawing: Unpack[Drawing],
 ) -> dict[str, Any]:
     """Measure a model on a folder of media, and write one JSON.
@@ -174,13 +188,15 @@ def evaluate(
         device: `cpu`, `cuda` or `auto`.
         detector: the judge; by default the one in the model's folder.
         progress: whether to show bars and the table.
+        resume: keep the measures that `out` already holds, if they were taken as these would be.
         drawing: settings of drawing that differ from the defaults; a measure that can't draw by them is skipped.
 
     Returns:
         what the JSON holds: model, weights, recipe, data, seed, framings, sampling, version, date, measures, skipped.
 
     Raises:
-        ConfigError: an unknown measure, device or setting, a limit below 1, or another size than the model's own.
+        ConfigError: an unknown measure, device or setting, a limit below 1, another size than the model's own, or
+            measures to keep that were taken otherwise.
         ModelError, DataError: no such model; no media in the folder.
     """
     names = _names(only)
@@ -211,6 +227,9 @@ def evaluate(
         "skipped": {},
         "seconds": {},
     }
+    if resume:
+        _keep(results, Path(out) if out is not None else None)
+        names = [name for name in names if name not in results["seconds"]]
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not progress) as bar:
@@ -224,6 +243,7 @@ def evaluate(
             except (Skip, ConfigError, ModelError) as skip:
                 results["skipped"][name] = str(skip)
             results["seconds"][name] = round(time.time() - started, 1)
+            results["measures"] = _in_order(results["measures"])
             bar.update(task, completed=1, total=1)
             if out is not None:  # after each measure, so that a killed run leaves what it has
                 write_json(Path(out), results)
@@ -231,6 +251,30 @@ def evaluate(
     if progress:
         Console().print(table(results))
     return results
+
+
+def _keep(results: dict[str, Any], path: Path | None) -> None:
+    """Take over the measures of a file, if there is one, that were taken of the same model and media, as these are."""
+    if path is None:
+        raise ConfigError("resume goes on with a file: name it (json)")
+    if not path.is_file():
+        return
+    known = read_results(path)
+    for name in SAME:
+        if known.get(name) != results[name]:
+            told = f"taken with {name} {known.get(name)!r}, not {results[name]!r}"
+            raise ConfigError(f"{path}: {told}: name another file, or don't resume")
+    if known["data"].get("metadata") != results["data"]["metadata"]:
+        raise ConfigError(f"{path}: taken of other media than {results['data']['folder']}: name another file")
+    taken = {name: seconds for name, seconds in known["seconds"].items() if name not in known["skipped"]}
+    results["measures"] |= {name: score for name, score in known["measures"].items() if name.split(":")[0] in taken}
+    results["seconds"] |= taken
+
+
+def _in_order(measures: dict[str, Any]) -> dict[str, Any]:
+    """Scores in the order of MEASURES, whichever were taken first."""
+    order = list(MEASURES)
+    return dict(sorted(measures.items(), key=lambda score: order.index(score[0].split(":")[0])))
 
 
 def _names(only: Sequence[str] | str | None) -> list[str]:
