@@ -51,8 +51,9 @@ class Triptych(ClipVerbs):
         Args:
             name: of a shipped model, or a folder that holds model.json.
             device: `cpu`, `cuda`, or `auto`: cuda where there is one.
-            framings: 1 to 5, in which `watch` and `caption` read a clip: as it is, and with a little of its sides cut
-                off. More are misread less and take longer; standard input is watched in one, to keep up with it.
+            framings: 1 to 5, in which `watch`, `caption`, `track` and `predict` read a clip: as it is, and with a
+                little of its sides cut off. More are misread less and take longer; standard input is watched in one,
+                to keep up with it.
 
         Raises:
             ModelError: no such model, damaged, or without a GPT. ConfigError: too many framings, or none.

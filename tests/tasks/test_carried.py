@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from triptych.sequence.plan import Thing
 from triptych.tasks.carried import LEAP, SHADOW, carry, sharpened
@@ -39,9 +40,10 @@ def film(count=SPAN):
     return np.concatenate([np.zeros((1, SIDE, SIDE, 3)), np.full((count, SIDE, SIDE, 3), INK)]).astype(np.uint8)
 
 
-def after(given, told, *plans, still=(), **more):
+def after(given, told, *plans, alone=(), drawing=None, **more):
     frames = given if given.ndim == 4 else given[None]
-    return carry(frames, film(SPAN * len(plans)), told, still, plans, SPAN, **more)
+    drawn = film(SPAN * len(plans)) if drawing is None else drawing
+    return carry(frames, drawn, told, alone, plans, SPAN, **more)
 
 
 def near(one, two, share=0.995):
@@ -78,7 +80,7 @@ def test_boxes_read_a_little_off_move_nothing():
 def test_how_far_is_told_by_the_clip_though_boxes_are_off():
     """Both plans are 0.06 too far right, the frame's own reading isn't: what counts is how far they are apart."""
     told, plan = [moved(BALL, 0.06)], [moved(BALL, 0.26)]
-    assert near(after(table(BALL), told, plan, still=[BALL])[-1], table(moved(BALL, 0.2)))
+    assert near(after(table(BALL), told, plan, alone=[BALL])[-1], table(moved(BALL, 0.2)))
     assert near(after(table(BALL), told, plan)[-1], table(moved(BALL, 0.2)))
 
 
@@ -92,10 +94,36 @@ def test_what_is_new_is_drawn_and_nothing_else():
 
 
 def test_with_an_instruction_all_else_is_drawn():
-    frames = after(table(BALL), [BALL], [BALL], still_else=False)
+    frames = after(table(BALL), [BALL], [BALL], draw_rest=True)
     assert inked(frames[-1])[:20].all()
     middle = inside((0.27, 0.47, 0.33, 0.53), SIDE, 0)
     np.testing.assert_array_equal(frames[-1][middle], table(BALL)[middle])
+
+
+def test_with_an_instruction_something_may_come_to_where_a_thing_was():
+    frame = after(table(BALL), [BALL], [moved(BALL, 0.3)], draw_rest=True)[-1]
+    assert inked(frame)[inside((0.25, 0.45, 0.35, 0.55), SIDE, 0)].all()
+
+
+def entering(*boxes):
+    """A drawing of a blue cube that goes from box to box, frame by frame, after one of nothing."""
+    frames = [table(), *(table(Thing("blue cube", box)) for box in boxes)]
+    return np.stack(frames)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_is_drawn_is_drawn_on_all_its_way(known):
+    """Where it was one map before, where it comes to, and between them: a new thing, and one of which more is seen."""
+    boxes = [(0.1 + 0.1 * n, 0.4, 0.3 + 0.1 * n, 0.6) for n in range(7)]
+    part = Thing("blue cube", (0.0, 0.4, 0.08, 0.6))
+    told = [part] if known else []
+    film_ = entering(*[boxes[0]] * SPAN, *boxes[1:5])
+    plans = [[Thing("blue cube", boxes[0])], [Thing("blue cube", boxes[4])]]
+    frames = after(table(*told), told, *plans, drawing=film_)
+    whole = (np.abs(film_[1] - np.array(GROUND)).max(-1) > 60).sum()
+    for frame in frames[SPAN - 1 :]:
+        cube = (np.abs(frame.astype(int) - BLUE).max(-1) < 40).sum()
+        assert cube >= 0.9 * whole
 
 
 def test_what_is_forgotten_stays_and_what_leaves_is_gone():
@@ -106,6 +134,30 @@ def test_what_is_forgotten_stays_and_what_leaves_is_gone():
     assert near(after(before, [edge], [])[-1], table())
     middle = np.stack([table(moved(BALL, 0.2)), *[table(BALL)] * SPAN])
     assert near(after(middle, [BALL], [])[-1], table(BALL))
+
+
+def test_what_rolls_out_after_a_while_is_gone():
+    first, second = moved(BALL, 0.3), moved(BALL, 0.55)
+    frames = after(table(BALL), [BALL], [first], [second], [])
+    assert near(frames[2 * SPAN - 1], table(second))
+    assert near(frames[2 * SPAN + 1], table(moved(BALL, 0.675)))
+    assert near(frames[-1], table())
+
+
+def test_what_one_plan_forgets_comes_back():
+    edge = Thing("red ball", (0.78, 0.4, 0.98, 0.6))
+    given = np.stack([table(moved(edge, -0.2)), *[table(edge)] * SPAN])
+    frames = after(given, [edge], [], [edge])
+    assert all(near(frame, table(edge)) for frame in frames)
+
+
+def test_things_of_the_same_words_keep_apart():
+    """Each goes on from where it was a map before, though another was nearer to where it comes to at first."""
+    one, two = Thing("red ball", (0.1, 0.4, 0.3, 0.6)), Thing("red ball", (0.4, 0.4, 0.6, 0.6))
+    steps = [[moved(one, 0.12 * n), moved(two, 0.12 * n)] for n in (1, 2, 3)]
+    frames = after(table(one, two), [one, two], *steps)
+    for n in (1, 2, 3):
+        assert near(frames[n * SPAN - 1], table(*steps[n - 1]))
 
 
 def test_what_lay_still_does_not_leap():
@@ -160,6 +212,30 @@ def test_a_shadow_comes_along():
     assert frame[65, 60, 0] < 140
 
 
+def test_a_shadow_is_that_of_the_nearest_thing():
+    """One that stands still keeps its own, beside one that leaves."""
+    shade = (0.48, 0.5, 0.52, 0.62)  # of the cube, to its left
+    cube = Thing("blue cube", (0.52, 0.45, 0.7, 0.62))
+    frame = after(table(BALL, cube, shade=shade), [BALL, cube], [moved(BALL, 0.0, -0.35), cube])[-1]
+    there = inside((0.49, 0.51, 0.51, 0.61), SIDE, 0)
+    assert frame[there].max() < 140
+    assert frame[inside((0.42, 0.16, 0.52, 0.26), SIDE, 0)].min() > 160
+    other = Thing("blue cube", (0.6, 0.4, 0.8, 0.6))
+    between = table(BALL, other, shade=(0.46, 0.45, 0.54, 0.55))
+    ahead = [moved(BALL, 0.0, -0.35), moved(other, 0.0, 0.3)]
+    dark = [
+        (np.abs(one.astype(int) - GROUND * 0.7).max(-1) < 20).sum()
+        for one in (between, after(between, [BALL, other], ahead)[-1])
+    ]
+    assert dark[1] <= 1.3 * dark[0]
+
+
+def test_a_thing_that_fills_the_picture():
+    whole = Thing("red cube", (0.0, 0.0, 1.0, 1.0))
+    frame = after(table(whole), [whole], [moved(whole, 0.2)])[-1]
+    assert frame.max(-1).min() > 150  # red, or drawn; no hole
+
+
 def test_nothing_told_and_nothing_planned_stays():
     np.testing.assert_array_equal(after(table(BALL), [], [])[-1], table(BALL))
 
@@ -169,6 +245,18 @@ def test_boxes_are_taken_from_the_frame_where_it_tells_the_same_thing():
     assert sharpened([BALL, CUBE], [near_, CUBE]) == [near_, CUBE]
     assert sharpened([BALL], [far]) == [BALL]
     assert sharpened([BALL], [Thing("red cube", BALL.box)]) == [BALL]
+
+
+@pytest.mark.parametrize("side", [64, 448])
+def test_pictures_of_other_sizes_are_cut_out_alike(side):
+    picture = np.asarray(Image.fromarray(table(BALL, CUBE)).resize((side, side), Image.Resampling.NEAREST))
+    small = Thing("red ball", (0.25, 0.45, 0.35, 0.55))
+    little = np.asarray(Image.fromarray(table(small)).resize((side, side), Image.Resampling.NEAREST))
+    for told, shown, seen in (([BALL, CUBE], picture, BALL), ([small], little, small)):
+        masks, found = cut_out(shown, [moved(thing, 0.05) for thing in told])
+        true = (shown[..., 0] == RED[0]) & (shown[..., 1] == RED[1])
+        assert (masks[0] & true).sum() >= 0.9 * true.sum()
+        np.testing.assert_allclose(found[0].box, seen.box, atol=0.025)
 
 
 @pytest.mark.parametrize("off", [(0.0, 0.0), (0.06, 0.0), (-0.05, 0.05)])
@@ -206,3 +294,4 @@ def test_a_hole_is_closed_from_around_it():
     closed = filled(broken, hole)
     np.testing.assert_allclose(closed[~hole], slope[~hole], atol=1e-3)
     assert np.abs(closed - slope)[hole].max() < 10
+    np.testing.assert_array_equal(filled(slope, ~np.zeros_like(hole))[0, 0], np.median(slope, (0, 1)))

@@ -104,23 +104,23 @@ def test_things_of_a_future_come_along_as_planned(asked, clip, monkeypatch):
     monkeypatch.setitem(model._model.bundle.info.made, "planned", ["track", "things"])
     calls = []
 
-    def spy(given, film, told, still, plans, span, *, still_else):
+    def spy(given, film, told, alone, plans, span, *, draw_rest):
         calls.append(
-            (given, film.shape, [[thing.words for thing in some] for some in (told, still, *plans)], still_else)
+            (given, film.shape, [[thing.words for thing in some] for some in (told, alone, *plans)], draw_rest)
         )
         return film[1:]
 
     monkeypatch.setattr(predict, "carry", spy)
     future = model.predict(clip[:9], seconds=1.0)[0]
-    (given, shape, words, still_else), *_ = calls
+    (given, shape, words, draw_rest), *_ = calls
     np.testing.assert_array_equal(given, clip[:9])
     assert future.frames.shape == (8, 64, 64, 3)
     assert shape == (9, 64, 64, 3)
     assert words == [["ball 1"], ["ball 4"], ["ball 2"], ["ball 3"]]
-    assert still_else
+    assert not draw_rest
     assert rows[3][0].ids.tolist().count(Special.VISUAL) == 4  # the last frame, as a picture
     model.predict(clip[:9], seconds=1.0, text="push the ball")
-    assert not calls[1][3]
+    assert calls[1][3]
     rows.clear()
     monkeypatch.setattr(model._model, "framings", 2)
     model.predict(clip[:9], seconds=1.0)

@@ -182,7 +182,7 @@ def evaluate(
         model: a model's name or folder, or an object that reads and draws (see bench.Reader).
         data: folder of media, such as the test split of a world; what it lacks is skipped, with the reason.
         out: the JSON to write; none is written without it.
-        limit: media a measure at most.
+        limit: media a measure at most; of `search` the texts, it is always among up to 500 clips.
         only: measures to take, as names or "draw,caption"; all by default.
         seed: of the choice of media, of drawing and of the intervals.
         device: `cpu`, `cuda` or `auto`.
@@ -237,6 +237,7 @@ def evaluate(
             task = bar.add_task(name, total=None)
             bench.advance = lambda done, total, task=task: bar.update(task, completed=done, total=total)  # type: ignore[misc]
             started = time.time()
+            results["skipped"].pop(name, None)
             try:
                 scores = MEASURES[name].run(bench)
                 results["measures"] |= {f"{name}: {part}": score.as_dict() for part, score in scores.items()}
@@ -264,11 +265,12 @@ def _keep(results: dict[str, Any], path: Path | None) -> None:
         if known.get(name) != results[name]:
             told = f"taken with {name} {known.get(name)!r}, not {results[name]!r}"
             raise ConfigError(f"{path}: {told}: name another file, or don't resume")
-    if known["data"].get("metadata") != results["data"]["metadata"]:
+    if any(known["data"].get(name) != results["data"][name] for name in ("metadata", "media")):
         raise ConfigError(f"{path}: taken of other media than {results['data']['folder']}: name another file")
-    taken = {name: seconds for name, seconds in known["seconds"].items() if name not in known["skipped"]}
-    results["measures"] |= {name: score for name, score in known["measures"].items() if name.split(":")[0] in taken}
-    results["seconds"] |= taken
+    seconds = {name: value for name, value in known.get("seconds", {}).items() if name in MEASURES}
+    results["seconds"] |= {name: value for name, value in seconds.items() if name not in known["skipped"]}
+    results["skipped"] |= {name: reason for name, reason in known["skipped"].items() if name in MEASURES}
+    results["measures"] |= {n: score for n, score in known["measures"].items() if n.split(":")[0] in results["seconds"]}
 
 
 def _in_order(measures: dict[str, Any]) -> dict[str, Any]:

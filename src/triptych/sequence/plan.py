@@ -29,6 +29,7 @@ THINGS = 32  # of one plan
 LONGEST = 4096  # characters of one plan
 SAME = 0.3  # overlap from which two things of the same words, in two plans of one scene, are taken for one
 APART = 0.15  # of a side: how far the middles of a thing may be apart in several readings of one picture
+ONE = 0.7  # overlap from which on two things of several readings are one, whatever it is called
 _THING = re.compile(r"(?P<words>.*\S)\s+" + r"\s+".join([r"(\d{1,3})"] * 4), re.DOTALL | re.ASCII)
 
 Encode = Callable[[str], list[int]]
@@ -178,23 +179,28 @@ def paired(
 
 
 def agreed(plans: Sequence[Sequence[Thing]]) -> tuple[Thing, ...]:
-    """What at least half of some plans of one picture tell, in the median of its boxes.
+    """What at least half of some plans of one picture tell, in the median of its boxes; of two plans the first decides.
+
+    Where two things are told in one place, by other words, the one that more of them tell counts, or the first one.
 
     >>> ball, moved = Thing("ball", (0.0, 0.0, 0.2, 0.2)), Thing("ball", (0.02, 0.0, 0.22, 0.2))
     >>> [thing.box for thing in agreed([[ball, Thing("cube", (0.5, 0.5, 1, 1))], [moved], [moved, moved]])]
     [(0.02, 0.0, 0.22, 0.2)]
     """
-    told: list[list[Thing]] = []  # each thing, as the plans tell it
+    told: list[list[Thing]] = []  # each thing, as the plans tell it; those of the first plan come first
     for plan in plans:
         known = paired([some[0] for some in told], plan, within=APART)
         for number, place in known.items():
             told[number].append(plan[place])
         told += [[thing] for place, thing in enumerate(plan) if place not in known.values()]
-    return tuple(
-        Thing(some[0].words, tuple(median(edges) for edges in zip(*(thing.box for thing in some), strict=True)))
-        for some in told
-        if 2 * len(some) >= len(plans)
-    )
+    if len(plans) == 2:
+        told = told[: len(plans[0])]
+    out: list[Thing] = []
+    for some in sorted(told, key=len, reverse=True):
+        box = tuple(median(edges) for edges in zip(*(thing.box for thing in some), strict=True))
+        if 2 * len(some) >= len(plans) and all(overlap(box, other.box) < ONE for other in out):
+            out.append(Thing(some[0].words, box))
+    return tuple(out)
 
 
 def covered(things: Sequence[Thing], rows: int, columns: int, margin: int = 0) -> np.ndarray:

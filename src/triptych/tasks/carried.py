@@ -1,8 +1,8 @@
 """Things that come along: where a plan moves what a clip shows, its own pixels move, as in a codec that moves blocks.
 
 What goes on unmoved keeps its pixels, what is new to the plan is drawn, and where a thing leaves, the ground around it
-closes. So a future is as sharp as what was filmed, which a drawing of few codes isn't; but what no plan names (a robot
-arm, a shadow) stays as it was.
+closes. So a future is as sharp as what was filmed, which a drawing of few codes isn't. What no plan names (a robot's
+arm) stays as it was, or is drawn, as the caller wishes.
 
 F frames; S pixels of a frame's sides; K maps that are foretold, of `span` frames each; N things.
 """
@@ -10,28 +10,29 @@ F frames; S pixels of a frame's sides; K maps that are foretold, of `span` frame
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from triptych.sequence.plan import Thing, overlap, paired
 from triptych.tasks import kept
-from triptych.tasks.cutout import MARGIN, cut_out, filled, hues, inside, wider
+from triptych.tasks.cutout import MARGIN, Box, cut_out, filled, hues, inside, pixels_of, wider
 
-ASTRAY = 0.2  # of a side: how far a box that was read in a clip may lie off the one that was read in its last frame
+MISREAD = 0.2  # of a side: how far a box that was read in a clip may lie off the one that was read in its last frame
 STILL = 0.03  # of a side: boxes are read some pixels off, so less than this is no motion
 LEAP = 0.35  # of a side: what hasn't moved until now doesn't get so far before the next map
 FAR = 0.5  # of a side: what moves doesn't get so far either
 GROWN = 1.5  # times its area: a thing of which so much more is to be seen is drawn, since its pixels aren't known
 SHOWN = 0.3  # of its box: a thing of which less is to be seen is drawn when it moves
-LEAVING = 0.1  # of a side: what is so near the picture's edge, stirs and isn't told any more has left
+LEAVING = 0.1  # of a side: what is so near the picture's edge, stirs and isn't told any more leaves
 EDGE = 0.015  # of a side: a box that ends so near the picture's edge is cut off by it
 STIRRED = 24.0  # levels of 255 by which pixels differ that have moved
 SHADOW = 0.5  # of a thing's longer side: how far its shadow reaches
 TINGE = 0.06  # sum of differences of red, green and blue shares up to which ground is only darker
 SHADY, DARKEST = 0.9, 0.4  # parts of the ground's light from which on it is a shadow, and that are left at least
+RIM, AROUND = 4, 8  # pixels (of 224) around a thing that close with it, and around what is drawn
 
 
 @dataclass
@@ -39,36 +40,39 @@ class Carried:
     """A thing of the last given frame.
 
     Args:
-        thing: its words and box.
+        thing: its words, and its box in that frame.
         mask: bool (S, S), its pixels.
+        boxes: where it is at each map, as the clip tells it; 1 + K of them.
         places: (1 + K, 2) how far right and down it has come at each map, as shares of the sides; (0, 0) first.
-        gone: the first map, from 1 on, at which it isn't there any more; K + 1 if it stays.
-        shade: float32 (S, S), the part of the ground's light that is left beside it; 1 where it throws no shadow.
         drawn: whether it is drawn anew where it comes to.
+        shade: float32 (S, S), the part of the ground's light that is left beside it; 1 where it throws no shadow.
     """
 
     thing: Thing
     mask: np.ndarray
+    boxes: list[Box]
     places: np.ndarray
-    gone: int
-    shade: np.ndarray
     drawn: bool = False
+    shade: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shade = np.ones(self.mask.shape, np.float32)
 
     @property
     def moves(self) -> bool:
         """Whether it leaves its place."""
-        return self.gone < len(self.places) or float(np.abs(self.places).max()) >= STILL
+        return float(np.abs(self.places).max()) >= STILL
 
 
 def carry(
     given: np.ndarray,
     film: np.ndarray,
     told: Sequence[Thing],
-    still: Sequence[Thing],
+    alone: Sequence[Thing],
     plans: Sequence[Sequence[Thing]],
     span: int,
     *,
-    still_else: bool = True,
+    draw_rest: bool = False,
 ) -> np.ndarray:
     """The frames after those given, in which things come along as planned.
 
@@ -76,41 +80,50 @@ def carry(
         given: uint8 (F, S, S, 3); of all but the last, only what stirs is seen.
         film: uint8 (1 + n, S, S, 3), a drawing of the last given frame and of those after it; n at most K * span.
         told: what stands in the last given frame, as the clip tells it; how far things move is told from there.
-        still: the same, as the frame alone tells it, which is nearer to where they are (docs/log.md).
+        alone: the same, as that frame alone tells it, which is nearer to where they are (docs/log.md).
         plans: what is to stand where at each map after it.
         span: frames of a map.
-        still_else: whether what no plan names stays as it was; else it is drawn, where the drawing of it changes.
+        draw_rest: whether what no plan names is drawn, where the drawing of it changes; else it stays as it was.
 
     Returns:
         uint8 (n, S, S, 3).
     """
     last = given[-1]
-    masks, found = cut_out(last, sharpened(told, still))
-    carried = _followed(given, told, found, masks, plans, span)
+    side = len(last)
+    masks, found = cut_out(last, sharpened(told, alone))
+    carried, new = _followed(given, told, found, masks, plans, span)
     ground = _grounded(last, carried)
-    new = [list(_new(carried, plan)) for plan in plans]
-    left = np.zeros(last.shape[:2], bool)
-    for one in carried:
-        if one.moves:
-            left |= wider(one.mask, MARGIN - 1) & inside(one.thing.box, len(last), MARGIN - 1)
-            left |= wider(one.shade < 1, 2)
+    standing = np.zeros((side, side), bool)
     for one in carried:
         if not one.moves:
-            left &= ~one.mask
-    share = kept.blur(torch.from_numpy(left).float()[None, None], 3)[0, 0, ..., None].numpy()
+            standing |= one.mask
+    bare = np.zeros((side, side), bool)  # where something was that moves
+    for one in carried:
+        if one.moves:
+            rim = pixels_of(RIM, side)
+            bare |= wider(one.mask, rim) & inside(one.thing.box, side, rim)
+            bare |= wider(one.shade < 1, 2)
+    bare &= ~standing
+    share = kept.blur(torch.from_numpy(bare).float()[None, None], 3)[0, 0, ..., None].numpy()
     empty = np.rint(last + share * (ground - last)).astype(np.uint8)
     out = []
     for number, drawing in enumerate(film[1:]):
-        free = _to_draw(carried, new[number // span], left, not still_else)
+        free = np.full((side, side), draw_rest)
+        for box in new[number // span]:
+            free |= inside(box, side, pixels_of(AROUND, side))
+        for one in carried:
+            if not one.moves:  # what of it was hidden until now
+                free |= inside(one.thing.box, side, 0) & bare
+        free &= ~standing
         picture = _drawn_where(free, film[0], drawing, empty) if free.any() else empty
         out.append(_with_what_moves(picture, last, carried, (number + 1) / span))
     return np.stack(out)
 
 
-def sharpened(told: Sequence[Thing], still: Sequence[Thing]) -> list[Thing]:
+def sharpened(told: Sequence[Thing], alone: Sequence[Thing]) -> list[Thing]:
     """What a clip tells of its last frame, in the boxes that the frame alone tells, which are nearer (docs/log.md)."""
-    pairs = paired(told, still, within=ASTRAY)
-    return [Thing(thing.words, still[pairs[i]].box) if i in pairs else thing for i, thing in enumerate(told)]
+    pairs = paired(told, alone, within=MISREAD)
+    return [Thing(thing.words, alone[pairs[i]].box) if i in pairs else thing for i, thing in enumerate(told)]
 
 
 def _followed(
@@ -120,90 +133,105 @@ def _followed(
     masks: Sequence[np.ndarray],
     plans: Sequence[Sequence[Thing]],
     span: int,
-) -> list[Carried]:
-    """Each thing with where plans take it. What hasn't stirred and isn't told any more was forgotten, and stays."""
+) -> tuple[list[Carried], list[list[Box]]]:
+    """Each thing with where plans take it, and the boxes at each map in which something is drawn.
+
+    What isn't told any more and stirs at the picture's edge leaves over it; anything else was forgotten and stays
+    where it was last.
+    """
     earlier = given[-1 - min(span, len(given) - 1)].astype(np.int16)
     stirred = np.abs(given[-1] - earlier).max(-1) > STIRRED
-    pairs = [paired(told, plan) for plan in plans]
-    whole = np.ones(stirred.shape, np.float32)
-    out = []
-    for number, (before, thing, mask) in enumerate(zip(told, found, masks, strict=True)):
-        quiet = not mask.any() or stirred[mask].mean() < SHOWN
-        one = Carried(thing, mask, np.zeros((1 + len(plans), 2)), 1 + len(plans), whole)
-        for step, (plan, pair) in enumerate(zip(plans, pairs, strict=True), 1):
+    carried = [
+        Carried(thing, mask, [before.box], np.zeros((1 + len(plans), 2)))
+        for before, thing, mask in zip(told, found, masks, strict=True)
+    ]
+    stirs = [bool(one.mask.any()) and float(stirred[one.mask].mean()) >= SHOWN for one in carried]
+    last_told = [0] * len(carried)
+    entering: list[Thing] = []
+    regions: list[list[Box]] = []
+    others: list[list[tuple[Box, Thing]]] = []
+    for step, plan in enumerate(plans, 1):
+        pairs = paired([Thing(one.thing.words, one.boxes[-1]) for one in carried], plan)
+        for number, one in enumerate(carried):
             one.places[step] = one.places[step - 1]
-            if number in pair:
-                box = plan[pair[number]].box
-                moved = _moved(before.box, box)
-                if np.abs(moved - one.places[step - 1]).max() > (LEAP if quiet else FAR):
-                    continue  # another thing was taken for it
-                one.places[step] = moved
-                one.drawn |= _area(box) > GROWN * _area(before.box)
-            elif not quiet and _at_edge(thing.box):
-                one.gone = min(one.gone, step)
-        one.drawn |= mask.sum() < SHOWN * inside(thing.box, len(mask), 0).sum()
+            one.boxes.append(one.boxes[-1])
+            if number not in pairs:
+                continue
+            last_told[number] = step
+            box = plan[pairs[number]].box
+            moved = _moved(one.boxes[0], box)
+            far = np.abs(moved - one.places[step - 1]).max()
+            if far > (FAR if stirs[number] else LEAP):
+                continue  # another thing was taken for it
+            one.places[step], one.boxes[step] = moved, box
+            one.drawn |= _area(box) > GROWN * _area(one.boxes[0])
+            stirs[number] |= far >= STILL
+        rest = [thing for place, thing in enumerate(plan) if place not in pairs.values()]
+        known = paired(entering, rest)
+        before = {place: entering[number].box for number, place in known.items()}
+        others.append([(_hull(before.get(place, thing.box), thing.box), thing) for place, thing in enumerate(rest)])
+        entering = rest
+    for one, last, stir in zip(carried, last_told, stirs, strict=True):
+        if last < len(plans) and stir:
+            one.places[last + 1 :] += _way_out(one.thing.box, one.places[last])
+        one.drawn |= one.mask.sum() < SHOWN * inside(one.thing.box, len(one.mask), 0).sum()
         one.drawn &= one.moves
-        out.append(one)
-    return out
+    for step, some in enumerate(others, 1):
+        boxes = [_hull(one.boxes[step - 1], one.boxes[step]) for one in carried if one.drawn]
+        for hull, thing in some:
+            if all(one.moves or overlap(one.thing.box, thing.box) <= SHOWN for one in carried):
+                boxes.append(hull)
+        regions.append(boxes)
+    return carried, regions
+
+
+def _way_out(box: Box, moved: np.ndarray) -> np.ndarray:
+    """How much further a thing goes until it is out of the picture, if it stands near an edge; else nothing."""
+    left, top, right, bottom = np.array(box) + np.tile(moved, 2)
+    ways = [(left, (-right, 0.0)), (top, (0.0, -bottom)), (1 - right, (1 - left, 0.0)), (1 - bottom, (0.0, 1 - top))]
+    room, way = min(ways)
+    return np.array(way if room < LEAVING else (0.0, 0.0))
 
 
 def _grounded(last: np.ndarray, carried: Sequence[Carried]) -> np.ndarray:
-    """The ground float32 (S, S, 3) without things and without the shadows of what moves, which each is given."""
+    """The ground float32 (S, S, 3) without things and without the shadows of what moves, which each is given: what is
+    darker around a thing, of the same hue, and nearer to it than to others."""
     side = len(last)
-    things = np.zeros((side, side), bool)
+    around = np.zeros((side, side), bool)
     for one in carried:
-        things |= inside(one.thing.box, side, MARGIN)
-    around = things.copy()
-    for one in carried:
-        if one.moves:
-            around |= _around(one, side)
+        around |= inside(one.thing.box, side, _reach(one, side) if one.moves else pixels_of(MARGIN, side))
     ground = filled(last.astype(np.float32), around)
+    if not any(one.moves for one in carried):
+        return ground
     light = last.mean(-1) / np.maximum(ground.mean(-1), 1)
-    grey = np.abs(hues(last) - hues(ground)).sum(-1) < TINGE
+    dark = (np.abs(hues(last) - hues(ground)).sum(-1) < TINGE) & (light < SHADY)
+    nearest = np.argmin([_distance(one.thing.box, side) for one in carried], 0)
     for one in carried:
+        dark &= ~wider(one.mask, 1)
+    for number, one in enumerate(carried):
         if one.moves:
-            shade = _around(one, side) & grey & (light < SHADY) & ~wider(one.mask, 1)
-            for other in carried:
-                if other is not one:
-                    shade &= ~inside(other.thing.box, side, 2)
+            shade = dark & (nearest == number) & inside(one.thing.box, side, _reach(one, side))
             one.shade = np.where(shade, light.clip(DARKEST, 1), 1).astype(np.float32)
     return ground
 
 
-def _around(one: Carried, side: int) -> np.ndarray:
+def _reach(one: Carried, side: int) -> int:
     left, top, right, bottom = one.thing.box
-    return inside(one.thing.box, side, round(SHADOW * max(right - left, bottom - top) * side))
+    return round(SHADOW * max(right - left, bottom - top) * side)
 
 
-def _new(carried: Sequence[Carried], plan: Sequence[Thing]) -> Iterator[Thing]:
-    """What of a plan is drawn: things that weren't there, and those of which more is to be seen than was."""
-    found = paired([one.thing for one in carried], plan)
-    drawn = {place for number, place in found.items() if carried[number].drawn}
-    for place, thing in enumerate(plan):
-        stays = any(not one.moves and overlap(one.thing.box, thing.box) > SHOWN for one in carried)
-        if not stays and (place in drawn or place not in found.values()):
-            yield thing
-
-
-def _to_draw(carried: Sequence[Carried], new: Sequence[Thing], left: np.ndarray, all_else: bool) -> np.ndarray:
-    """bool (S, S): where a frame is drawn: new things, and what of a thing was hidden by another that leaves; or all
-    else, but where that one was."""
-    free = ~left & all_else
-    for thing in new:
-        free |= inside(thing.box, len(left), MARGIN)
-    for one in carried:
-        if not one.moves:
-            free |= inside(one.thing.box, len(left), 0) & left
-    for one in carried:
-        if not one.moves:
-            free &= ~one.mask
-    return free
+def _distance(box: Box, side: int) -> np.ndarray:
+    """(side, side) how far each pixel is from a box, as a share of the sides."""
+    place = (np.arange(side) + 0.5) / side
+    across = np.maximum(np.maximum(box[0] - place, place - box[2]), 0)
+    down = np.maximum(np.maximum(box[1] - place, place - box[3]), 0)
+    return np.hypot(across, down[:, None])
 
 
 def _drawn_where(free: np.ndarray, before: np.ndarray, drawing: np.ndarray, empty: np.ndarray) -> np.ndarray:
     """A frame uint8 (S, S, 3) as it is drawn where that is free and differs from the drawing before, else empty."""
     changes = 1 - kept.still(before, drawing[None])[0]
-    soft = kept.blur(torch.from_numpy(free).float()[None, None], MARGIN)[0, 0].numpy()
+    soft = kept.blur(torch.from_numpy(free).float()[None, None], 5)[0, 0].numpy()
     return kept.merged(drawing, empty, 1 - changes * soft)
 
 
@@ -215,7 +243,7 @@ def _with_what_moves(frame: np.ndarray, last: np.ndarray, carried: Sequence[Carr
     step, part = int(time), time % 1
     moving = []
     for one in carried:
-        if one.moves and not one.drawn and time < one.gone:
+        if one.moves and not one.drawn:
             until = one.places[min(step + 1, len(one.places) - 1)]
             moving.append((one, one.places[step] + part * (until - one.places[step])))
     if not moving:
@@ -262,7 +290,7 @@ def _shifted(layer: np.ndarray, by: np.ndarray) -> tuple[tuple[slice, slice], np
     return (where[0], where[1]), piece[inner[0], inner[1]]
 
 
-def _moved(before: Sequence[float], after: Sequence[float]) -> np.ndarray:
+def _moved(before: Box, after: Box) -> np.ndarray:
     """How far right and down a box went, as shares: by its middle, or by the edge that the picture doesn't cut off."""
     out = []
     for low, high in ((0, 2), (1, 3)):
@@ -272,9 +300,10 @@ def _moved(before: Sequence[float], after: Sequence[float]) -> np.ndarray:
     return np.array(out)
 
 
-def _at_edge(box: Sequence[float]) -> bool:
-    return min(*box[:2], *(1 - edge for edge in box[2:])) < LEAVING
+def _hull(one: Box, two: Box) -> Box:
+    """The box around two boxes."""
+    return min(one[0], two[0]), min(one[1], two[1]), max(one[2], two[2]), max(one[3], two[3])
 
 
-def _area(box: Sequence[float]) -> float:
+def _area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])

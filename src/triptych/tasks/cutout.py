@@ -15,11 +15,16 @@ from triptych.sequence.plan import Thing
 from triptych.tasks import kept
 
 STANDS_OUT = 14.0  # levels of 255 by which a thing's pixels differ from the ground around it
-CLEAR = 20  # pixels of a thing's middle from which on its hue is known
+CLEAR = 20  # pixels (of 224 x 224) of a thing's middle from which on its hue is known
 DARK = 20.0  # levels of grey that are added to a colour, since dark pixels have no sure hue
 OTHER = 0.4  # sum of differences of red, green and blue shares from which on it is another hue
 LOWER = 0.1  # of that sum, by which a thing is taken to be in front that stands a whole picture lower
-MARGIN = 5  # pixels around a box that may still be the thing's
+MARGIN, LOOSE = (
+    5,
+    2,
+)  # pixels (of 224) around a box in which no ground is taken to be, and of which some are the thing's
+GAP = 3  # pixels (of 224) of a gap in a thing, such as a highlight, that is closed
+OF = 224  # a picture's side for which pixels are given; others have them in proportion
 ASTRAY = 0.1  # of a side: how far a box is moved at most to where its thing is
 
 Box = tuple[float, float, float, float]
@@ -42,10 +47,10 @@ def cut_out(picture: np.ndarray, things: Sequence[Thing]) -> tuple[list[np.ndarr
         box, other = _centred(shares, apart, thing.box)
         found.append(Thing(thing.words, box))
         unlike.append(other)
-    apart = _apart(pixels, found, MARGIN)
+    apart = _apart(pixels, found, pixels_of(MARGIN, side))
     if not found:
         return [], []
-    boxes = [inside(thing.box, side, 2) for thing in found]
+    boxes = [inside(thing.box, side, pixels_of(LOOSE, side)) for thing in found]
     costs = [
         np.where(mine & (other < OTHER), other - LOWER * thing.box[3], np.inf)
         for thing, mine, other in zip(found, boxes, unlike, strict=True)
@@ -54,7 +59,7 @@ def cut_out(picture: np.ndarray, things: Sequence[Thing]) -> tuple[list[np.ndarr
     masks = []
     for number, mine in enumerate(boxes):
         own = owner == number
-        whole = _closed(apart & own & np.isfinite(costs[number]), 3)  # with its highlights
+        whole = _closed(apart & own & np.isfinite(costs[number]), pixels_of(GAP, side))  # with its highlights
         masks.append(whole & mine & (own | ~several))
     return masks, found
 
@@ -73,7 +78,7 @@ def _centred(shares: np.ndarray, apart: np.ndarray, box: Box) -> tuple[Box, np.n
     left, top, right, bottom = box
     wide, high = (right - left) / 4, (bottom - top) / 4
     middle = inside((left + wide, top + high, right - wide, bottom - high), side, 0) & apart
-    if middle.sum() < CLEAR:
+    if middle.sum() < max(4, CLEAR * (side / OF) ** 2):
         return box, np.full(apart.shape, OTHER / 2, np.float32)
     unlike = np.abs(shares - np.median(shares[middle], 0)).sum(-1)
     alike = apart & (unlike < OTHER / 2)
@@ -95,8 +100,10 @@ def filled(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """A picture float32 (rows, columns, 3) with a hole, bool (rows, columns), closed smoothly from what is around it.
 
     Push and pull: the picture is halved until nothing is unknown, and what is unknown takes its colour from the next
-    smaller one (Gortler et al., The Lumigraph, 1996).
+    smaller one (Gortler et al., The Lumigraph, 1996). Where all is unknown, the median of the picture is all there is.
     """
+    if hole.all():
+        return np.broadcast_to(np.median(picture, (0, 1)), picture.shape).astype(np.float32)
     known = torch.from_numpy(~hole).float()[None, None]
     sums = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] * known
     levels = [(sums, known)]
@@ -114,6 +121,11 @@ def hues(pixels: np.ndarray) -> np.ndarray:
     """The shares of red, green and blue of pixels (..., 3); dark ones are taken for grey."""
     values = pixels.astype(np.float32) + DARK / 3
     return values / values.sum(-1, keepdims=True)
+
+
+def pixels_of(count: float, side: int) -> int:
+    """So many pixels of a picture of OF, of one of another side; 1 at least."""
+    return max(1, round(count * side / OF))
 
 
 def inside(box: Sequence[float], side: int, margin: int) -> np.ndarray:

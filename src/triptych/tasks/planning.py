@@ -19,6 +19,7 @@ from triptych.tasks.reading import each_framing
 
 LIMIT = 512  # ids of a plan
 ASKED = 3  # times of a clip in one prompt
+CUT = 0.015  # of a side: a box that ends so near a framing's edge is cut off by it
 TEMPERATURE, TOP_P = 0.7, 0.95  # of plans that are drawn from; the likeliest would be the same for every seed
 
 
@@ -66,7 +67,7 @@ def follow(
     sampling: Sequence[Sampling],
     language: str = "",
 ) -> list[list[tuple[Thing, ...]]]:
-    """What stands where at the end of clips, and is to as they go on, as most of their framings tell it.
+    """What stands where at the end of clips, and is to as they go on, as at least half of their framings tell it.
 
     Args:
         model: what tells.
@@ -104,15 +105,23 @@ def follow(
 
 
 def _agreed(model: Model, framed: Sequence[Sequence[Sequence[Thing]]]) -> list[tuple[Thing, ...]]:
-    """What most framings of a clip tell at each of its times, where the clip as it is shows it."""
+    """What at least half of the framings of a clip tell at each of its times, where the clip as it is shows it."""
     if len(framed) == 1:
         return [tuple(things) for things in framed[0]]
     side = model.bundle.info.size
     whole = []
     for room, times in zip(framing.rooms(side, len(framed)), framed, strict=True):
-        top, bottom, left, right = room / side
-        whole.append([[thing.around(left, top, 1 - right, 1 - bottom) for thing in things] for things in times])
+        top, bottom, left, right = (room / side).tolist()
+        part = left, top, 1 - right, 1 - bottom
+        whole.append([[_beyond(thing, thing.around(*part)) for thing in things] for things in times])
     return [agreed(plans) for plans in zip(*whole, strict=True)]
+
+
+def _beyond(thing: Thing, whole: Thing) -> Thing:
+    """A thing of a framing where the whole picture shows it: one that the framing's edge cuts off goes on beyond it, as
+    far as the picture's edge for all that can be told."""
+    edges = zip(thing.box, whole.box, (0.0, 0.0, 1.0, 1.0), strict=True)
+    return Thing(thing.words, tuple(end if abs(edge - end) < CUT else known for edge, known, end in edges))  # type: ignore[arg-type]
 
 
 def _asked(

@@ -120,10 +120,10 @@ def _draw(
         given = [frames for frames, _ in part]
         films = [film[info.visual.span * (shown - 1) :] for film in model.project(maps)]
         stills = _stills(model, given, language_of(text)) if planned else [()] * len(part)
-        for frames, film, still, plans in zip(given, films, stills, told, strict=True):
+        for frames, film, alone, plans in zip(given, films, stills, told, strict=True):
             if any(plans):
                 now, *later = plans
-                out.append(carry(frames, film, now, still, later, info.visual.span, still_else=not text))
+                out.append(carry(frames, film, now, alone, later, info.visual.span, draw_rest=bool(text)))
             else:
                 out.append(_kept(frames[-1], film))
     return out

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 from triptych.errors import ConfigError
 
 WINDOWS = {"exact": 1, "speculative": 7, "parallel": 1}  # positions at once, in raster order
-FRAMINGS, MOST_FRAMINGS = 4, 5  # in which a clip is read for a text: see docs/log.md
+FRAMINGS, MOST_FRAMINGS = 4, 5  # in which a clip is read for a text or for where things are: see docs/log.md
 PLANS = ("auto", "none")  # else a plan
 PICTURES_ONLY = ("width", "height", "best_of", "passes", "plan")  # settings that films don't have
 LARGEST = 4096  # pixels of a side

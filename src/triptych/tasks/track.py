@@ -17,7 +17,7 @@ from triptych.tasks.common import Media, Medium, Model, language_of
 def track(
     model: Model, medium: Media, *, text: str = "", ahead: float = 0.0, language: str = "", start: float = 0.0
 ) -> Track:
-    """Tell what stands where, as most framings of the clip have it.
+    """Tell what stands where, as at least half of the clip's framings have it.
 
     Args:
         model: what tells.
