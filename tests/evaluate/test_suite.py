@@ -236,6 +236,17 @@ def test_a_run_goes_on_where_it_was_stopped(folder: Path, tmp_path: Path) -> Non
     assert set(again["seconds"]) == {"ask", "caption", "plan"}
     assert set(again["skipped"]) == {"plan"}
     assert json.loads(out.read_text()) == again
+    judge: Any = small.Judge(folder, SIZE)
+    better = suite.evaluate(
+        Cheat(folder.parent, folder), folder, out, only="plan", limit=4, resume=True, detector=judge, progress=False
+    )
+    assert not better["skipped"]
+    assert set(better["seconds"]) == set(again["seconds"])
+    known["measures"] = {"dreams: depth": known["measures"]["caption: objects of pictures, en, F1"]}
+    known["seconds"] = {"dreams": 1.0}
+    out.write_text(json.dumps(known))
+    older = suite.evaluate(Nothing(folder.parent), folder, out, only="caption", limit=4, resume=True, progress=False)
+    assert not any(name.startswith("dreams") for name in older["measures"])
     fresh = suite.evaluate(Nothing(folder.parent), folder, out, only="caption", limit=4, progress=False)
     assert fresh["measures"]["caption: objects of pictures, en, F1"]["value"] != 0.123
     with pytest.raises(ConfigError, match=r"out\.json: taken with limit 4, not 5: name another file"):

@@ -217,6 +217,7 @@ def test_what_half_of_the_plans_tell_is_agreed_on():
     named = Thing("cube", ball.box)
     assert agreed([[named], [ball], [ball], [ball]]) == (ball,)
     assert agreed([[ball], [named], [ball], [named]]) == (ball,)
+    assert agreed([[named], [ball], [ball, named], [ball]]) == (ball,)
     beside = Thing("cube", (0.05, 0.0, 0.25, 0.2))
     assert agreed([[ball, beside]] * 3) == (ball, beside)
     assert agreed([[cube]]) == (cube,)

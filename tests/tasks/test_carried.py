@@ -202,6 +202,38 @@ def test_a_thing_that_is_told_by_other_words_stays_as_it_was():
     np.testing.assert_array_equal(frame, table(BALL))
 
 
+def test_what_a_thing_hid_of_another_is_drawn_when_it_leaves():
+    over = Thing("red ball", (0.5, 0.55, 0.7, 0.75))
+    frame = after(table(CUBE, over), [CUBE, over], [CUBE, moved(over, -0.3)])[-1]
+    assert inked(frame)[61:69, 62:67].all()
+    corner = inside((0.7, 0.77, 0.79, 0.79), SIDE, 0)
+    np.testing.assert_array_equal(frame[corner], table(CUBE)[corner])
+
+
+def test_what_stands_beside_a_thing_that_leaves_keeps_every_pixel():
+    beside = Thing("blue cube", (0.4, 0.4, 0.6, 0.6))
+    cube = Thing("red cube", (0.2, 0.4, 0.4, 0.6))
+    frame = after(table(cube, beside), [cube, beside], [moved(cube, -0.2, 0.25), beside])[-1]
+    there = inside(beside.box, SIDE, 0)
+    np.testing.assert_array_equal(frame[there], table(beside)[there])
+
+
+def test_what_is_hidden_and_stays_is_not_drawn():
+    hidden = Thing("red ball", (0.65, 0.55, 0.85, 0.65))
+    frame = after(table(CUBE), [hidden, CUBE], [hidden, CUBE])[-1]
+    np.testing.assert_array_equal(frame, table(CUBE))
+
+
+def test_a_stain_is_no_shadow():
+    """What is darker beside a thing, but of another hue, stays where it is."""
+    frame = table(BALL)
+    stain = inside((0.42, 0.45, 0.48, 0.55), SIDE, 0)
+    frame[stain] = (160, 90, 60)
+    later = after(frame, [BALL], [moved(BALL, 0.0, 0.3)])[-1]
+    assert (np.abs(later[stain].astype(int) - (160, 90, 60)).max(-1) < 12).mean() > 0.6
+    assert later[inside((0.42, 0.75, 0.48, 0.85), SIDE, 0)].min() > 170
+
+
 def test_a_shadow_comes_along():
     left, _, right, bottom = BALL.box
     shade = (left, bottom - 0.01, right, bottom + SHADOW * (right - left) * 0.8)

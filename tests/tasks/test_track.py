@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from triptych.errors import ConfigError, ModelError
-from triptych.media import video
+from triptych.media import framing, video
 from triptych.sequence.layout import grouped
 from triptych.sequence.plan import Thing
 from triptych.sequence.vocab import Special
@@ -74,6 +74,23 @@ def test_what_comes_is_asked_after_what_was_told(asked, clip):
     ids = now.ids.tolist()
     assert ids[ids.index(Special.DRAW) - len(instruction) : ids.index(Special.DRAW)] == instruction
     assert str(found).splitlines()[3].endswith("(foretold)")
+
+
+def test_a_box_that_a_framing_cuts_off_ends_at_the_picture_s_edge(plain):
+    """Half of the framings lack the left side, and half the lower one: what they cut off isn't further in."""
+    model = plain._model
+    whole = Thing("ball", (0.0, 0.7, 0.3, 1.0))
+    side, framed = model.bundle.info.size, []
+    for top, bottom, left, right in np.array(framing.rooms(side, 4)).tolist():
+        framed.append([[whole.within(left / side, top / side, 1 - right / side, 1 - bottom / side)]])
+    ((thing,),) = planning._agreed(model, framed)
+    assert thing.box == pytest.approx(whole.box)
+    assert all(type(edge) is float for edge in thing.box)
+    inner = Thing("ball", (0.2, 0.5, 0.3, 0.6))
+    for place, (top, bottom, left, right) in enumerate(np.array(framing.rooms(side, 4)).tolist()):
+        framed[place] = [[inner.within(left / side, top / side, 1 - right / side, 1 - bottom / side)]]
+    ((thing,),) = planning._agreed(model, framed)
+    assert thing.box == pytest.approx(inner.box)
 
 
 def test_a_future_is_drawn_by_what_is_told_of_its_times(asked, clip, monkeypatch):

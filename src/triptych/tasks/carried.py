@@ -104,8 +104,8 @@ def carry(
             bare |= wider(one.mask, rim) & inside(one.thing.box, side, rim)
             bare |= wider(one.shade < 1, 2)
     bare &= ~standing
-    share = kept.blur(torch.from_numpy(bare).float()[None, None], 3)[0, 0, ..., None].numpy()
-    empty = np.rint(last + share * (ground - last)).astype(np.uint8)
+    share = kept.blur(torch.from_numpy(bare).float()[None, None], 3)[0, 0].numpy() * ~standing
+    empty = np.rint(last + share[..., None] * (ground - last)).astype(np.uint8)
     out = []
     for number, drawing in enumerate(film[1:]):
         free = np.full((side, side), draw_rest)

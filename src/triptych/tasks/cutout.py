@@ -92,7 +92,7 @@ def _centred(shares: np.ndarray, apart: np.ndarray, box: Box) -> tuple[Box, np.n
         if np.abs(to - moved).max() * side < 0.5:
             break
         moved = to
-    x, y = moved if np.abs(moved).max() <= ASTRAY else (0.0, 0.0)
+    x, y = moved.tolist() if np.abs(moved).max() <= ASTRAY else (0.0, 0.0)
     return (left + x, top + y, right + x, bottom + y), unlike
 
 
@@ -124,7 +124,11 @@ def hues(pixels: np.ndarray) -> np.ndarray:
 
 
 def pixels_of(count: float, side: int) -> int:
-    """So many pixels of a picture of OF, of one of another side; 1 at least."""
+    """So many pixels of a picture of OF, of one of another side; 1 at least.
+
+    >>> pixels_of(5, 224), pixels_of(5, 112), pixels_of(2, 64)
+    (5, 2, 1)
+    """
     return max(1, round(count * side / OF))
 
 
