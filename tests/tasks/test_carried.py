@@ -205,7 +205,7 @@ def test_a_thing_that_is_told_by_other_words_stays_as_it_was():
 def test_what_a_thing_hid_of_another_is_drawn_when_it_leaves():
     over = Thing("red ball", (0.5, 0.55, 0.7, 0.75))
     frame = after(table(CUBE, over), [CUBE, over], [CUBE, moved(over, -0.3)])[-1]
-    assert inked(frame)[61:69, 65:68].all()
+    assert inked(frame)[63:67, 65:67].all()
     corner = inside((0.7, 0.77, 0.79, 0.79), SIDE, 0)
     np.testing.assert_array_equal(frame[corner], table(CUBE)[corner])
 
