@@ -158,6 +158,8 @@ def test_things_of_the_same_words_keep_apart():
     frames = after(table(one, two), [one, two], *steps)
     for n in (1, 2, 3):
         assert near(frames[n * SPAN - 1], table(*steps[n - 1]))
+        halfway = 0.12 * (n - 0.5)
+        assert near(frames[n * SPAN - 3], table(moved(one, halfway), moved(two, halfway)))
 
 
 def test_what_lay_still_does_not_leap():
