@@ -521,11 +521,12 @@ def test_evaluate_passes_what_was_given(monkeypatch, run, folder):
     suite = pytest.importorskip("triptych.evaluate.suite")
     seen = []
     monkeypatch.setattr(suite, "evaluate", lambda *a, **k: seen.append((a, k)))
-    assert (
-        run("evaluate", "m", "--data", "d", "--json", "o.json", "--limit", 5, "--only", "ask", "--guidance", 2)[0] == 0
-    )
-    given = {"limit": 5, "only": "ask", "seed": 0, "device": "auto", "guidance": 2.0}
-    assert seen == [(("m", Path("d"), Path("o.json")), given)]
+    told = ("m", "--data", "d", "--json", "o.json", "--limit", 5, "--only", "ask", "--guidance", 2)
+    assert run("evaluate", *told)[0] == 0
+    assert run("evaluate", *told, "--resume")[0] == 0
+    given = {"limit": 5, "only": "ask", "seed": 0, "resume": False, "device": "auto", "guidance": 2.0}
+    places = (Path("d"), Path("o.json"))
+    assert seen == [(("m", *places), given), (("m", *places), given | {"resume": True})]
 
 
 def test_choices_are_split_at_commas_of_both_languages():
