@@ -163,7 +163,8 @@ class ClipVerbs:
             start: where in a clip's file to begin, in seconds.
             guidance, temperature, top_k, top_p: as for `draw`; guidance needs an instruction.
             plan: `auto` tells first where everything will be (`track`), where the model has learned that; things come
-                along with their own pixels then, and only what is new is drawn. `none` draws without.
+                along with their own pixels then, and only what is new is drawn, or with an instruction all else that
+                changes. `none` draws without.
             progress: called with (done, all).
         """
         if n < 1 or seconds <= 0:

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
-from triptych.sequence.plan import Thing, overlap, paired
+from triptych.sequence.plan import CUT, Thing, overlap, paired
 from triptych.tasks import kept
 from triptych.tasks.cutout import MARGIN, Box, cut_out, filled, hues, inside, pixels_of, wider
 
@@ -27,7 +26,7 @@ FAR = 0.5  # of a side: what moves doesn't get so far either
 GROWN = 1.5  # times its area: a thing of which so much more is to be seen is drawn, since its pixels aren't known
 SHOWN = 0.3  # of its box: a thing of which less is to be seen is drawn when it moves
 LEAVING = 0.1  # of a side: what is so near the picture's edge, stirs and isn't told any more leaves
-EDGE = 0.015  # of a side: a box that ends so near the picture's edge is cut off by it
+SEAM = 3  # pixels over which the closed ground goes over into what is around it, odd
 STIRRED = 24.0  # levels of 255 by which pixels differ that have moved
 SHADOW = 0.5  # of a thing's longer side: how far its shadow reaches
 TINGE = 0.06  # sum of differences of red, green and blue shares up to which ground is only darker
@@ -104,7 +103,7 @@ def carry(
             bare |= wider(one.mask, rim) & inside(one.thing.box, side, rim)
             bare |= wider(one.shade < 1, 2)
     bare &= ~standing
-    share = kept.blur(torch.from_numpy(bare).float()[None, None], 3)[0, 0].numpy() * ~standing
+    share = kept.smoothed(bare, SEAM) * ~standing
     empty = np.rint(last + share[..., None] * (ground - last)).astype(np.uint8)
     out = []
     for number, drawing in enumerate(film[1:]):
@@ -231,8 +230,7 @@ def _distance(box: Box, side: int) -> np.ndarray:
 def _drawn_where(free: np.ndarray, before: np.ndarray, drawing: np.ndarray, empty: np.ndarray) -> np.ndarray:
     """A frame uint8 (S, S, 3) as it is drawn where that is free and differs from the drawing before, else empty."""
     changes = 1 - kept.still(before, drawing[None])[0]
-    soft = kept.blur(torch.from_numpy(free).float()[None, None], 5)[0, 0].numpy()
-    return kept.merged(drawing, empty, 1 - changes * soft)
+    return kept.merged(drawing, empty, 1 - changes * kept.smoothed(free, kept.NEAR))
 
 
 def _with_what_moves(frame: np.ndarray, last: np.ndarray, carried: Sequence[Carried], time: float) -> np.ndarray:
@@ -294,7 +292,7 @@ def _moved(before: Box, after: Box) -> np.ndarray:
     """How far right and down a box went, as shares: by its middle, or by the edge that the picture doesn't cut off."""
     out = []
     for low, high in ((0, 2), (1, 3)):
-        cut = min(before[low], after[low]) < EDGE, max(before[high], after[high]) > 1 - EDGE
+        cut = min(before[low], after[low]) < CUT, max(before[high], after[high]) > 1 - CUT
         edges = {(True, False): (high,), (False, True): (low,)}.get(cut, (low, high))
         out.append(sum(after[edge] - before[edge] for edge in edges) / len(edges))
     return np.array(out)

@@ -19,10 +19,8 @@ CLEAR = 20  # pixels (of 224 x 224) of a thing's middle from which on its hue is
 DARK = 20.0  # levels of grey that are added to a colour, since dark pixels have no sure hue
 OTHER = 0.4  # sum of differences of red, green and blue shares from which on it is another hue
 LOWER = 0.1  # of that sum, by which a thing is taken to be in front that stands a whole picture lower
-MARGIN, LOOSE = (
-    5,
-    2,
-)  # pixels (of 224) around a box in which no ground is taken to be, and of which some are the thing's
+MARGIN = 5  # pixels (of 224) around a box in which no ground is taken to be
+LOOSE = 2  # pixels (of 224) around a box of which some may be the thing's
 GAP = 3  # pixels (of 224) of a gap in a thing, such as a highlight, that is closed
 OF = 224  # a picture's side for which pixels are given; others have them in proportion
 ASTRAY = 0.1  # of a side: how far a box is moved at most to where its thing is
@@ -147,5 +145,5 @@ def wider(mask: np.ndarray, by: int) -> np.ndarray:
 
 def _closed(mask: np.ndarray, by: int) -> np.ndarray:
     """A mask without specks, and without gaps of so many pixels."""
-    smooth = kept.blur(torch.from_numpy(mask).float()[None, None], 3)[0, 0].numpy() > 0.4
+    smooth = kept.smoothed(mask, 3) > 0.4
     return ~wider(~wider(smooth, by), by)

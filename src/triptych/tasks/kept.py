@@ -67,6 +67,11 @@ def merged(drawn: np.ndarray, original: np.ndarray, kept: np.ndarray) -> np.ndar
     return np.rint(pixels + share[..., None] * (original - pixels)).astype(np.uint8)
 
 
+def smoothed(plane: np.ndarray, side: int) -> np.ndarray:
+    """As `blur`, of one plane (rows, columns) of numbers or of bool: float32 (rows, columns)."""
+    return blur(torch.from_numpy(plane).float()[None, None], side)[0, 0].numpy()
+
+
 def blur(planes: torch.Tensor, side: int) -> torch.Tensor:
     """The mean of what is around each place, and the mean of that: (N, 1, rows, columns) -> the same."""
     for _ in range(2):

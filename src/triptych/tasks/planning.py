@@ -12,14 +12,13 @@ from triptych.generate.sample import Sampling
 from triptych.media import framing
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
-from triptych.sequence.plan import Thing, agreed, laid, parse_what_can_be
+from triptych.sequence.plan import CUT, Thing, agreed, laid, parse_what_can_be
 from triptych.sequence.plan import write as as_text
 from triptych.tasks.common import Medium, Model, chunks, ended, language_of
 from triptych.tasks.reading import each_framing
 
 LIMIT = 512  # ids of a plan
 ASKED = 3  # times of a clip in one prompt
-CUT = 0.015  # of a side: a box that ends so near a framing's edge is cut off by it
 TEMPERATURE, TOP_P = 0.7, 0.95  # of plans that are drawn from; the likeliest would be the same for every seed
 
 

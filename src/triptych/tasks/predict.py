@@ -92,8 +92,8 @@ def _draw(
     info, side = model.bundle.info, model.codes // model.gpt.config.group
     out: list[np.ndarray] = []
     parts = list(chunks(list(zip(contexts, seeds, strict=True))))
+    planned = settings.plan == "auto" and planning.is_learned(model, "track")
     for place, part in enumerate(parts):
-        planned = settings.plan == "auto" and planning.is_learned(model, "track")
         views = model.look_framed([frames for frames, _ in part], model.framings if planned else 1)
         media = [Medium(maps, (0.0, 1.0), tuple(others)) for maps, *others in views]
         shown = len(media[0].maps)
