@@ -62,6 +62,8 @@ class ModelInfo(Settings):
     """Whether there is a head for retrieval."""
     verifier: dict[str, list[int]] | None = None
     """Of the verifier, by language, the text ids of the words that it knows; none where there is no verifier."""
+    names: dict[str, list[str]] = Field(default_factory=dict)
+    """Of the verifier, by language, what things are called in what it learned from."""
     size: int = 224
     """Side of its pictures in pixels."""
     fps: float = 8.0
@@ -153,7 +155,7 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
         retrieval = retrieval.eval().to(device)
     verifier = None
     if info.verifier is not None:
-        verifier = Verifier(info.verifier)
+        verifier = Verifier(info.verifier, info.names)
         _read_weights(verifier, path / "verifier.safetensors")
         verifier = verifier.eval().to(device)
     visual = visual.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -187,7 +189,11 @@ def save(
         _write_weights(retrieval, path / "retrieval.safetensors", dtype)
     if verifier is not None:
         _write_weights(verifier, path / "verifier.safetensors", torch.float16)
-    told = {"retrieval": retrieval is not None, "verifier": verifier and verifier.words}
+    told = {
+        "retrieval": retrieval is not None,
+        "verifier": verifier and verifier.words,
+        "names": verifier.names if verifier else {},
+    }
     write_json(path / "model.json", info.model_copy(update=told).model_dump(mode="json"))
     seal(path)
     return path
@@ -206,7 +212,8 @@ def with_verifier(path: Path | str, model: Bundle, verifier: Verifier, made: dic
     """Write a copy of a model's folder with a verifier, stored as float16; `made` tells what made it."""
     path = _copied(Path(path), model)
     _write_weights(verifier, path / "verifier.safetensors", torch.float16)
-    return _told(path, model, {"verifier": verifier.words, "made": model.info.made | {"verifier": made}})
+    told = {"verifier": verifier.words, "names": verifier.names, "made": model.info.made | {"verifier": made}}
+    return _told(path, model, told)
 
 
 def _copied(path: Path, model: Bundle) -> Path:

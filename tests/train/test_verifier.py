@@ -18,9 +18,10 @@ from triptych.data.records import Box, Record, Text
 from triptych.data.settings import PrepareConfig
 from triptych.data.things import ThingBatches, word_ids
 from triptych.errors import ConfigError, DataError, ModelError
+from triptych.media import video
 from triptych.model.verifier import ROOM, SIDE, Verifier, cut_out, misfit
 from triptych.sequence.plan import Thing, write
-from triptych.tasks import canvas, planning, verifying
+from triptych.tasks import canvas, naming, planning, verifying
 from triptych.train import verifier as verifier_training
 from triptych.train.gpt import GPTJob
 from triptych.train.loop import Loop
@@ -77,8 +78,15 @@ def test_a_box_is_cut_out_where_it_lies():
     pictures[1, ..., :2] = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij"), -1)
     boxes = torch.tensor([[0.25, 0.5, 0.5, 0.75], [0.0, 0.0, 0.25, 0.25]])  # 30 columns wide, 20 rows high
     seen = cut_out(pictures, torch.tensor([1, 0]), boxes)
-    assert seen.shape == (2, 3, SIDE, SIDE)
-    assert not seen[1].any()
+    assert seen.shape == (2, 4, SIDE, SIDE)
+    assert not seen[1, :3].any()
+    for marks, (wide, high) in zip(seen[:, 3], [(1, 20 / 30), (1, 20 / 30)], strict=True):  # of the longer side
+        down, across = marks.amax(1), marks.amax(0)
+        assert torch.equal(marks, down[:, None] * across)
+        assert float(across.sum()) == pytest.approx(SIDE * wide / ROOM, abs=1)
+        assert float(down.sum()) == pytest.approx(SIDE * high / ROOM, abs=1)
+        assert torch.equal(down, down.flip(0))
+        assert torch.equal(across, across.flip(0))
     seen = seen * 255
     middle = seen[0][:2, SIDE // 2 - 1 : SIDE // 2 + 1, SIDE // 2 - 1 : SIDE // 2 + 1].mean((1, 2))
     np.testing.assert_allclose(middle, [0.625 * rows - 0.5, 0.375 * columns - 0.5], atol=1e-3)
@@ -86,6 +94,20 @@ def test_a_box_is_cut_out_where_it_lies():
     for axis in (0, 1):
         edges = seen[0][axis].select(axis, 0).mean(), seen[0][axis].select(axis, SIDE - 1).mean()
         assert float(edges[1] - edges[0]) == pytest.approx(wide * (SIDE - 1) / SIDE, rel=1e-3)
+
+
+def test_a_verifier_that_learned_without_marks_sees_none():
+    torch.manual_seed(0)
+    verifier, older = Verifier({"en": [1, 2]}), Verifier({"en": [1, 2]})
+    weights = verifier.state_dict()
+    older.load_state_dict(weights | {"look.1.weight": weights["look.1.weight"][:, :48]})
+    seen = torch.rand(3, 4, SIDE, SIDE)
+    boxes = torch.tensor([[0.1, 0.1, 0.4, 0.5]]).expand(3, -1)
+    other = torch.cat([seen[:, :3], 1 - seen[:, 3:]], 1)
+    assert torch.equal(older(seen, boxes), older(other, boxes))
+    assert not torch.equal(verifier(seen, boxes), verifier(other, boxes))
+    blank = torch.cat([seen[:, :3], torch.full((3, 1, SIDE, SIDE), 0.5)], 1)
+    torch.testing.assert_close(older(seen, boxes), verifier(blank, boxes))
 
 
 def test_words_of_a_language_have_columns_of_their_own():
@@ -128,6 +150,34 @@ def test_batches_tell_what_the_data_tell(data, tiny_model):
         assert int(batch["pictures"][owner, y, x].max()) < 135
 
 
+def test_moments_of_clips_are_looked_at_as_pictures_are(tiny_model, tmp_path):
+    folder, frames = prepared(tmp_path, 6), np.full((17, 64, 64, 3), 110, np.uint8)
+    boxes = []
+    for place, name in ((0, "red"), (8, "blue"), (16, "green")):
+        frames[place - 3 * (place > 0) : place + 4, 20:40, 2 * place : 2 * place + 20] = COLOURS[name]
+        box = (2 * place, 20, 2 * place + 20, 40)
+        boxes.append(Box(texts=[Text(text=f"{name} box", lang="en")], box=box, time=place / 8))
+    video.write(tmp_path / "media" / "a.mp4", frames)
+    clip = Record(file="a.mp4", kind="clip", width=64, height=64, duration=17 / 8, objects=boxes)
+    odd = Record(file="odd.png", kind="picture", width=64, height=64, objects=boxes)  # times of what has none
+    with (folder / "manifest.jsonl").open("a") as file:
+        file.write(clip.model_dump_json() + "\n" + odd.model_dump_json() + "\n")
+    encode = zoo.load(tiny_model).text.encode
+    batches = ThingBatches([folder], encode, 9, 0)
+    moments = [row for row in batches.train if row.time is not None]
+    assert [(row.file, row.time) for row in moments] == [("a.mp4", 0.0), ("a.mp4", 1.0), ("a.mp4", 2.0)]
+    assert len(batches.train) == 6 + 3
+    for row, name in zip(moments, COLOURS, strict=True):
+        (((left, top, right, bottom), named),) = row.things
+        pixel = batches.read(row)[round(32 * (top + bottom)), round(32 * (left + right))].astype(int)
+        assert int(pixel.argmax()) == int(np.argmax(COLOURS[name]))
+        assert named == {"en": word_ids(encode, f"{name} box")}
+    batch = batches[0]
+    assert batch["pictures"].shape == (9, 64, 64, 3)
+    shown = {tuple(batch["pictures"][owner, 30, 10].tolist()) for owner in range(9)}
+    assert len(shown) > 1
+
+
 def test_things_of_one_box_are_both_in_it(tiny_model, tmp_path):
     folder = prepared(tmp_path, 4)
     manifest = folder / "manifest.jsonl"
@@ -136,6 +186,7 @@ def test_things_of_one_box_are_both_in_it(tiny_model, tmp_path):
     manifest.write_text(record.model_copy(update={"objects": whole}).model_dump_json() + "\n")
     encode = zoo.load(tiny_model).text.encode
     (row,) = ThingBatches([folder], encode, 1, 0).train
+    assert row.time is None
     assert row.things == [((0, 0, 1, 1), {"en": word_ids(encode, "red box") | word_ids(encode, "green ball")})]
 
 
@@ -150,6 +201,7 @@ def test_it_learns_words_and_the_model_carries_it(data, run, tiny_model, tmp_pat
         assert (folder / name).read_bytes() == (tiny_model / name).read_bytes()
     assert old.verifier is None
     assert bundle.info.made["verifier"]["steps"] == 60
+    assert bundle.verifier.names == {"en": ["blue box", "green box", "red box"], "zh": ["红块", "蓝块"]}
     damaged = bytearray((folder / "verifier.safetensors").read_bytes())
     damaged[-5] ^= 1
     other = zoo.with_verifier(tmp_path / "other", bundle, bundle.verifier, {})
@@ -158,6 +210,7 @@ def test_it_learns_words_and_the_model_carries_it(data, run, tiny_model, tmp_pat
         zoo.load(other)
     again = zoo.with_decoder(tmp_path / "decoder", bundle, bundle.visual, {})
     assert zoo.load(again).verifier.words == bundle.verifier.words
+    assert zoo.load(again).verifier.names == bundle.verifier.names
 
 
 def test_pictures_are_made_worse_by_the_step_alone(data, tiny_model, tmp_path, monkeypatch):
@@ -264,7 +317,7 @@ def test_pictures_held_out_may_vanish(tiny_model, tmp_path):
     kept = [record.file for record in records if is_held(record)]
     job = VerifierJob(settings(folder, tmp_path / "run", tiny_model))
     assert [row.file for row in job.batches.held] == kept
-    assert job.describe()["held out"] == "2 pictures"
+    assert job.describe()["held out"] == "2 of them"
     assert not {row.file for row in job.batches.train} & set(kept)
     before = job.validate()
     (tmp_path / "media" / kept[0]).unlink()
@@ -276,10 +329,85 @@ def test_what_it_needs_is_said(data, tiny_model, tmp_path):
     with pytest.raises(ConfigError, match="start=MODEL"):
         VerifierJob(config)
     bare = prepared(tmp_path / "bare", 8, objects=False)
-    with pytest.raises(DataError, match=r"no pictures with `objects`.*docs/data.md"):
+    with pytest.raises(DataError, match=r"no pictures or clips with `objects`.*docs/data.md"):
         VerifierJob(settings(bare, tmp_path / "run", tiny_model))
     small = Prepared.load(data)
     shutil.copytree(data, tmp_path / "small")
     Prepared(tmp_path / "small", small.source, PrepareConfig(size=32)).save()
     with pytest.raises(DataError, match=r"small: pictures of 32 pixels, the model draws 64: .*--size 64"):
         VerifierJob(settings(tmp_path / "small", tmp_path / "run", tiny_model))
+
+
+def scene(*names):
+    """A picture with boxes of these colours, and where they stand."""
+    pixels, places = np.full((64, 64, 3), 110, np.uint8), []
+    for number, name in enumerate(names):
+        left = 4 + 30 * number
+        pixels[20:36, left : left + 16] = COLOURS[name]
+        places.append((left / 64, 20 / 64, (left + 16) / 64, 36 / 64))
+    return pixels, places
+
+
+def told(places, *names):
+    return [Thing(f"{name} box", place) for name, place in zip(names, places, strict=True)]
+
+
+def test_things_are_called_what_their_pixels_show(run):
+    model = triptych.load(run[0], "cpu")._model
+    pixels, places = scene("red", "blue")
+
+    def named(things, language="en"):
+        return [thing.words for thing in naming.by_pixels(model, [pixels], [things], language).of(things)]
+
+    assert named(told(places, "red", "blue")) == ["red box", "blue box"]
+    assert named(told(places, "green", "blue")) == ["red box", "blue box"]
+    assert named(told(places, "green", "green")) == ["red box", "blue box"]  # two of one name are two things
+    assert named(told([(0.6, 0.8, 0.8, 1.0)], "green")) == ["green box"]  # nothing is seen there
+    assert named([Thing("odd thing", places[0])]) == ["odd thing"]
+    assert named(told(places, "green", "blue"), "fr") == ["green box", "blue box"]
+    moved = [Thing(thing.words, places[1]) for thing in told(places[:1], "green")]
+    names = naming.by_pixels(model, [pixels], [told(places, "green", "blue")], "en")
+    assert [(thing.words, thing.box) for thing in names.of(moved)] == [("red box", places[1])]
+    model.bundle.verifier = None
+    assert named(told(places, "green", "blue")) == ["green box", "blue box"]
+
+
+def test_all_times_of_a_clip_name_a_thing_together(run):
+    """Once a thing is hidden by another; what is before it isn't what it is."""
+    model = triptych.load(run[0], "cpu")._model
+    (open_, places), (hidden, _) = scene("red", "blue"), scene("green", "blue")
+    plans = [told(places, "red", "blue")] * 3
+    for pictures in ([open_, open_, hidden], [hidden, open_, open_]):
+        names = naming.by_pixels(model, pictures, plans, "en")
+        assert [thing.words for thing in names.of(plans[0])] == ["red box", "blue box"]
+    names = naming.by_pixels(model, [hidden] * 3, plans, "en")
+    assert [thing.words for thing in names.of(plans[0])] == ["green box", "blue box"]
+
+
+def test_a_name_that_fits_hardly_better_changes_nothing(run, monkeypatch):
+    model = triptych.load(run[0], "cpu")._model
+    pixels, places = scene("red")
+    own = told(places, "green")
+    fits = {"red box": 0.0, "blue box": 9.0, "green box": 0.0}
+    ids = {tuple(model.bundle.text.encode(f" {name}")): name for name in fits}
+
+    def named(better):
+        fits["green box"] = better
+        monkeypatch.setattr(
+            naming, "_misfits", lambda verifier, language, logits, names: torch.tensor([fits[ids[n]] for n in names])
+        )
+        return naming.by_pixels(model, [pixels], [own], "en").of(own)[0].words
+
+    assert named(naming.SURELY - 0.1) == "green box"
+    assert named(naming.SURELY + 0.1) == "red box"
+
+
+def test_tracks_and_plans_of_pictures_tell_what_pixels_show(run, monkeypatch):
+    model = triptych.load(run[0], "cpu")
+    monkeypatch.setattr(planning, "is_learned", lambda *asked: True)
+    pixels, places = scene("red", "blue")
+    monkeypatch.setattr(planning, "write", lambda model, rows, how: [tuple(told(places, "green", "blue"))] * len(rows))
+    found = model.track(np.stack([pixels] * 9), ahead=0.5)
+    assert [[thing.words for thing in things] for things in found.plans] == [["red box", "blue box"]] * 4
+    assert [thing.words for thing in model.plan(image=pixels).things] == ["red box", "blue box"]
+    assert [thing.words for thing in model.plan("a box", image=pixels).things] == ["green box", "blue box"]  # to be

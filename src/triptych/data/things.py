@@ -1,4 +1,5 @@
-"""Batches of pictures with the things in them, each by its words and box; pure functions of (seed, step).
+"""Batches of pictures and moments of clips with the things in them, each by its words and box; pure functions of
+(seed, step).
 
 B pictures, N things, W words, Y, X pixels.
 """
@@ -23,6 +24,7 @@ from triptych.data.shuffle import shuffled
 from triptych.errors import DataError, MediaError
 
 MOST = 4096  # words of a language that are learned, the commonest
+NAMES = 1000  # names of a language that a model remembers, the commonest
 NOTHING = 0.6  # boxes a picture, at most, in which nothing is
 FEW = 64  # pictures of training that are looked at instead where none is held out
 TRIES = 20  # files in a row that can't be read any more
@@ -34,10 +36,12 @@ Named = dict[str, frozenset[int]]
 
 @dataclass(frozen=True)
 class Labelled:
-    """A picture, and of each thing in it the box, as shares of the picture's sides, and by language its words' ids."""
+    """A picture, or a clip at a time in seconds, and of each thing in it the box, as shares of the picture's sides, and
+    by language its words' ids."""
 
     folder: int
     file: str
+    time: float | None
     things: list[tuple[Box, Named]]
 
 
@@ -54,7 +58,7 @@ class ThingBatches(Dataset[dict[str, Tensor]]):
         seed: of the order and of boxes.
 
     Raises:
-        DataError: no folder has pictures with objects.
+        DataError: no folder has pictures or clips with objects.
     """
 
     def __init__(self, folders: Sequence[Path], encode: Callable[[str], list[int]], batch: int, seed: int) -> None:
@@ -63,20 +67,21 @@ class ThingBatches(Dataset[dict[str, Tensor]]):
         self.train: list[Labelled] = []
         self.held: list[Labelled] = []
         known: dict[str, frozenset[int]] = {}
+        names: dict[str, Counter[str]] = {}
         counts: dict[str, Counter[int]] = {}
         for number, prepared in enumerate(self.prepared):
             for record in prepared.records():
-                row = _labelled(number, record, encode, known)
-                if row is None:
-                    continue
-                (self.held if is_held(record) else self.train).append(row)
-                for _, named in row.things:
+                rows = _labelled(number, record, encode, known)
+                (self.held if is_held(record) else self.train).extend(rows)
+                for _, named in (thing for row in rows for thing in row.things):
                     for language, ids in named.items():
                         counts.setdefault(language, Counter()).update(ids)
+                for text in (text for item in record.objects if rows for text in item.texts):
+                    names.setdefault(text.lang, Counter())[text.text] += 1
         if not self.train:
             raise DataError(
-                f"{', '.join(map(str, folders))}: no pictures with `objects` to learn from: a verifier needs to be "
-                "told what stands where, see docs/data.md"
+                f"{', '.join(map(str, folders))}: no pictures or clips with `objects` to learn from: a verifier needs "
+                "to be told what stands where, see docs/data.md"
             )
         self.apart = bool(self.held)
         """Whether pictures are kept apart: of a small folder, none may be, and some of training are looked at."""
@@ -85,6 +90,10 @@ class ThingBatches(Dataset[dict[str, Tensor]]):
             language: sorted(id_ for id_, _ in count.most_common(MOST)) for language, count in sorted(counts.items())
         }
         """By language, the ids that words of things have."""
+        self.names = {
+            language: sorted(name for name, _ in count.most_common(NAMES)) for language, count in sorted(names.items())
+        }
+        """By language, what things are called."""
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         pictures, owner, boxes, rows = [], [], [], []
@@ -110,9 +119,11 @@ class ThingBatches(Dataset[dict[str, Tensor]]):
         }
 
     def read(self, row: Labelled) -> np.ndarray:
-        """A picture as bytes (Y, X, 3); MediaError if it can't be read any more."""
+        """A picture or a moment as bytes (Y, X, 3); MediaError if it can't be read any more."""
         prepared = self.prepared[row.folder]
-        return np.array(decode(Record(file=row.file, kind="picture"), prepared.source, prepared.settings)[0])
+        record = Record(file=row.file, kind="picture" if row.time is None else "clip")
+        one = prepared.settings.model_copy(update={"frames": 1})
+        return np.array(decode(record, prepared.source, one, row.time or 0.0)[0])
 
     def _one(self, number: int) -> tuple[Labelled, np.ndarray]:
         for attempt in range(TRIES):  # a file may have vanished since it was cleaned: another takes its place
@@ -139,19 +150,24 @@ class ThingBatches(Dataset[dict[str, Tensor]]):
 
 def _labelled(
     folder: int, record: Record, encode: Callable[[str], list[int]], known: dict[str, frozenset[int]]
-) -> Labelled | None:
-    """A record with its things, if it is a picture that has some; `known` remembers the ids of phrases."""
-    if record.kind != "picture" or not record.objects:
-        return None
-    by_box: dict[Box, Named] = {}
-    for language in sorted({text.lang for item in record.objects for text in item.texts}):
-        spoken = [item for item in record.objects if any(text.lang == language for text in item.texts)]
-        for thing in things(record.model_copy(update={"objects": spoken}), language):
-            if thing.words not in known:
-                known[thing.words] = word_ids(encode, thing.words)
-            named = by_box.setdefault(thing.box, {})  # a cut picture's edge can give two things one box: both are in it
-            named[language] = named.get(language, frozenset()) | known[thing.words]
-    return Labelled(folder, record.file, list(by_box.items())) if by_box else None
+) -> list[Labelled]:
+    """A record with its things, at each time at which they are known; `known` remembers the ids of phrases."""
+    out = []
+    for time in sorted({item.time for item in record.objects}, key=lambda time: time or 0.0):
+        if (time is None) != (record.kind == "picture"):
+            continue
+        by_box: dict[Box, Named] = {}
+        here = [item for item in record.objects if item.time == time]
+        for language in sorted({text.lang for item in here for text in item.texts}):
+            spoken = [item for item in here if any(text.lang == language for text in item.texts)]
+            for thing in things(record.model_copy(update={"objects": spoken}), language, time):
+                if thing.words not in known:
+                    known[thing.words] = word_ids(encode, thing.words)
+                named = by_box.setdefault(thing.box, {})  # an edge can give two things one box: both are in it
+                named[language] = named.get(language, frozenset()) | known[thing.words]
+        if by_box:
+            out.append(Labelled(folder, record.file, time, list(by_box.items())))
+    return out
 
 
 def word_ids(encode: Callable[[str], list[int]], words: str) -> frozenset[int]:

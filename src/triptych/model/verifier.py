@@ -1,7 +1,8 @@
 """The verifier: a planned thing's words, and the pixels in its box -> whether that is what they show.
 
 The GPT reads pictures by codes, and off them it finds what a drawing was meant to show where pixels hardly show it. The
-verifier looks at pixels alone, closely: each box is cut out and enlarged.
+verifier looks at pixels alone, closely: each box is cut out and enlarged, and marked in what was cut out, since other
+things may stand before and beside what is in it.
 
 N things, B pictures, Y, X pixels, W words.
 """
@@ -41,15 +42,17 @@ class Verifier(nn.Module):
 
     Args:
         words: by language the text ids that words of things have, ascending.
+        names: by language what things are called in what it learned from, of many the commonest.
     """
 
-    def __init__(self, words: Mapping[str, Sequence[int]]) -> None:
+    def __init__(self, words: Mapping[str, Sequence[int]], names: Mapping[str, Sequence[str]] | None = None) -> None:
         super().__init__()
         self.words = {language: list(words[language]) for language in sorted(words)}
+        self.names = {language: list(some) for language, some in (names or {}).items()}
         fine, coarse = WIDTHS
         self.look = nn.Sequential(
             nn.PixelUnshuffle(4),
-            nn.Conv2d(48, fine, 3, padding=1),
+            nn.Conv2d(4 * 16, fine, 3, padding=1),
             *(Block(fine) for _ in range(BLOCKS[0])),
             nn.PixelUnshuffle(2),
             nn.Conv2d(4 * fine, coarse, 1),
@@ -59,9 +62,10 @@ class Verifier(nn.Module):
         self.name = nn.Sequential(
             nn.Linear(2 * coarse + 4, 256), nn.ReLU(), nn.Linear(256, sum(map(len, self.words.values())))
         )
+        self.register_load_state_dict_pre_hook(_see_no_marks)
 
     def forward(self, seen: Tensor, boxes: Tensor) -> Tensor:
-        """Cut-outs (N, 3, SIDE, SIDE) in [0, 1] and their boxes (N, 4), see `cut_out` -> logits (N, W)."""
+        """Cut-outs (N, 4, SIDE, SIDE) in [0, 1] and their boxes (N, 4), see `cut_out` -> logits (N, W)."""
         maps = self.look(seen * 2 - 1)
         start, end = boxes.chunk(2, 1)
         where = torch.cat([start + end - 1, ((end - start).clamp_min(LEAST) * 7).log()], 1)  # log 1 for a common size
@@ -93,7 +97,8 @@ def cut_out(pictures: Tensor, owner: Tensor, boxes: Tensor) -> Tensor:
         boxes: (N, 4) shares of the picture's sides (left, top, right, bottom).
 
     Returns:
-        (N, 3, SIDE, SIDE) in [0, 1]; beyond a picture's edge its last pixels go on.
+        (N, 4, SIDE, SIDE) in [0, 1]: red, green, blue, and 1 within the box; beyond a picture's edge its last pixels
+        go on.
     """
     rows, columns = pictures.shape[1:3]
     whole = boxes.new_tensor([columns, rows])
@@ -104,7 +109,17 @@ def cut_out(pictures: Tensor, owner: Tensor, boxes: Tensor) -> Tensor:
     moves[:, :, 2] = start + end - 1
     grid = F.affine_grid(moves, [len(boxes), 3, SIDE, SIDE], align_corners=False)
     pixels = pictures.permute(0, 3, 1, 2).float() / 255
-    return F.grid_sample(pixels[owner], grid, mode="bilinear", padding_mode="border", align_corners=False)
+    seen = F.grid_sample(pixels[owner], grid, mode="bilinear", padding_mode="border", align_corners=False)
+    far = (grid - moves[:, None, None, :, 2]).abs()  # from the box's middle, in halves of the picture's sides
+    within = (far <= (end - start)[:, None, None]).all(-1, keepdim=True)
+    return torch.cat([seen, within.permute(0, 3, 1, 2).to(seen)], 1)
+
+
+def _see_no_marks(module: nn.Module, weights: dict[str, Tensor], *_: object) -> None:
+    """Verifiers that were trained before boxes were marked in their cut-outs don't look at the marks."""
+    first = weights.get("look.1.weight")
+    if first is not None and first.shape[1] == 3 * 16:
+        weights["look.1.weight"] = F.pad(first, (0, 0, 0, 0, 0, 16))
 
 
 def misfit(logits: Tensor, named: Tensor, told: Tensor | None = None) -> Tensor:

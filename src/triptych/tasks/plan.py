@@ -5,8 +5,8 @@ from __future__ import annotations
 from triptych.errors import ConfigError, ModelError
 from triptych.generate.sample import Sampling
 from triptych.results import Plan
-from triptych.tasks import planning
-from triptych.tasks.common import Media, Model, language_of
+from triptych.tasks import naming, planning
+from triptych.tasks.common import Media, Medium, Model, language_of
 
 
 def plan(model: Model, text: str, *, image: Media | None, language: str, seed: int, temperature: float) -> Plan:
@@ -39,7 +39,11 @@ def plan(model: Model, text: str, *, image: Media | None, language: str, seed: i
     if not (0 <= temperature < float("inf") and 0 <= seed < 2**62):
         raise ConfigError(f"temperature={temperature}, seed={seed}: give numbers from 0")
     language = model.language(language) if language else language_of(text)
-    media = [] if image is None else [medium for medium in model.read([model.pixels(image)]) if medium is not None]
-    read = media and not text
+    frames = [] if image is None else [model.frames(model.pixels(image))]
+    media = [Medium(maps, None) for maps in model.look(frames)]
+    read = bool(media and not text)
     row = planning.reading(model, media[0], language) if read else planning.prompt(model, text, media, language)
-    return Plan(text, planning.write(model, [row], [Sampling(temperature, seed=seed)])[0], model.label)
+    things = planning.write(model, [row], [Sampling(temperature, seed=seed)])[0]
+    if read:
+        things = naming.by_pixels(model, frames[0], [things], language).of(things)
+    return Plan(text, things, model.label)

@@ -10,14 +10,14 @@ from triptych.clip_results import Track
 from triptych.errors import ConfigError, ModelError
 from triptych.generate.sample import Sampling
 from triptych.sequence import spell
-from triptych.tasks import planning
+from triptych.tasks import naming, planning
 from triptych.tasks.common import Media, Medium, Model, language_of
 
 
 def track(
     model: Model, medium: Media, *, text: str = "", ahead: float = 0.0, language: str = "", start: float = 0.0
 ) -> Track:
-    """Tell what stands where, as at least half of the clip's framings have it.
+    """Tell what stands where, as at least half of the clip's framings have it, by the names that the pixels show.
 
     Args:
         model: what tells.
@@ -50,11 +50,12 @@ def track(
     frames = model.frames(medium, start=start, filled=False)
     seen = _framed(model, frames, start)
     told = planning.seen(model, seen, text, language)
+    names = naming.by_pixels(model, frames[:: info.visual.span], told, language)
     if drawn:
         last = frames[-(1 + info.visual.span * (most - drawn)) :]  # as much as leaves room in a window
         told += planning.follow(model, [_framed(model, last, start)], text, drawn, [Sampling(0.0)], language)[0][1:]
     times = [start + spell.time_of(index, info.fps, info.visual.span) for index in range(len(told))]
-    return Track(tuple(times), tuple(told), len(seen.maps), text, model.label)
+    return Track(tuple(times), tuple(names.of(things) for things in told), len(seen.maps), text, model.label)
 
 
 def _framed(model: Model, frames: np.ndarray, start: float) -> Medium:

@@ -15,21 +15,21 @@ from torch import Tensor
 
 from triptych import zoo
 from triptych.config import RunConfig
-from triptych.data.things import Labelled, ThingBatches
+from triptych.data.things import NAMES, Labelled, ThingBatches
 from triptych.device import autocast, device_of
 from triptych.errors import ConfigError, DataError, MediaError
 from triptych.model.verifier import Verifier, cut_out, misfit
 from triptych.train.degrade import degrade
 
 HELD = 256  # pictures of validation
-NAMES = 1000  # different names, of each language, that a thing is told from in validation, the commonest
 
 
 class VerifierJob:
     """The verifier on prepared folders; see train.loop.Job.
 
     Raises:
-        ConfigError: no model to start from. DataError: no pictures with objects, or of another size than the model's.
+        ConfigError: no model to start from.
+        DataError: no pictures or clips with objects, or of another size than the model's.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -45,13 +45,14 @@ class VerifierJob:
                     f"{self.parts.info.size}: prepare them with `--size {self.parts.info.size}`"
                 )
         torch.manual_seed(config.seed)
-        self.model = Verifier(self.batches.words).to(self.device)
+        self.model = Verifier(self.batches.words, self.batches.names).to(self.device)
 
     def losses(self, batch: dict[str, Tensor], scale: Callable[[Tensor], None]) -> dict[str, float]:
         """See train.loop.Job. Pictures are made worse, as drawn ones are: what only sharp pixels tell counts less."""
         batch = {name: part.to(self.device, non_blocking=True) for name, part in batch.items()}
         random = torch.Generator().manual_seed(int(batch["seed"]))  # as the rest of a batch, by its step alone
-        seen = degrade(cut_out(batch["pictures"], batch["owner"], batch["boxes"]), random)
+        seen = cut_out(batch["pictures"], batch["owner"], batch["boxes"])
+        seen = torch.cat([degrade(seen[:, :3], random), seen[:, 3:]], 1)
         with autocast(self.run.precision, self.device):
             logits = self.model(seen, batch["boxes"])
         loss = misfit(logits.float(), batch["named"], batch["told"]).mean()
@@ -101,8 +102,8 @@ class VerifierJob:
         words = ", ".join(f"{len(ids)} ({language or 'no language'})" for language, ids in self.batches.words.items())
         things = sum(len(row.things) for row in self.batches.train)
         return {
-            "data": f"{len(self.batches.train):,} pictures, {things:,} things",
-            "held out": f"{len(self.batches.held):,} pictures"
+            "data": f"{len(self.batches.train):,} pictures and moments of clips, {things:,} things",
+            "held out": f"{len(self.batches.held):,} of them"
             if self.batches.apart
             else "none: some of training instead",
             "words": words,

@@ -1,0 +1,33 @@
+"""What else a thing may be called: parts that stand between the same words stand for one another anywhere."""
+
+from triptych.sequence import names
+from triptych.sequence.names import Variants
+
+RED, BLUE, METAL, RUBBER, BALL, CONE, TIP, SMALL = range(8)
+
+
+def test_parts_of_several_ids_stand_for_one_another():
+    known = Variants([[RED, BALL], [RED, CONE, TIP], [BLUE, BALL]])
+    assert (BLUE, CONE, TIP) in known.of([BLUE, BALL])
+    assert (BLUE, BALL) in known.of([BLUE, CONE, TIP])
+    assert (RED, BALL) in known.of([BLUE, BALL])
+
+
+def test_nothing_else_is_conceivable():
+    known = Variants([[RED, METAL, BALL], [BLUE, METAL, BALL], [RED, RUBBER, BALL]])
+    assert set(known.of([BLUE, RUBBER, BALL])) == {(RED, RUBBER, BALL), (BLUE, METAL, BALL)}  # one part differs
+    assert known.of([SMALL, CONE]) == []
+    assert Variants([]).of([RED]) == []
+
+
+def test_a_name_is_no_variant_of_itself_and_none_comes_twice():
+    known = Variants([[RED, BALL], [RED, BALL], [BLUE, BALL]])
+    assert known.of([RED, BALL]) == [(BLUE, BALL)]
+
+
+def test_parts_are_at_most_so_long():
+    long = [RED] * names.LONGEST
+    known = Variants([[SMALL, *long], [SMALL, BLUE], [SMALL, *long, METAL], [SMALL, CONE]])
+    assert (SMALL, BLUE) in known.of([SMALL, *long])
+    assert (SMALL, BLUE) not in known.of([SMALL, *long, METAL])
+    assert (SMALL, CONE) in known.of([SMALL, BLUE])
