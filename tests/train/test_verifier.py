@@ -21,7 +21,7 @@ from triptych.errors import ConfigError, DataError, ModelError
 from triptych.media import video
 from triptych.model.verifier import ROOM, SIDE, Verifier, cut_out, misfit
 from triptych.sequence.plan import Thing, write
-from triptych.tasks import canvas, naming, planning, verifying
+from triptych.tasks import canvas, planning, verifying
 from triptych.train import verifier as verifier_training
 from triptych.train.gpt import GPTJob
 from triptych.train.loop import Loop
@@ -336,78 +336,3 @@ def test_what_it_needs_is_said(data, tiny_model, tmp_path):
     Prepared(tmp_path / "small", small.source, PrepareConfig(size=32)).save()
     with pytest.raises(DataError, match=r"small: pictures of 32 pixels, the model draws 64: .*--size 64"):
         VerifierJob(settings(tmp_path / "small", tmp_path / "run", tiny_model))
-
-
-def scene(*names):
-    """A picture with boxes of these colours, and where they stand."""
-    pixels, places = np.full((64, 64, 3), 110, np.uint8), []
-    for number, name in enumerate(names):
-        left = 4 + 30 * number
-        pixels[20:36, left : left + 16] = COLOURS[name]
-        places.append((left / 64, 20 / 64, (left + 16) / 64, 36 / 64))
-    return pixels, places
-
-
-def told(places, *names):
-    return [Thing(f"{name} box", place) for name, place in zip(names, places, strict=True)]
-
-
-def test_things_are_called_what_their_pixels_show(run):
-    model = triptych.load(run[0], "cpu")._model
-    pixels, places = scene("red", "blue")
-
-    def named(things, language="en"):
-        return [thing.words for thing in naming.by_pixels(model, [pixels], [things], language).of(things)]
-
-    assert named(told(places, "red", "blue")) == ["red box", "blue box"]
-    assert named(told(places, "green", "blue")) == ["red box", "blue box"]
-    assert named(told(places, "green", "green")) == ["red box", "blue box"]  # two of one name are two things
-    assert named(told([(0.6, 0.8, 0.8, 1.0)], "green")) == ["green box"]  # nothing is seen there
-    assert named([Thing("odd thing", places[0])]) == ["odd thing"]
-    assert named(told(places, "green", "blue"), "fr") == ["green box", "blue box"]
-    moved = [Thing(thing.words, places[1]) for thing in told(places[:1], "green")]
-    names = naming.by_pixels(model, [pixels], [told(places, "green", "blue")], "en")
-    assert [(thing.words, thing.box) for thing in names.of(moved)] == [("red box", places[1])]
-    model.bundle.verifier = None
-    assert named(told(places, "green", "blue")) == ["green box", "blue box"]
-
-
-def test_all_times_of_a_clip_name_a_thing_together(run):
-    """Once a thing is hidden by another; what is before it isn't what it is."""
-    model = triptych.load(run[0], "cpu")._model
-    (open_, places), (hidden, _) = scene("red", "blue"), scene("green", "blue")
-    plans = [told(places, "red", "blue")] * 3
-    for pictures in ([open_, open_, hidden], [hidden, open_, open_]):
-        names = naming.by_pixels(model, pictures, plans, "en")
-        assert [thing.words for thing in names.of(plans[0])] == ["red box", "blue box"]
-    names = naming.by_pixels(model, [hidden] * 3, plans, "en")
-    assert [thing.words for thing in names.of(plans[0])] == ["green box", "blue box"]
-
-
-def test_a_name_that_fits_hardly_better_changes_nothing(run, monkeypatch):
-    model = triptych.load(run[0], "cpu")._model
-    pixels, places = scene("red")
-    own = told(places, "green")
-    fits = {"red box": 0.0, "blue box": 9.0, "green box": 0.0}
-    ids = {tuple(model.bundle.text.encode(f" {name}")): name for name in fits}
-
-    def named(better):
-        fits["green box"] = better
-        monkeypatch.setattr(
-            naming, "_misfits", lambda verifier, language, logits, names: torch.tensor([fits[ids[n]] for n in names])
-        )
-        return naming.by_pixels(model, [pixels], [own], "en").of(own)[0].words
-
-    assert named(naming.SURELY - 0.1) == "green box"
-    assert named(naming.SURELY + 0.1) == "red box"
-
-
-def test_tracks_and_plans_of_pictures_tell_what_pixels_show(run, monkeypatch):
-    model = triptych.load(run[0], "cpu")
-    monkeypatch.setattr(planning, "is_learned", lambda *asked: True)
-    pixels, places = scene("red", "blue")
-    monkeypatch.setattr(planning, "write", lambda model, rows, how: [tuple(told(places, "green", "blue"))] * len(rows))
-    found = model.track(np.stack([pixels] * 9), ahead=0.5)
-    assert [[thing.words for thing in things] for things in found.plans] == [["red box", "blue box"]] * 4
-    assert [thing.words for thing in model.plan(image=pixels).things] == ["red box", "blue box"]
-    assert [thing.words for thing in model.plan("a box", image=pixels).things] == ["green box", "blue box"]  # to be

@@ -28,10 +28,15 @@ class Variants:
     def __init__(self, names: Iterable[Sequence[int]]) -> None:
         self._around: dict[Ids, list[tuple[Ids, Ids]]] = {}  # of each part, what it stands between
         self._between: dict[tuple[Ids, Ids], list[Ids]] = {}
-        for name in dict.fromkeys(map(tuple, names)):
+        self._known = dict.fromkeys(map(tuple, names))
+        for name in self._known:
             for before, part, after in _parts(name):
                 self._around.setdefault(part, []).append((before, after))
                 self._between.setdefault((before, after), []).append(part)
+
+    def __contains__(self, name: Ids) -> bool:
+        """Whether a name is one of those that are known."""
+        return name in self._known
 
     def of(self, name: Sequence[int]) -> list[Ids]:
         """Names like this one but for one part, whether they are known or not; without itself."""

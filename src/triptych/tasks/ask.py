@@ -12,8 +12,9 @@ from triptych.errors import ConfigError
 from triptych.results import Answer
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
-from triptych.tasks import parts
-from triptych.tasks.common import Media, Medium, Model, ended
+from triptych.tasks import naming, parts
+from triptych.tasks.common import Media, Medium, Model, ended, language_of
+from triptych.tasks.naming import Names
 from triptych.tasks.parts import Part
 from triptych.tasks.relevance import gains
 
@@ -43,8 +44,15 @@ def ask(
         ConfigError: two choices are alike, or one is empty.
     """
     media = model.read([medium for medium, _ in questions], start=start)
-    prompts = [_prompt(model, medium, text) for medium, (_, text) in zip(media, questions, strict=True)]
-    answers = _choose(model, prompts, choices) if choices else [Answer(text) for text in model.say(prompts)]
+    named = naming.of_media(model, media, [language_of(text) for _, text in questions])
+    prompts = [
+        _prompt(model, medium, names.heard(text))
+        for medium, names, (_, text) in zip(media, named, questions, strict=True)
+    ]
+    if choices:
+        answers = _choose(model, prompts, choices, named)
+    else:
+        answers = [Answer(names.said(text)) for names, text in zip(named, model.say(prompts), strict=True)]
     return [_timed(answer, medium) for answer, medium in zip(answers, media, strict=True)]
 
 
@@ -85,10 +93,13 @@ def ask_whole(
     chosen = [part for _, part in best]
     ordered = sorted(chosen, key=lambda part: part.segment.start)
     joined = Medium([map_ for part in ordered for map_ in part.medium.maps], (0.0, end))
-    prompt = _prompt(model, joined, question)
-    answer = _choose(model, [prompt], choices)[0] if choices else Answer(model.say([prompt])[0])
-    if not choices:
-        answer = Answer(_moved(model, answer.text, ordered))
+    first, *others = naming.of_media(model, [part.medium for part in chosen], [language_of(question)] * len(chosen))
+    names = first.and_of(others)
+    prompt = _prompt(model, joined, names.heard(question))
+    if choices:
+        answer = _choose(model, [prompt], choices, [names])[0]
+    else:
+        answer = Answer(_moved(model, names.said(model.say([prompt])[0]), ordered))
     spans = tuple((part.segment.start, part.segment.end) for part in chosen)
     return Answer(answer.text, answer.probabilities, (0.0, end), spans)
 
@@ -108,12 +119,12 @@ def _prompt(model: Model, medium: Medium | None, question: str) -> Row:
     return spell.question_prompt(model.show(model.begin(), medium), model.encode(question)).finish()
 
 
-def _choose(model: Model, prompts: Sequence[Row], choices: Sequence[str]) -> list[Answer]:
+def _choose(model: Model, prompts: Sequence[Row], choices: Sequence[str], named: Sequence[Names]) -> list[Answer]:
     """The likelihood of each whole choice, made to sum to 1 over the choices."""
     if not all(choices) or len(set(choices)) < len(choices):
         raise ConfigError(f"choices {list(choices)}: give different texts, none of them empty")
-    spelled = [ended(model.encode(choice)) for choice in choices]
-    nats = model.likelihood([p for p in prompts for _ in choices], [s for _ in prompts for s in spelled])
+    spelled = [ended(model.encode(names.heard(choice))) for names in named for choice in choices]
+    nats = model.likelihood([p for p in prompts for _ in choices], spelled)
     out = []
     for row in np.array(nats, np.float64).reshape(len(prompts), len(choices)):
         shares = np.exp(row - row.max())

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from triptych.results import Caption
 from triptych.sequence import spell
+from triptych.tasks import naming
 from triptych.tasks.common import Media, Model
 from triptych.tasks.reading import tell
 
 
 def caption(model: Model, media: Sequence[Media], *, language: str = "en", start: float = 0.0) -> list[Caption]:
-    """Describe each medium in a language, by the likeliest words.
+    """Describe each medium in a language, by the likeliest words, and the names that its pixels show.
 
     Args:
         model: what reads.
@@ -25,6 +26,8 @@ def caption(model: Model, media: Sequence[Media], *, language: str = "en", start
     tag = model.encode(language)
     known = model.read(media, start=start, framings=model.framings)
     texts = tell(model, known, lambda medium: spell.caption_prompt(model.show(model.begin(), medium), tag).finish())
+    named = naming.of_media(model, known, [language] * len(known))
     return [
-        Caption(text, language, medium.times if medium else None) for text, medium in zip(texts, known, strict=True)
+        Caption(names.said(text), language, medium.times if medium else None)
+        for text, names, medium in zip(texts, named, known, strict=True)
     ]

@@ -47,11 +47,13 @@ Item = TypeVar("Item")
 @dataclass(frozen=True)
 class Medium:
     """A picture or a clip as the GPT reads it; `times` are the seconds that were read, None for a picture; `others` its
-    maps in other framings, to be read beside it (tasks.reading)."""
+    maps in other framings, to be read beside it (tasks.reading); `pixels` what it shows at the time of each map, uint8
+    (T, Y, X, 3), where they are at hand."""
 
     maps: list[Map]
     times: tuple[float, float] | None
     others: tuple[list[Map], ...] = ()
+    pixels: np.ndarray | None = None
 
 
 class Model:
@@ -268,8 +270,8 @@ class Model:
                 seconds = (length - 1) / self.bundle.info.fps
                 times = None if length == 1 else (start, start + seconds)
                 views = self.look_framed([frames for _, frames in items], framings if times else 1)
-                for (key, _), (maps, *others) in zip(items, views, strict=True):
-                    known[key] = Medium(maps, times, tuple(others))
+                for (key, frames), (maps, *others) in zip(items, views, strict=True):
+                    known[key] = Medium(maps, times, tuple(others), frames[:: self.bundle.info.visual.span])
         return [None if medium is None else known[_key(medium)] for medium in media]
 
     def frames(self, medium: Media, *, start: float = 0.0, filled: bool = True) -> np.ndarray:

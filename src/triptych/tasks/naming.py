@@ -1,17 +1,18 @@
 """Names of things as their pixels have them: the GPT reads codes, the verifier pixels.
 
 A GPT that has never seen a green ball calls one a green cylinder, since it learned names, not words. The verifier
-knows words (see model.verifier), so where another name that is conceivable (see sequence.names) fits a thing's pixels
-far better than the one that the GPT told, that one counts. Of a clip, what all times show counts together: things hide,
-and enter by parts.
+knows words (see model.verifier), so where a name that nobody taught but that is conceivable (see sequence.names) fits a
+thing's pixels far better than the one that the GPT told, that one counts. Names that it was taught the GPT tells best
+itself. Of a clip, what all times show counts together: things hide, and enter by parts.
 
 K times at which a thing is told, W words, C names.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,23 +22,109 @@ from torch import Tensor
 from triptych.model.verifier import Verifier, misfit
 from triptych.sequence.names import Variants
 from triptych.sequence.plan import Thing
-from triptych.tasks.common import Model
+from triptych.tasks import planning
+from triptych.tasks.common import Medium, Model
+from triptych.tokenizers.text import TextTokenizer
 
-SURELY = 3.0  # nats by which another name must fit better than the one that the GPT told: see docs/log.md
+SURELY = 2.0  # nats by which another name must fit better than the one that the GPT told: see docs/log.md
 
 Told = tuple[str, int]
 """A thing of several plans: its words, and which of those that have them in its plan."""
+Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Names:
-    """What things are called by their pixels."""
+    """What the things of a medium are called by their pixels.
 
+    Args:
+        text: of the model.
+        known: what each thing is called that the model told.
+        words: the ids of which names consist.
+    """
+
+    text: TextTokenizer
     known: Mapping[Told, str]
+    words: Collection[int] = ()
 
     def of(self, things: Sequence[Thing]) -> tuple[Thing, ...]:
         """Things of a plan by these names; those of which none is known keep theirs."""
         return tuple(replace(thing, words=self.known.get(told, thing.words)) for told, thing in _told(things))
+
+    def said(self, text: str) -> str:
+        """What the model says of the medium, by these names."""
+        return self._put(text, [(told, name) for (told, _), name in self.known.items()])
+
+    def heard(self, text: str) -> str:
+        """What the model is asked of the medium, by the names that it would tell itself."""
+        return self._put(text, [(name, told) for (told, _), name in self.known.items()])
+
+    def and_of(self, others: Iterable[Names]) -> Names:
+        """These names and others', of media that are read together; what both know is called as here."""
+        known = dict(self.known)
+        for other in others:
+            known = {**other.known, **known}
+        return replace(self, known=known)
+
+    def _put(self, text: str, names: Sequence[tuple[str, str]]) -> str:
+        """A text in which phrases that fit a first name of some pairs, and no second one, are changed to the second; as
+        it was where several would do."""
+        pairs = [(self._ids(first), self._ids(second)) for first, second in names]
+        if all(first == second for first, second in pairs):
+            return text
+        out: list[int] = []
+        for in_name, group in itertools.groupby(self._ids(text), self.words.__contains__):
+            phrase = tuple(group)
+            if in_name and not any(set(phrase) <= set(second) for _, second in pairs):
+                others = {_changed(phrase, *pair) for pair in pairs if set(phrase) <= set(pair[0])}
+                phrase = others.pop() if len(others) == 1 else phrase
+            out += phrase
+        return self.text.decode(out).strip() if tuple(out) != self._ids(text) else text
+
+    def _ids(self, text: str) -> Ids:
+        return tuple(self.text.encode(f" {text}"))
+
+
+def of_media(model: Model, media: Sequence[Medium | None], languages: Sequence[str]) -> list[Names]:
+    """What the things of media are called, of each medium in a language of its own, after what the model tells of it as
+    it stands; a model that doesn't tell what stands where, or has no verifier, keeps its names."""
+    asked = {
+        (id(medium), language): medium
+        for medium, language in zip(media, languages, strict=True)
+        if medium is not None and medium.pixels is not None and _knows(model, language)
+    }
+    known: dict[tuple[int, str], Names] = {}
+    for language in dict.fromkeys(language for _, language in asked):
+        for verb, tell in (("track", _in_clips), ("things", _in_pictures)):
+            keys = [
+                key
+                for key, medium in asked.items()
+                if key[1] == language and (medium.times is None) == (verb == "things")
+            ]
+            if keys and planning.is_learned(model, verb):
+                bare = [Medium(asked[key].maps, asked[key].times) for key in keys]  # one framing is enough for names
+                for key, plans in zip(keys, tell(model, bare, language), strict=True):
+                    known[key] = by_pixels(model, _pixels(asked[key]), plans, language)
+    nothing = Names(model.bundle.text, {})
+    return [known.get((id(medium), language), nothing) for medium, language in zip(media, languages, strict=True)]
+
+
+def _in_clips(model: Model, media: Sequence[Medium], language: str) -> list[list[tuple[Thing, ...]]]:
+    return planning.seen(model, media, "", language)
+
+
+def _in_pictures(model: Model, media: Sequence[Medium], language: str) -> list[list[tuple[Thing, ...]]]:
+    return [[things] for things in planning.stills(model, media, language)]
+
+
+def _pixels(medium: Medium) -> np.ndarray:
+    assert medium.pixels is not None
+    return medium.pixels
+
+
+def _knows(model: Model, language: str) -> bool:
+    verifier = model.bundle.verifier
+    return verifier is not None and bool(verifier.names.get(language))
 
 
 @torch.inference_mode()
@@ -51,8 +138,8 @@ def by_pixels(model: Model, pictures: Iterable[np.ndarray], plans: Sequence[Sequ
         language: tag of the language of the plans' words.
     """
     verifier = model.bundle.verifier
-    if verifier is None or not verifier.names.get(language):
-        return Names({})
+    if verifier is None or not _knows(model, language):
+        return Names(model.bundle.text, {})
     columns = verifier.columns(language)
     seen: dict[Told, list[Tensor]] = defaultdict(list)
     for pixels, things in zip(pictures, plans, strict=True):
@@ -60,23 +147,44 @@ def by_pixels(model: Model, pictures: Iterable[np.ndarray], plans: Sequence[Sequ
             shown = torch.from_numpy(np.array(pixels)).to(model.device)
             logits = verifier.read(shown, [thing.box for thing in things])[:, columns].float().cpu()
             for (told, _), row in zip(_told(things), logits, strict=True):
-                if row.amax() > 0:  # else nothing is seen there
-                    seen[told].append(row)
-    variants = Variants(model.bundle.text.encode(f" {name}") for name in verifier.names[language])
+                seen[told] += [row] if row.amax() > 0 else []  # else nothing is seen there
+    taught = [tuple(model.bundle.text.encode(f" {name}")) for name in verifier.names[language]]
+    variants = Variants(taught)
     known = {}
     for told, rows in seen.items():
-        ids = model.bundle.text.encode(f" {told[0]}")
-        names = [tuple(ids), *variants.of(ids)]
-        nats = _misfits(verifier, language, torch.stack(rows), names)
-        best = int(nats.argmin())
-        known[told] = told[0] if nats[best] > nats[0] - SURELY else model.bundle.text.decode(names[best]).strip()
-    return Names(known)
+        ids = tuple(model.bundle.text.encode(f" {told[0]}"))
+        names = [ids, *(name for name in variants.of(ids) if name not in variants)]
+        known[told] = told[0]
+        if rows and len(names) > 1:
+            nats = _misfits(verifier, language, torch.stack(rows), names)
+            best = int(nats.argmin())
+            if nats[best] < nats[0] - SURELY:
+                known[told] = model.bundle.text.decode(names[best]).strip()
+    return Names(
+        model.bundle.text, known, frozenset(itertools.chain(*taught)).difference(model.bundle.text.encode(" "))
+    )
 
 
-def _misfits(verifier: Verifier, language: str, logits: Tensor, names: Sequence[Sequence[int]]) -> Tensor:
+def _misfits(verifier: Verifier, language: str, logits: Tensor, names: Sequence[Ids]) -> np.ndarray:
     """How little each of C names fits what a thing's pixels show (K, W): nats (C,), the mean of all times."""
     named = torch.stack([verifier.target(language, ids) for ids in names])
-    return torch.stack([misfit(row.expand_as(named), named) for row in logits]).mean(0)
+    return torch.stack([misfit(row.expand_as(named), named) for row in logits]).mean(0).double().numpy()
+
+
+def _changed(phrase: Ids, first: Ids, second: Ids) -> Ids:
+    """A phrase of the first of two names with what differs in the second instead."""
+    alike = _alike(first, second)
+    end = _alike(first[alike:][::-1], second[alike:][::-1])
+    old, new = first[alike : len(first) - end], second[alike : len(second) - end]
+    for place in range(len(phrase) - len(old) + 1):
+        if old and phrase[place : place + len(old)] == old:
+            return phrase[:place] + new + phrase[place + len(old) :]
+    return phrase
+
+
+def _alike(one: Ids, two: Ids) -> int:
+    """How many ids of two names are the same from the beginning on."""
+    return next((place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
 
 
 def _told(things: Sequence[Thing]) -> Iterator[tuple[Told, Thing]]:

@@ -55,10 +55,12 @@ def parts(model: Model, path: Path | str, *, start: float = 0.0) -> Iterator[Par
 
 def read(model: Model, segments: Sequence[Segment], framings: int = 1) -> list[Part]:
     """What the GPT reads of segments; times are those of the clip."""
-    views = model.look_framed([still_to(segment.frames, model.bundle.info.frames) for segment in segments], framings)
+    info = model.bundle.info
+    frames = [still_to(segment.frames, info.frames) for segment in segments]
+    views = model.look_framed(frames, framings)
     return [
-        Part(s, Medium(maps, (s.start, s.end), tuple(others)))
-        for s, (maps, *others) in zip(segments, views, strict=True)
+        Part(s, Medium(maps, (s.start, s.end), tuple(others), film[:: info.visual.span]))
+        for s, film, (maps, *others) in zip(segments, frames, views, strict=True)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -42,19 +43,19 @@ def reading(model: Model, medium: Medium | None, language: str) -> Row:
     return spell.things_prompt(model.show(model.begin(), medium), _tag(model, language)).finish()
 
 
-def seen(model: Model, medium: Medium, text: str, language: str = "") -> list[tuple[Thing, ...]]:
-    """What stands where in a clip, at the time of each of its maps, by the likeliest words of each of its framings."""
+def seen(model: Model, media: Sequence[Medium], text: str, language: str = "") -> list[list[tuple[Thing, ...]]]:
+    """What stands where in clips at the time of each of their maps, by the likeliest words in all of their framings."""
     tag = _tag(model, language or language_of(text))
-    views = each_framing(medium)
+    framed = [each_framing(medium) for medium in media]
+    views = [view for some in framed for view in some]
     prompts = [_asked(model, view, text, {}, index, tag) for view in views for index in range(len(view.maps))]
-    told = write(model, prompts, [Sampling(temperature=0)] * len(prompts))
-    count = len(medium.maps)
-    return _agreed(model, [told[first : first + count] for first in range(0, len(told), count)])
+    told = iter(write(model, prompts, [Sampling(temperature=0)] * len(prompts)))
+    return [_agreed(model, [list(itertools.islice(told, len(view.maps))) for view in some]) for some in framed]
 
 
-def stills(model: Model, pictures: Sequence[np.ndarray], language: str) -> list[tuple[Thing, ...]]:
-    """What stands where in pictures uint8 (rows, columns, 3), by the likeliest words."""
-    prompts = [reading(model, medium, language) for medium in model.read(pictures)]
+def stills(model: Model, media: Sequence[Medium], language: str) -> list[tuple[Thing, ...]]:
+    """What stands where in pictures, by the likeliest words."""
+    prompts = [reading(model, medium, language) for medium in media]
     return write(model, prompts, [Sampling(temperature=0)] * len(prompts))
 
 

@@ -10,6 +10,7 @@ from triptych.clip_results import Moment
 from triptych.generate.grammar import Say
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
+from triptych.tasks import naming
 from triptych.tasks.common import SAY_LIMIT, Medium, Model
 from triptych.tasks.reading import tell
 
@@ -22,7 +23,8 @@ _BREAK = "\0"
 
 
 def describe(model: Model, media: Sequence[Medium], language: str) -> list[str]:
-    """Descriptions with times where the model has learned such, else as they come; one a medium.
+    """Descriptions with times where the model has learned such, else as they come; one a medium, by the names that its
+    pixels show.
 
     Args:
         model: what reads.
@@ -35,7 +37,9 @@ def describe(model: Model, media: Sequence[Medium], language: str) -> list[str]:
     def prompt(medium: Medium | None) -> Row:
         return spell.caption_prompt(model.show(model.begin(), medium), tag).finish()
 
-    return tell(model, media, prompt, Say(SAY_LIMIT, start, _LOG_KNOWN, _ROUNDS))
+    texts = tell(model, media, prompt, Say(SAY_LIMIT, start, _LOG_KNOWN, _ROUNDS))
+    named = naming.of_media(model, media, [language] * len(media))
+    return [names.said(text) for names, text in zip(named, texts, strict=True)]
 
 
 def events_of(text: str, start: float = 0.0, end: float = float("inf")) -> tuple[Moment, ...]:

@@ -49,7 +49,7 @@ def track(
     language = model.language(language) if language else language_of(text)
     frames = model.frames(medium, start=start, filled=False)
     seen = _framed(model, frames, start)
-    told = planning.seen(model, seen, text, language)
+    (told,) = planning.seen(model, [seen], text, language)
     names = naming.by_pixels(model, frames[:: info.visual.span], told, language)
     if drawn:
         last = frames[-(1 + info.visual.span * (most - drawn)) :]  # as much as leaves room in a window
