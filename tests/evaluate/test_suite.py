@@ -8,7 +8,8 @@ import pytest
 
 from triptych.config import VisualTokenizerConfig
 from triptych.errors import ConfigError, DataError
-from triptych.evaluate import clip_measures, picture_measures, plan_measures, report, suite
+from triptych.evaluate import clip_measures, picture_measures, plan_measures, report, suite, text_measures
+from triptych.evaluate.bench import Bench
 from triptych.files import read_jsonl
 from triptych.media import image, video
 from triptych.results import Plan
@@ -325,6 +326,41 @@ def test_a_model_that_answers_nothing_is_at_or_below_its_baselines(empty: dict[s
                 assert score["value"] <= value, (name, other)
                 checked += 1
     assert checked > 20
+
+
+def test_rare_kinds_of_questions_are_asked_of_more_media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = small.write(tmp_path / "media", pictures=6, clips=8)
+    rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
+    clips = [row for row in rows if row["file_name"].startswith("clips/0")]
+    for number, row in enumerate(clips):  # each clip counts; three of eight foretell, twice
+        foretold = [{"question": f"What {end}?", "answer": "no", "kind": "predictive", "lang": "en"} for end in "ab"]
+        row["qa"] += foretold if number in (1, 4, 6) else []
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / clips[6]["file_name"]).write_bytes(b"no clip")
+    asked: list[tuple[str, str]] = []
+
+    def measured(limit: int) -> dict[str, Any]:
+        reader: Any = Cheat(tmp_path, folder)
+        bench = Bench(reader, folder, limit=limit)
+        asked.clear()
+
+        def answers(pairs: list[Any]) -> list[str]:
+            asked.extend((str(path), question) for path, question in pairs)
+            return ["1" if "How many" in question else "no" for _, question in pairs]
+
+        monkeypatch.setattr(bench, "answers", answers)
+        return text_measures.ask(bench)
+
+    few, all_ = measured(3), measured(100)
+    assert all_["accuracy, clips"].n == 7 + 2 * 2  # what can't be read isn't asked
+    assert all_["accuracy, clips, predictive"].n == 4
+    assert few["accuracy, clips"].n == few["accuracy, clips, en"].n
+    counted, foretold = few["accuracy, clips, counting"].n, few["accuracy, clips, predictive"].n
+    assert counted == 3  # of each of three clips
+    assert foretold == 4
+    assert few["accuracy, clips"].n < counted + foretold  # those of more clips don't count among all
+    assert few["accuracy, clips, predictive"].value == 1
+    assert len(set(asked)) == len(asked)  # nothing is asked twice
 
 
 def test_one_json_a_run(perfect: dict[str, Any], folder: Path) -> None:

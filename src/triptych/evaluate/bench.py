@@ -268,16 +268,18 @@ class Bench:
 
     def readable(self, items: Sequence[Item]) -> list[Item]:
         """The items whose files can be read."""
-        out = []
-        for item in items:
-            try:
-                (self.pixels if item.record.kind == "picture" else self.frames)(item)
-                out.append(item)
-            except MediaError:
-                continue
+        out = [item for item in items if self.is_readable(item)]
         if not out:
             raise Skip("none of the files can be read")
         return out
+
+    def is_readable(self, item: Item) -> bool:
+        """Whether a file can be read."""
+        try:
+            (self.pixels if item.record.kind == "picture" else self.frames)(item)
+        except MediaError:
+            return False
+        return True
 
     @cached_property
     def detector(self) -> Detector:

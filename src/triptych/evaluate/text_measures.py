@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from triptych.data.records import Question
 from triptych.evaluate import metrics, words
 from triptych.evaluate.bench import LANGUAGES, Bench, Item, Scores, Skip, chunks
 from triptych.evaluate.metrics import Object
@@ -107,7 +108,7 @@ def _caption_clips(bench: Bench) -> Scores:
 
 
 def ask(bench: Bench) -> Scores:
-    """Answers to questions, by medium, language and kind."""
+    """Answers to questions, by medium, language and kind; rare kinds are asked of more media than the others."""
     everything = [item for item in bench.items if item.record.qa and not item.truth.get("impossible")]
     if not everything:
         raise Skip("the folder holds no questions (qa in metadata.jsonl)")
@@ -115,26 +116,28 @@ def ask(bench: Bench) -> Scores:
     for kind in ("picture", "clip"):
         some = [item for item in everything if item.record.kind == kind]
         items += bench.readable(bench.choose(some)) if some else []
-    rows = [
-        (number, item, question) for number, item in enumerate(items) for question in item.record.qa if question.answer
-    ]
-    told = bench.answers([(item.path, q.question) for _, item, q in rows])
-    right = [words.same_answer(text, q.answer) for text, (_, _, q) in zip(told, rows, strict=True)]
+    asked = [(item, question) for item in items for question in item.record.qa if question.answer]
+    rows = [*asked, *_of_rare_kinds(bench, everything, items, asked)]
+    told = bench.answers([(item.path, q.question) for item, q in rows])
+    right = [words.same_answer(text, q.answer) for text, (_, q) in zip(told, rows, strict=True)]
     common = _guesses(everything)
-    guessed = [words.same_answer(common[_form(q, item, common)], q.answer) for _, item, q in rows]
-    blind = _without_media(bench, [q.question for _, _, q in rows])
-    alone = [words.same_answer(text, q.answer) for text, (_, _, q) in zip(blind, rows, strict=True)]
+    guessed = [words.same_answer(common[_form(q, item, common)], q.answer) for item, q in rows]
+    blind = _without_media(bench, [q.question for _, q in rows])
+    alone = [words.same_answer(text, q.answer) for text, (_, q) in zip(blind, rows, strict=True)]
     groups: dict[str, list[int]] = defaultdict(list)
-    for index, (_, item, q) in enumerate(rows):
+    for index, (item, q) in enumerate(rows):
         medium = item.record.kind + "s"
-        for name in (medium, f"{medium}, {q.lang or 'en'}", *([f"{medium}, {q.kind}"] if q.kind else [])):
+        for name in [medium, f"{medium}, {q.lang or 'en'}"] if index < len(asked) else []:
             groups[name].append(index)
+        if q.kind:
+            groups[f"{medium}, {q.kind}"].append(index)
 
     def by_medium(hits: Sequence[bool], indices: list[int]) -> list[tuple[float, float]]:
         sums: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
         for index in indices:
-            sums[rows[index][0]][0] += hits[index]
-            sums[rows[index][0]][1] += 1
+            item = id(rows[index][0])
+            sums[item][0] += hits[index]
+            sums[item][1] += 1
         return [(a, b) for a, b in sums.values()]
 
     out: Scores = {}
@@ -144,6 +147,24 @@ def ask(bench: Bench) -> Scores:
         score.baselines["most frequent answer of the form"] = float(np.mean([guessed[i] for i in indices]))
         score.baselines["the same GPT without the medium"] = float(np.mean([alone[i] for i in indices]))
         out[f"accuracy, {name}"] = score
+    return out
+
+
+def _of_rare_kinds(
+    bench: Bench, everything: Sequence[Item], items: Sequence[Item], asked: Sequence[tuple[Item, Question]]
+) -> list[tuple[Item, Question]]:
+    """Questions to other media, of those kinds of which fewer than the limit are asked: until there are as many."""
+    out: list[tuple[Item, Question]] = []
+    known = {id(item) for item in items}
+    kinds = {(item.record.kind, q.kind) for item in everything for q in item.record.qa if q.kind and q.answer}
+    for kind in sorted(kinds):
+        missing = bench.limit - sum((item.record.kind, q.kind) == kind for item, q in asked)
+        others = [item for item in everything if id(item) not in known and item.record.kind == kind[0]]
+        some = [item for item in others if any(q.kind == kind[1] and q.answer for q in item.record.qa)]
+        for item in bench.choose(some, missing) if some and missing > 0 else []:
+            if missing > 0 and bench.is_readable(item):
+                fitting = [(item, q) for q in item.record.qa if q.kind == kind[1] and q.answer]
+                out, missing = [*out, *fitting], missing - len(fitting)
     return out
 
 
