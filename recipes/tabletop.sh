@@ -29,7 +29,7 @@ triptych train "$HERE/tabletop-retrieval.yaml" data="$WORK/data" start="$WORK/gp
   steps="$(count 2000 20)" pairs="$(count 9000 40)"
 
 triptych train "$HERE/tabletop-decoder.yaml" data="$WORK/data" start="$WORK/tabletop/model" out="$WORK/decoder" minutes="$(share 24)"
-triptych train "$HERE/tabletop-verifier.yaml" data="$WORK/data" start="$WORK/decoder/model" out="$WORK/verifier" minutes="$(share 12)"
+triptych train "$HERE/tabletop-verifier.yaml" data="$WORK/data" start="$WORK/decoder/model" out="$WORK/verifier" minutes="$(share 44)"
 
 [ -f "$WORK/verifier/model/detector.safetensors" ] ||
   python -m triptych.evaluate.detector "$HERE/detector.yaml" data="$WORK/detector" out="$WORK/verifier/model" \

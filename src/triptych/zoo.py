@@ -64,6 +64,8 @@ class ModelInfo(Settings):
     """Of the verifier, by language, the text ids of the words that it knows; none where there is no verifier."""
     names: dict[str, list[str]] = Field(default_factory=dict)
     """Of the verifier, by language, what things are called in what it learned from."""
+    colourless: dict[str, list[int]] = Field(default_factory=dict)
+    """Of the verifier, by language, the text ids of the words that it tells without colour."""
     size: int = 224
     """Side of its pictures in pixels."""
     fps: float = 8.0
@@ -155,7 +157,7 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
         retrieval = retrieval.eval().to(device)
     verifier = None
     if info.verifier is not None:
-        verifier = Verifier(info.verifier, info.names)
+        verifier = Verifier(info.verifier, info.names, info.colourless)
         _read_weights(verifier, path / "verifier.safetensors")
         verifier = verifier.eval().to(device)
     visual = visual.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -189,11 +191,7 @@ def save(
         _write_weights(retrieval, path / "retrieval.safetensors", dtype)
     if verifier is not None:
         _write_weights(verifier, path / "verifier.safetensors", torch.float16)
-    told = {
-        "retrieval": retrieval is not None,
-        "verifier": verifier and verifier.words,
-        "names": verifier.names if verifier else {},
-    }
+    told = {"retrieval": retrieval is not None, **_facts(verifier)}
     write_json(path / "model.json", info.model_copy(update=told).model_dump(mode="json"))
     seal(path)
     return path
@@ -212,8 +210,14 @@ def with_verifier(path: Path | str, model: Bundle, verifier: Verifier, made: dic
     """Write a copy of a model's folder with a verifier, stored as float16; `made` tells what made it."""
     path = _copied(Path(path), model)
     _write_weights(verifier, path / "verifier.safetensors", torch.float16)
-    told = {"verifier": verifier.words, "names": verifier.names, "made": model.info.made | {"verifier": made}}
-    return _told(path, model, told)
+    return _told(path, model, _facts(verifier) | {"made": model.info.made | {"verifier": made}})
+
+
+def _facts(verifier: Verifier | None) -> dict[str, Any]:
+    """What model.json tells of a verifier."""
+    if verifier is None:
+        return {"verifier": None, "names": {}, "colourless": {}}
+    return {"verifier": verifier.words, "names": verifier.names, "colourless": dict(verifier.colourless)}
 
 
 def _copied(path: Path, model: Bundle) -> Path:

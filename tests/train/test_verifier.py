@@ -211,6 +211,7 @@ def test_it_learns_words_and_the_model_carries_it(data, run, tiny_model, tmp_pat
     again = zoo.with_decoder(tmp_path / "decoder", bundle, bundle.visual, {})
     assert zoo.load(again).verifier.words == bundle.verifier.words
     assert zoo.load(again).verifier.names == bundle.verifier.names
+    assert zoo.load(again).verifier.colourless == bundle.verifier.colourless
 
 
 def test_pictures_are_made_worse_by_the_step_alone(data, tiny_model, tmp_path, monkeypatch):
@@ -227,6 +228,54 @@ def test_pictures_are_made_worse_by_the_step_alone(data, tiny_model, tmp_path, m
     assert first == again
     assert loss(3) != first
     assert len(worse) == 1
+
+
+def test_what_can_be_told_without_colour_is(run, monkeypatch):
+    model = zoo.load(run[0])
+    verifier, encode = model.verifier, model.text.encode
+    colours = [word_ids(encode, name) for name in COLOURS]
+    colourless = set(verifier.colourless["en"])
+    assert word_ids(encode, "box") - set().union(*colours) <= colourless
+    assert all(not ids <= colourless for ids in colours)
+    pixels = torch.full((64, 64, 3), 110, dtype=torch.uint8)
+    pixels[20:36, 8:24] = torch.tensor(COLOURS["red"], dtype=torch.uint8)
+    boxes = [(0.125, 0.3125, 0.375, 0.5625)]
+    some = verifier.words["en"][::2]
+    logits = {}
+    for name, ids in (("all", verifier.words), ("some", {"en": some}), ("none", {})):
+        monkeypatch.setattr(verifier, "colourless", ids)
+        logits[name] = verifier.read(pixels, boxes)[0]
+    bare = (pixels.float() @ torch.tensor([0.299, 0.587, 0.114])).round().byte()[..., None].expand(-1, -1, 3)
+    monkeypatch.setattr(verifier, "colourless", {})
+    torch.testing.assert_close(verifier.read(bare, boxes)[0], logits["all"], atol=0.2, rtol=0.05)
+    assert (logits["all"] - logits["none"]).abs().max() > 1
+    without = torch.cat([verifier.target("en", some), verifier.target("zh", ())]) > 0
+    assert torch.equal(logits["some"], torch.where(without, logits["all"], logits["none"]))
+
+
+def test_half_of_the_things_are_shown_without_colour(data, tiny_model, tmp_path, monkeypatch):
+    job = VerifierJob(settings(data, tmp_path / "run", tiny_model))
+    shown = []
+    look = job.model.forward
+    monkeypatch.setattr(job.model, "forward", lambda seen, boxes: shown.append(seen) or look(seen, boxes))
+    for step in (3, 3, 4, 5, 6):
+        job.losses(job.batches[step], lambda loss: None)
+    assert torch.equal(shown[0], shown[1])
+    bare = torch.cat([(seen[:, 0] == seen[:, 1]).flatten(1).all(1) for seen in shown[1:]])
+    assert 0.3 < float(bare.float().mean()) < 0.7
+    assert all(set(seen[:, 3].unique().tolist()) == {0.0, 1.0} for seen in shown)
+
+
+def test_it_goes_on_from_the_verifier_of_the_model_it_starts_from(data, run, tiny_model, tmp_path):
+    job = VerifierJob(settings(data, tmp_path / "on", run[0]))
+    assert str(run[0]) in job.describe()["weights"]
+    for name, value in zoo.load(run[0]).verifier.state_dict().items():
+        assert torch.equal(job.model.state_dict()[name], value), name
+    assert VerifierJob(settings(data, tmp_path / "new", tiny_model)).describe()["weights"] == "new ones"
+    more = prepared(tmp_path, 8)
+    manifest = more / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace("red box", "odd thing"))
+    assert VerifierJob(settings(more, tmp_path / "other", run[0])).describe()["weights"] == "new ones"
 
 
 def test_a_gpt_that_learns_on_keeps_its_verifier(run, tmp_path):

@@ -2,7 +2,8 @@
 
 The GPT reads pictures by codes, and off them it finds what a drawing was meant to show where pixels hardly show it. The
 verifier looks at pixels alone, closely: each box is cut out and enlarged, and marked in what was cut out, since other
-things may stand before and beside what is in it.
+things may stand before and beside what is in it. What can be told without colour is told without it: where training
+had purple cubes but no purple cones, colour speaks against a cone, and its form doesn't.
 
 N things, B pictures, Y, X pixels, W words.
 """
@@ -43,10 +44,17 @@ class Verifier(nn.Module):
     Args:
         words: by language the text ids that words of things have, ascending.
         names: by language what things are called in what it learned from, of many the commonest.
+        colourless: by language the ids of words that are told without colour.
     """
 
-    def __init__(self, words: Mapping[str, Sequence[int]], names: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self,
+        words: Mapping[str, Sequence[int]],
+        names: Mapping[str, Sequence[str]] | None = None,
+        colourless: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
         super().__init__()
+        self.colourless: Mapping[str, Sequence[int]] = colourless or {}
         self.words = {language: list(words[language]) for language in sorted(words)}
         self.names = {language: list(some) for language, some in (names or {}).items()}
         fine, coarse = WIDTHS
@@ -75,7 +83,12 @@ class Verifier(nn.Module):
         """Bytes (Y, X, 3) of a picture, and boxes in it, see `cut_out` -> logits (N, W)."""
         places = torch.tensor(boxes, dtype=torch.float32, device=picture.device)
         owner = torch.zeros(len(boxes), dtype=torch.long, device=picture.device)
-        return self(cut_out(picture[None], owner, places), places)
+        seen = cut_out(picture[None], owner, places)
+        told = self(seen, places)
+        if not any(self.colourless.values()):
+            return told
+        without = torch.cat([self.target(of, self.colourless.get(of, ())) for of in self.words]).to(told)
+        return torch.where(without > 0, self(grey(seen), places), told)
 
     def columns(self, language: str) -> slice:
         """Where the words of a language stand among all W."""
@@ -113,6 +126,12 @@ def cut_out(pictures: Tensor, owner: Tensor, boxes: Tensor) -> Tensor:
     far = (grid - moves[:, None, None, :, 2]).abs()  # from the box's middle, in halves of the picture's sides
     within = (far <= (end - start)[:, None, None]).all(-1, keepdim=True)
     return torch.cat([seen, within.permute(0, 3, 1, 2).to(seen)], 1)
+
+
+def grey(seen: Tensor) -> Tensor:
+    """Cut-outs (N, 4, SIDE, SIDE) without their colour."""
+    luma = (seen[:, :3] * seen.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    return torch.cat([luma.expand(-1, 3, -1, -1), seen[:, 3:]], 1)
 
 
 def _see_no_marks(module: nn.Module, weights: dict[str, Tensor], *_: object) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from triptych import zoo
@@ -18,10 +20,15 @@ from triptych.config import RunConfig
 from triptych.data.things import NAMES, Labelled, ThingBatches
 from triptych.device import autocast, device_of
 from triptych.errors import ConfigError, DataError, MediaError
-from triptych.model.verifier import Verifier, cut_out, misfit
+from triptych.model.verifier import Verifier, cut_out, grey, misfit
 from triptych.train.degrade import degrade
 
 HELD = 256  # pictures of validation
+BARE = 0.5  # share of things that are shown without colour
+AS_GOOD, ALMOST = (
+    1.5,
+    0.003,
+)  # times, and nats, by which a word may be told worse without colour, and is told without it
 
 
 class VerifierJob:
@@ -46,13 +53,21 @@ class VerifierJob:
                 )
         torch.manual_seed(config.seed)
         self.model = Verifier(self.batches.words, self.batches.names).to(self.device)
+        self.before = self.parts.verifier
+        if self.before is not None and self.before.words == self.model.words:
+            self.model.load_state_dict(self.before.state_dict())
+        else:
+            self.before = None
 
     def losses(self, batch: dict[str, Tensor], scale: Callable[[Tensor], None]) -> dict[str, float]:
-        """See train.loop.Job. Pictures are made worse, as drawn ones are: what only sharp pixels tell counts less."""
+        """See train.loop.Job. Pictures are made worse, as drawn ones are: what only sharp pixels tell counts less; and
+        half of the things have no colour, so that what else tells words is learned too."""
         batch = {name: part.to(self.device, non_blocking=True) for name, part in batch.items()}
         random = torch.Generator().manual_seed(int(batch["seed"]))  # as the rest of a batch, by its step alone
         seen = cut_out(batch["pictures"], batch["owner"], batch["boxes"])
         seen = torch.cat([degrade(seen[:, :3], random), seen[:, 3:]], 1)
+        bare = torch.rand(len(seen), generator=random) < BARE
+        seen = torch.where(bare[:, None, None, None].to(seen.device), grey(seen), seen)
         with autocast(self.run.precision, self.device):
             logits = self.model(seen, batch["boxes"])
         loss = misfit(logits.float(), batch["named"], batch["told"]).mean()
@@ -62,6 +77,7 @@ class VerifierJob:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Nats a thing of held-out pictures, and the share of things whose own name fits them best of all names."""
+        self.model.colourless = self._colourless()
         names = self._names()
         total, count = 0.0, 0
         hits: list[bool] = []
@@ -91,6 +107,26 @@ class VerifierJob:
             for language, of in counts.items()
         }
 
+    def _colourless(self) -> dict[str, list[int]]:
+        """By language the ids of words that are told of held-out things as well, or almost, without colour."""
+        costs = torch.zeros(2, sum(map(len, self.model.words.values())))
+        things = torch.zeros(len(costs[0]))
+        for row in self.batches.held[:HELD]:
+            with suppress(MediaError):
+                for cost, colourless in zip(costs, ({}, self.model.words), strict=True):
+                    self.model.colourless = colourless
+                    for scores, (_, named) in zip(self._logits(row).float().cpu(), row.things, strict=True):
+                        for language, ids in named.items():
+                            own, columns = self.model.target(language, ids), self.model.columns(language)
+                            cost[columns] += F.binary_cross_entropy_with_logits(scores[columns], own, reduction="none")
+                            things[columns] += 0.5
+        with_, without = costs / things.clamp_min(1)
+        enough = (without <= AS_GOOD * with_ + ALMOST).tolist()
+        return {
+            language: [id_ for id_, good in zip(ids, enough[self.model.columns(language)], strict=True) if good]
+            for language, ids in self.model.words.items()
+        }
+
     def _logits(self, row: Labelled) -> Tensor:
         return self.model.read(torch.from_numpy(self.batches.read(row)).to(self.device), [box for box, _ in row.things])
 
@@ -107,6 +143,7 @@ class VerifierJob:
             if self.batches.apart
             else "none: some of training instead",
             "words": words,
+            "weights": "new ones" if self.before is None else f"those of {self.parts.path}",
             "parameters": f"{sum(p.numel() for p in self.model.parameters()):,}",
             "device": str(self.device),
         }
