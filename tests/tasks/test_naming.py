@@ -60,6 +60,7 @@ def model(plain, monkeypatch):
     monkeypatch.setattr(verifier, "read", read)
     monkeypatch.setattr(inner.bundle, "verifier", verifier)
     monkeypatch.setattr(planning, "is_learned", lambda *asked: True)
+    monkeypatch.setattr(naming, "TAUGHT", 1e3)
     return plain
 
 
@@ -80,10 +81,16 @@ def test_what_nobody_taught_is_called_what_its_pixels_show(model):
     assert named(model, [pixels], [chinese], "fr") == [["绿方块", "蓝方块"]]
 
 
-def test_names_that_were_taught_the_model_tells_best_itself(model):
+def test_a_name_that_was_taught_must_fit_far_better(model, monkeypatch):
+    """The model could have told it; one that nobody taught, it couldn't."""
     pixels, places = scene("red bar")
-    assert named(model, [pixels], [told(places, "red box")]) == [["red box"]]
-    assert named(model, [pixels], [told(places, "blue box")]) == [["blue box"]]
+    nats = len(set("red box") ^ set("red bar"))  # no more than so many words differ, by 2 * SURE at most
+    for much, words in ((2 * SURE * nats, "red box"), (0.1, "red bar")):
+        monkeypatch.setattr(naming, "TAUGHT", much)
+        assert named(model, [pixels], [told(places, "red box")]) == [[words]]
+    green, _ = scene("green bar")
+    monkeypatch.setattr(naming, "TAUGHT", 1e3)
+    assert named(model, [green], [told(places, "green box")]) == [["green bar"]]
 
 
 def test_where_nothing_is_seen_nothing_is_called_otherwise(model):
@@ -98,7 +105,7 @@ def test_all_times_of_a_clip_name_a_thing_together(model, monkeypatch):
     for boxes, words in (([wide, wide, narrow], "green bar"), ([narrow, narrow, wide], "green box")):
         plans = [(Thing("green box", box),) for box in boxes]
         assert named(model, [bar] * 3, plans) == [[words]] * 3
-    monkeypatch.setattr(naming, "SURELY", 1e3)
+    monkeypatch.setattr(naming, "UNTAUGHT", 1e3)
     assert named(model, [bar] * 3, [(Thing("green box", wide),)] * 3) == [["green box"]] * 3
 
 

@@ -1,9 +1,9 @@
 """Names of things as their pixels have them: the GPT reads codes, the verifier pixels.
 
 A GPT that has never seen a green ball calls one a green cylinder, since it learned names, not words. The verifier
-knows words (see model.verifier), so where a name that nobody taught but that is conceivable (see sequence.names) fits a
-thing's pixels far better than the one that the GPT told, that one counts. Names that it was taught the GPT tells best
-itself. Of a clip, what all times show counts together: things hide, and enter by parts.
+knows words (see model.verifier), so where another name that is conceivable (see sequence.names) fits a thing's pixels
+better than the one that the GPT told, that one counts; far better, if it was taught too, since then the GPT could have
+told it. Of a clip, what all times show counts together: things hide, and enter by parts.
 
 K times at which a thing is told, W words, C names.
 """
@@ -26,7 +26,9 @@ from triptych.tasks import planning
 from triptych.tasks.common import Medium, Model
 from triptych.tokenizers.text import TextTokenizer
 
-SURELY = 2.0  # nats by which another name must fit better than the one that the GPT told: see docs/log.md
+UNTAUGHT, TAUGHT = 2.0, 16.0
+"""Nats by which another name must fit better than the one that the GPT told, where nothing that it learned from had it,
+and where something did: see docs/log.md."""
 
 Told = tuple[str, int]
 """A thing of several plans: its words, and which of those that have them in its plan."""
@@ -153,13 +155,12 @@ def by_pixels(model: Model, pictures: Iterable[np.ndarray], plans: Sequence[Sequ
     known = {}
     for told, rows in seen.items():
         ids = tuple(model.bundle.text.encode(f" {told[0]}"))
-        names = [ids, *(name for name in variants.of(ids) if name not in variants)]
+        names = [ids, *variants.of(ids)]
         known[told] = told[0]
         if rows and len(names) > 1:
-            nats = _misfits(verifier, language, torch.stack(rows), names)
-            best = int(nats.argmin())
-            if nats[best] < nats[0] - SURELY:
-                known[told] = model.bundle.text.decode(names[best]).strip()
+            better = [0.0, *(TAUGHT if name in variants else UNTAUGHT for name in names[1:])]
+            best = int((_misfits(verifier, language, torch.stack(rows), names) + better).argmin())
+            known[told] = model.bundle.text.decode(names[best]).strip() if best else told[0]
     return Names(
         model.bundle.text, known, frozenset(itertools.chain(*taught)).difference(model.bundle.text.encode(" "))
     )
