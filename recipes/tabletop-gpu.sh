@@ -3,7 +3,7 @@
 # an hour of an H100, one by one; in one piece it has been run on a CPU only, with few media.
 #   bash recipes/tabletop-gpu.sh WORK [key=value of the GPT ...]
 # Media are rendered and cleaned as long as the tokenizer trains: what is done by then is what there is to learn from.
-# Minutes of the parts: FIRST and STEADY (tokenizer), DECODER, GPT, VERIFIER. WORK/verifier/model is the model; what judges it is made by
+# Minutes of the parts: FIRST and STEADY (tokenizer), DECODER, GPT, VERIFIER, NAMER. WORK/namer/model is the model; what judges it is made by
 # recipes/detector.yaml. A second call goes on where the first one stopped. `recipes/tabletop.sh` needs no GPU, and hours.
 set -euo pipefail
 WORK=$1
@@ -103,4 +103,6 @@ zoo.with_decoder(work / "drawing", model, decoder.visual, decoder.info.made)
 P
 triptych train "$HERE/tabletop-verifier.yaml" data="$WORK/data/first" more="[${more%,}]" start="$WORK/drawing" out="$WORK/verifier" \
   minutes="${VERIFIER:-2}" workers=12
-say "done: $WORK/verifier/model"
+triptych train "$HERE/tabletop-namer.yaml" data="$WORK/data/first" more="[${more%,}]" start="$WORK/verifier/model" out="$WORK/namer" \
+  minutes="${NAMER:-4}" workers=12
+say "done: $WORK/namer/model"

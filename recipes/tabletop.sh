@@ -29,12 +29,13 @@ triptych train "$HERE/tabletop-retrieval.yaml" data="$WORK/data" start="$WORK/gp
   steps="$(count 2000 20)" pairs="$(count 9000 40)"
 
 triptych train "$HERE/tabletop-decoder.yaml" data="$WORK/data" start="$WORK/tabletop/model" out="$WORK/decoder" minutes="$(share 24)"
-triptych train "$HERE/tabletop-verifier.yaml" data="$WORK/data" start="$WORK/decoder/model" out="$WORK/verifier" minutes="$(share 44)"
+triptych train "$HERE/tabletop-verifier.yaml" data="$WORK/data" start="$WORK/decoder/model" out="$WORK/verifier" minutes="$(share 12)"
+triptych train "$HERE/tabletop-namer.yaml" data="$WORK/data" start="$WORK/verifier/model" out="$WORK/namer" minutes="$(share 40)"
 
-[ -f "$WORK/verifier/model/detector.safetensors" ] ||
-  python -m triptych.evaluate.detector "$HERE/detector.yaml" data="$WORK/detector" out="$WORK/verifier/model" \
+[ -f "$WORK/namer/model/detector.safetensors" ] ||
+  python -m triptych.evaluate.detector "$HERE/detector.yaml" data="$WORK/detector" out="$WORK/namer/model" \
     steps="$(count 2400 10)" batch=32 precision=bf16
 mkdir -p "$MODEL"
 [ -f "$MODEL/README.md" ] || cp "$HERE/../src/triptych/models/tabletop/README.md" "$MODEL/"
-cp "$WORK"/verifier/model/* "$MODEL/"
+cp "$WORK"/namer/model/* "$MODEL/"
 bash "$HERE/results.sh" "$WORK" "$MODEL"

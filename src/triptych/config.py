@@ -182,7 +182,7 @@ class OptimConfig(Settings):
 class RunConfig(Settings):
     """One training run, of one part of a model."""
 
-    kind: Literal["tokenizer", "gpt", "retrieval", "verifier"]
+    kind: Literal["tokenizer", "gpt", "retrieval", "verifier", "namer"]
     """What is trained."""
     data: Path
     """Folder that `triptych prepare` wrote."""

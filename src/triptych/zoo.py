@@ -7,6 +7,7 @@ A model is a folder:
     gpt.safetensors       the GPT's weights (absent in a folder that holds tokenizers only)
     retrieval.safetensors the head that finds media of a text (if one was trained)
     verifier.safetensors  the network that looks whether drawings show what was planned (if one was trained)
+    namer.safetensors     the network that looks what things that are read are called (if one was trained)
     SHA256.json           the hash of each file; a damaged file is refused
 Nothing is fetched, nothing is unpickled, no code is run from the folder.
 """
@@ -44,7 +45,19 @@ FILES = (
     "gpt.safetensors",
     "retrieval.safetensors",
     "verifier.safetensors",
+    "namer.safetensors",
 )
+
+
+class NamerInfo(Settings):
+    """What model.json holds of a namer; see model.verifier."""
+
+    words: dict[str, list[int]]
+    """By language the text ids of the words that it knows."""
+    names: dict[str, list[str]]
+    """By language what things are called in what it learned from."""
+    colourless: dict[str, list[int]]
+    """By language the text ids of the words that it tells without colour."""
 
 
 class ModelInfo(Settings):
@@ -62,10 +75,8 @@ class ModelInfo(Settings):
     """Whether there is a head for retrieval."""
     verifier: dict[str, list[int]] | None = None
     """Of the verifier, by language, the text ids of the words that it knows; none where there is no verifier."""
-    names: dict[str, list[str]] = Field(default_factory=dict)
-    """Of the verifier, by language, what things are called in what it learned from."""
-    colourless: dict[str, list[int]] = Field(default_factory=dict)
-    """Of the verifier, by language, the text ids of the words that it tells without colour."""
+    namer: NamerInfo | None = None
+    """The namer; none where there is none."""
     size: int = 224
     """Side of its pictures in pixels."""
     fps: float = 8.0
@@ -91,6 +102,7 @@ class Bundle:
     gpt: GPT | None
     retrieval: RetrievalHead | None = None
     verifier: Verifier | None = None
+    namer: Verifier | None = None
 
     def need_gpt(self) -> GPT:
         """The GPT; ModelError where the folder holds tokenizers only."""
@@ -157,11 +169,16 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
         retrieval = retrieval.eval().to(device)
     verifier = None
     if info.verifier is not None:
-        verifier = Verifier(info.verifier, info.names, info.colourless)
+        verifier = Verifier(info.verifier)
         _read_weights(verifier, path / "verifier.safetensors")
         verifier = verifier.eval().to(device)
+    namer = None
+    if info.namer is not None:
+        namer = Verifier(info.namer.words, info.namer.names, info.namer.colourless)
+        _read_weights(namer, path / "namer.safetensors")
+        namer = namer.eval().to(device)
     visual = visual.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Bundle(path, info, TextTokenizer.load(path / "text.json"), visual, gpt, retrieval, verifier)
+    return Bundle(path, info, TextTokenizer.load(path / "text.json"), visual, gpt, retrieval, verifier, namer)
 
 
 def save(
@@ -172,6 +189,7 @@ def save(
     gpt: GPT | dict[str, torch.Tensor] | None = None,
     retrieval: RetrievalHead | None = None,
     verifier: Verifier | None = None,
+    namer: Verifier | None = None,
     *,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
@@ -191,7 +209,13 @@ def save(
         _write_weights(retrieval, path / "retrieval.safetensors", dtype)
     if verifier is not None:
         _write_weights(verifier, path / "verifier.safetensors", torch.float16)
-    told = {"retrieval": retrieval is not None, **_facts(verifier)}
+    if namer is not None:
+        _write_weights(namer, path / "namer.safetensors", torch.float16)
+    told = {
+        "retrieval": retrieval is not None,
+        "verifier": verifier and verifier.words,
+        "namer": namer and _facts(namer),
+    }
     write_json(path / "model.json", info.model_copy(update=told).model_dump(mode="json"))
     seal(path)
     return path
@@ -210,14 +234,18 @@ def with_verifier(path: Path | str, model: Bundle, verifier: Verifier, made: dic
     """Write a copy of a model's folder with a verifier, stored as float16; `made` tells what made it."""
     path = _copied(Path(path), model)
     _write_weights(verifier, path / "verifier.safetensors", torch.float16)
-    return _told(path, model, _facts(verifier) | {"made": model.info.made | {"verifier": made}})
+    return _told(path, model, {"verifier": verifier.words, "made": model.info.made | {"verifier": made}})
 
 
-def _facts(verifier: Verifier | None) -> dict[str, Any]:
-    """What model.json tells of a verifier."""
-    if verifier is None:
-        return {"verifier": None, "names": {}, "colourless": {}}
-    return {"verifier": verifier.words, "names": verifier.names, "colourless": dict(verifier.colourless)}
+def with_namer(path: Path | str, model: Bundle, namer: Verifier, made: dict[str, Any]) -> Path:
+    """As `with_verifier`, with a namer."""
+    path = _copied(Path(path), model)
+    _write_weights(namer, path / "namer.safetensors", torch.float16)
+    return _told(path, model, {"namer": _facts(namer), "made": model.info.made | {"namer": made}})
+
+
+def _facts(namer: Verifier) -> NamerInfo:
+    return NamerInfo(words=namer.words, names=namer.names, colourless=dict(namer.colourless))
 
 
 def _copied(path: Path, model: Bundle) -> Path:

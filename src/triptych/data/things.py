@@ -56,12 +56,21 @@ class ThingBatches(Dataset[dict[str, Tensor]]):
         encode: text -> text ids.
         batch: pictures a step.
         seed: of the order and of boxes.
+        moments: whether clips count too.
 
     Raises:
         DataError: no folder has pictures or clips with objects.
     """
 
-    def __init__(self, folders: Sequence[Path], encode: Callable[[str], list[int]], batch: int, seed: int) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        encode: Callable[[str], list[int]],
+        batch: int,
+        seed: int,
+        *,
+        moments: bool = False,
+    ) -> None:
         self.batch, self.seed = batch, seed
         self.prepared = [Prepared.load(folder) for folder in folders]
         self.train: list[Labelled] = []
@@ -71,7 +80,7 @@ class ThingBatches(Dataset[dict[str, Tensor]]):
         counts: dict[str, Counter[int]] = {}
         for number, prepared in enumerate(self.prepared):
             for record in prepared.records():
-                rows = _labelled(number, record, encode, known)
+                rows = _labelled(number, record, encode, known) if moments or record.kind == "picture" else []
                 (self.held if is_held(record) else self.train).extend(rows)
                 for _, named in (thing for row in rows for thing in row.things):
                     for language, ids in named.items():
@@ -79,8 +88,9 @@ class ThingBatches(Dataset[dict[str, Tensor]]):
                 for text in (text for item in record.objects if rows for text in item.texts):
                     names.setdefault(text.lang, Counter())[text.text] += 1
         if not self.train:
+            which = "pictures or clips" if moments else "pictures"
             raise DataError(
-                f"{', '.join(map(str, folders))}: no pictures or clips with `objects` to learn from: a verifier needs "
+                f"{', '.join(map(str, folders))}: no {which} with `objects` to learn from: what looks at pixels needs "
                 "to be told what stands where, see docs/data.md"
             )
         self.apart = bool(self.held)

@@ -1,9 +1,12 @@
-"""The verifier: a planned thing's words, and the pixels in its box -> whether that is what they show.
+"""The verifier, and the namer: a thing's words, and the pixels in its box -> whether that is what they show.
 
 The GPT reads pictures by codes, and off them it finds what a drawing was meant to show where pixels hardly show it. The
 verifier looks at pixels alone, closely: each box is cut out and enlarged, and marked in what was cut out, since other
-things may stand before and beside what is in it. What can be told without colour is told without it: where training
-had purple cubes but no purple cones, colour speaks against a cone, and its form doesn't.
+things may stand before and beside what is in it.
+
+The namer is such a network for what is read instead of drawn: it learns from moments of clips too, in which things hide
+each other, and what can be told without colour it tells without it. Where training had purple cubes but no purple
+cones, colour speaks against a cone, and its form doesn't.
 
 N things, B pictures, Y, X pixels, W words.
 """

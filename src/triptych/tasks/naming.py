@@ -1,6 +1,6 @@
-"""Names of things as their pixels have them: the GPT reads codes, the verifier pixels.
+"""Names of things as their pixels have them: the GPT reads codes, the namer pixels.
 
-A GPT that has never seen a green ball calls one a green cylinder, since it learned names, not words. The verifier
+A GPT that has never seen a green ball calls one a green cylinder, since it learned names, not words. The namer
 knows words (see model.verifier), so where another name that is conceivable (see sequence.names) fits a thing's pixels
 better than the one that the GPT told, that one counts; far better, if it was taught too, since then the GPT could have
 told it. Of a clip, what all times show counts together: things hide, and enter by parts.
@@ -89,7 +89,7 @@ class Names:
 
 def of_media(model: Model, media: Sequence[Medium | None], languages: Sequence[str]) -> list[Names]:
     """What the things of media are called, of each medium in a language of its own, after what the model tells of it as
-    it stands; a model that doesn't tell what stands where, or has no verifier, keeps its names."""
+    it stands; a model that doesn't tell what stands where, or has no namer, keeps its names."""
     asked = {
         (id(medium), language): medium
         for medium, language in zip(media, languages, strict=True)
@@ -125,8 +125,8 @@ def _pixels(medium: Medium) -> np.ndarray:
 
 
 def _knows(model: Model, language: str) -> bool:
-    verifier = model.bundle.verifier
-    return verifier is not None and bool(verifier.names.get(language))
+    namer = model.bundle.namer
+    return namer is not None and bool(namer.names.get(language))
 
 
 @torch.inference_mode()
@@ -134,23 +134,23 @@ def by_pixels(model: Model, pictures: Iterable[np.ndarray], plans: Sequence[Sequ
     """The names of things that a model told of pictures, or of a clip at several times.
 
     Args:
-        model: what told; without a verifier that knows the language it keeps its names.
+        model: what told; without a namer that knows the language it keeps its names.
         pictures: uint8 (rows, columns, 3), square.
         plans: what stands where in each.
         language: tag of the language of the plans' words.
     """
-    verifier = model.bundle.verifier
-    if verifier is None or not _knows(model, language):
+    namer = model.bundle.namer
+    if namer is None or not _knows(model, language):
         return Names(model.bundle.text, {})
-    columns = verifier.columns(language)
+    columns = namer.columns(language)
     seen: dict[Told, list[Tensor]] = defaultdict(list)
     for pixels, things in zip(pictures, plans, strict=True):
         if things:
             shown = torch.from_numpy(np.array(pixels)).to(model.device)
-            logits = verifier.read(shown, [thing.box for thing in things])[:, columns].float().cpu()
+            logits = namer.read(shown, [thing.box for thing in things])[:, columns].float().cpu()
             for (told, _), row in zip(_told(things), logits, strict=True):
                 seen[told] += [row] if row.amax() > 0 else []  # else nothing is seen there
-    taught = [tuple(model.bundle.text.encode(f" {name}")) for name in verifier.names[language]]
+    taught = [tuple(model.bundle.text.encode(f" {name}")) for name in namer.names[language]]
     variants = Variants(taught)
     known = {}
     for told, rows in seen.items():
@@ -159,16 +159,16 @@ def by_pixels(model: Model, pictures: Iterable[np.ndarray], plans: Sequence[Sequ
         known[told] = told[0]
         if rows and len(names) > 1:
             better = [0.0, *(TAUGHT if name in variants else UNTAUGHT for name in names[1:])]
-            best = int((_misfits(verifier, language, torch.stack(rows), names) + better).argmin())
+            best = int((_misfits(namer, language, torch.stack(rows), names) + better).argmin())
             known[told] = model.bundle.text.decode(names[best]).strip() if best else told[0]
     return Names(
         model.bundle.text, known, frozenset(itertools.chain(*taught)).difference(model.bundle.text.encode(" "))
     )
 
 
-def _misfits(verifier: Verifier, language: str, logits: Tensor, names: Sequence[Ids]) -> np.ndarray:
+def _misfits(namer: Verifier, language: str, logits: Tensor, names: Sequence[Ids]) -> np.ndarray:
     """How little each of C names fits what a thing's pixels show (K, W): nats (C,), the mean of all times."""
-    named = torch.stack([verifier.target(language, ids) for ids in names])
+    named = torch.stack([namer.target(language, ids) for ids in names])
     return torch.stack([misfit(row.expand_as(named), named) for row in logits]).mean(0).double().numpy()
 
 

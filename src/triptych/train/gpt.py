@@ -69,7 +69,7 @@ class GPTJob:
                 self.other_decoder = not cut.same(start.visual, self.parts.visual)
                 self.parts.visual = start.visual
                 self.parts.info = self.parts.info.model_copy(update={"visual": start.info.visual})
-            self.parts.verifier = start.verifier
+            self.parts.verifier, self.parts.namer = start.verifier, start.namer
             self.parts.text = start.text  # shards hold texts as they are: they are spelled in the ids that it knows
         self.config = config.gpt.model_copy(
             update={
@@ -271,6 +271,7 @@ class GPTJob:
                 bundle.visual,
                 self.gpt,
                 verifier=self.parts.verifier,  # it reads pixels, whatever the GPT learns
+                namer=self.parts.namer,
                 dtype=torch.bfloat16,
             )
             precision.store(folder, precision.measure(self.gpt, self.held))

@@ -39,7 +39,7 @@ def start(config: RunConfig, *, preview: Preview | None = None, dry_run: bool = 
 def _job(config: RunConfig, preview: Preview | None) -> Job:
     if config.kind == "tokenizer":
         return TokenizerJob(config)
-    if config.kind == "verifier":
+    if config.kind in ("verifier", "namer"):
         return VerifierJob(config)
     return RetrievalJob(config) if config.kind == "retrieval" else GPTJob(config, preview)
 

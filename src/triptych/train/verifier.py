@@ -1,4 +1,4 @@
-"""Training the verifier: off the pixels of a box, which words name what is in it.
+"""Training the verifier, or the namer: off the pixels of a box, which words name what is in it.
 
 N things, W words, B pictures, Y, X pixels.
 """
@@ -32,19 +32,21 @@ AS_GOOD, ALMOST = (
 
 
 class VerifierJob:
-    """The verifier on prepared folders; see train.loop.Job.
+    """The verifier, or the namer, on prepared folders; see train.loop.Job.
 
     Raises:
         ConfigError: no model to start from.
-        DataError: no pictures or clips with objects, or of another size than the model's.
+        DataError: no pictures (for a namer, or clips) with objects, or of another size than the model's.
     """
 
     def __init__(self, config: RunConfig) -> None:
         if config.start is None:
-            raise ConfigError("start: a verifier needs the model whose drawings it is to look at: start=MODEL")
+            raise ConfigError(f"start: a {config.kind} needs the model that it is to stand beside: start=MODEL")
         self.run, self.device = config, device_of(config.device)
         self.parts = zoo.load(config.start, str(self.device))
-        self.batches = ThingBatches([config.data, *config.more], self.parts.text.encode, config.batch, config.seed)
+        self.names = config.kind == "namer"
+        folders, encode = [config.data, *config.more], self.parts.text.encode
+        self.batches = ThingBatches(folders, encode, config.batch, config.seed, moments=self.names)
         for prepared in self.batches.prepared:
             if prepared.settings.size != self.parts.info.size:
                 raise DataError(
@@ -53,21 +55,22 @@ class VerifierJob:
                 )
         torch.manual_seed(config.seed)
         self.model = Verifier(self.batches.words, self.batches.names).to(self.device)
-        self.before = self.parts.verifier
+        self.before = self.parts.namer if self.names else self.parts.verifier
         if self.before is not None and self.before.words == self.model.words:
             self.model.load_state_dict(self.before.state_dict())
         else:
             self.before = None
 
     def losses(self, batch: dict[str, Tensor], scale: Callable[[Tensor], None]) -> dict[str, float]:
-        """See train.loop.Job. Pictures are made worse, as drawn ones are: what only sharp pixels tell counts less; and
-        half of the things have no colour, so that what else tells words is learned too."""
+        """See train.loop.Job. Pictures are made worse, as drawn ones are: what only sharp pixels tell counts less. To
+        the namer half of the things are shown without colour, so that what else tells words is learned too."""
         batch = {name: part.to(self.device, non_blocking=True) for name, part in batch.items()}
         random = torch.Generator().manual_seed(int(batch["seed"]))  # as the rest of a batch, by its step alone
         seen = cut_out(batch["pictures"], batch["owner"], batch["boxes"])
         seen = torch.cat([degrade(seen[:, :3], random), seen[:, 3:]], 1)
-        bare = torch.rand(len(seen), generator=random) < BARE
-        seen = torch.where(bare[:, None, None, None].to(seen.device), grey(seen), seen)
+        if self.names:
+            bare = torch.rand(len(seen), generator=random) < BARE
+            seen = torch.where(bare[:, None, None, None].to(seen.device), grey(seen), seen)
         with autocast(self.run.precision, self.device):
             logits = self.model(seen, batch["boxes"])
         loss = misfit(logits.float(), batch["named"], batch["told"]).mean()
@@ -77,7 +80,7 @@ class VerifierJob:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Nats a thing of held-out pictures, and the share of things whose own name fits them best of all names."""
-        self.model.colourless = self._colourless()
+        self.model.colourless = self._colourless() if self.names else {}
         names = self._names()
         total, count = 0.0, 0
         hits: list[bool] = []
@@ -138,7 +141,7 @@ class VerifierJob:
         words = ", ".join(f"{len(ids)} ({language or 'no language'})" for language, ids in self.batches.words.items())
         things = sum(len(row.things) for row in self.batches.train)
         return {
-            "data": f"{len(self.batches.train):,} pictures and moments of clips, {things:,} things",
+            "data": f"{len(self.batches.train):,} pictures{' and moments of clips' * self.names}, {things:,} things",
             "held out": f"{len(self.batches.held):,} of them"
             if self.batches.apart
             else "none: some of training instead",
@@ -149,5 +152,5 @@ class VerifierJob:
         }
 
     def export(self, folder: Path, made: dict[str, Any]) -> None:
-        """Write the whole model that it started from, with the verifier."""
-        zoo.with_verifier(folder, self.parts, self.model, made)
+        """Write the whole model that it started from, with the verifier or namer."""
+        (zoo.with_namer if self.names else zoo.with_verifier)(folder, self.parts, self.model, made)
