@@ -37,7 +37,7 @@ def told(places, *names):
 
 @pytest.fixture
 def model(plain, monkeypatch):
-    """The plain model with a verifier that sees scenes as they are: by the colour of a box's middle, and its form."""
+    """The plain model with a namer that sees scenes as they are: by the colour of a box's middle, and its form."""
     inner = plain._model
     encode = inner.bundle.text.encode
     ids = {name: sorted(set().union(*(word_ids(encode, text) for text in texts))) for name, texts in TAUGHT.items()}
@@ -58,7 +58,7 @@ def model(plain, monkeypatch):
         return torch.stack(rows)
 
     monkeypatch.setattr(verifier, "read", read)
-    monkeypatch.setattr(inner.bundle, "verifier", verifier)
+    monkeypatch.setattr(inner.bundle, "namer", verifier)
     monkeypatch.setattr(planning, "is_learned", lambda *asked: True)
     monkeypatch.setattr(naming, "TAUGHT", 1e3)
     return plain

@@ -71,7 +71,8 @@ def test_pairs_hold_every_medium_once_with_its_own_texts(data, tmp_path):
 
 def test_texts_find_their_media_and_the_model_carries_the_head(data, start, tmp_path):
     verifier = Verifier({"en": [300, 301]})
-    with_one = zoo.with_verifier(tmp_path / "start", zoo.load(start), verifier, {})
+    with_one = zoo.with_verifier(tmp_path / "one", zoo.load(start), verifier, {})
+    with_one = zoo.with_namer(tmp_path / "start", zoo.load(with_one), verifier, {})
     config = settings(data, tmp_path / "run", with_one)
     job = RetrievalJob(config)
     before = job.losses(job.batches[0], lambda loss: None)
@@ -84,6 +85,7 @@ def test_texts_find_their_media_and_the_model_carries_the_head(data, start, tmp_
     assert bundle.retrieval is not None
     assert bundle.verifier is not None
     assert bundle.verifier.words == verifier.words
+    assert bundle.namer is not None
     old = zoo.load(start).gpt.state_dict()
     assert all(torch.equal(value, old[name]) for name, value in bundle.gpt.state_dict().items())
     # A GPT that learns on has other vectors: its old head would point elsewhere.

@@ -1,4 +1,4 @@
-"""The verifier: boxes are cut out where they lie, pixels tell words, models carry it, drawings are chosen by it."""
+"""The verifier and the namer: boxes are cut out where they lie, pixels tell words, models carry them."""
 
 import shutil
 from pathlib import Path
@@ -70,6 +70,16 @@ def run(data, tiny_model, tmp_path_factory):
     out = tmp_path_factory.mktemp("verifier") / "run"
     config = settings(data, out, tiny_model)
     return out / "model", Loop(VerifierJob(config), config).run()
+
+
+@pytest.fixture(scope="module")
+def named(data, run, tmp_path_factory):
+    """The folder of a model that has a verifier, and a trained namer."""
+    out = tmp_path_factory.mktemp("namer") / "run"
+    config = settings(data, out, run[0], "kind=namer")
+    scores = Loop(VerifierJob(config), config).run()
+    assert scores["name first"] > 0.9
+    return out / "model"
 
 
 def test_a_box_is_cut_out_where_it_lies():
@@ -163,7 +173,8 @@ def test_moments_of_clips_are_looked_at_as_pictures_are(tiny_model, tmp_path):
     with (folder / "manifest.jsonl").open("a") as file:
         file.write(clip.model_dump_json() + "\n" + odd.model_dump_json() + "\n")
     encode = zoo.load(tiny_model).text.encode
-    batches = ThingBatches([folder], encode, 9, 0)
+    assert len(ThingBatches([folder], encode, 9, 0).train) == 6
+    batches = ThingBatches([folder], encode, 9, 0, moments=True)
     moments = [row for row in batches.train if row.time is not None]
     assert [(row.file, row.time) for row in moments] == [("a.mp4", 0.0), ("a.mp4", 1.0), ("a.mp4", 2.0)]
     assert len(batches.train) == 6 + 3
@@ -201,7 +212,8 @@ def test_it_learns_words_and_the_model_carries_it(data, run, tiny_model, tmp_pat
         assert (folder / name).read_bytes() == (tiny_model / name).read_bytes()
     assert old.verifier is None
     assert bundle.info.made["verifier"]["steps"] == 60
-    assert bundle.verifier.names == {"en": ["blue box", "green box", "red box"], "zh": ["红块", "蓝块"]}
+    assert bundle.namer is None
+    assert not bundle.verifier.colourless
     damaged = bytearray((folder / "verifier.safetensors").read_bytes())
     damaged[-5] ^= 1
     other = zoo.with_verifier(tmp_path / "other", bundle, bundle.verifier, {})
@@ -210,8 +222,27 @@ def test_it_learns_words_and_the_model_carries_it(data, run, tiny_model, tmp_pat
         zoo.load(other)
     again = zoo.with_decoder(tmp_path / "decoder", bundle, bundle.visual, {})
     assert zoo.load(again).verifier.words == bundle.verifier.words
-    assert zoo.load(again).verifier.names == bundle.verifier.names
-    assert zoo.load(again).verifier.colourless == bundle.verifier.colourless
+
+
+def test_a_namer_stands_beside_the_verifier(named, run, tmp_path):
+    bundle, before = zoo.load(named), zoo.load(run[0])
+    assert bundle.namer.names == {"en": ["blue box", "green box", "red box"], "zh": ["红块", "蓝块"]}
+    assert bundle.namer.words == bundle.verifier.words == before.verifier.words
+    assert (named / "verifier.safetensors").read_bytes() == (run[0] / "verifier.safetensors").read_bytes()
+    assert bundle.info.made["namer"]["steps"] == bundle.info.made["verifier"]["steps"] == 60
+    again = zoo.load(zoo.with_decoder(tmp_path / "decoder", bundle, bundle.visual, {})).namer
+    assert (again.words, again.names, again.colourless) == (
+        bundle.namer.words,
+        bundle.namer.names,
+        bundle.namer.colourless,
+    )
+    saved = zoo.save(tmp_path / "saved", bundle.info, bundle.text, bundle.visual, bundle.gpt, None, None, bundle.namer)
+    kept = zoo.load(saved)
+    assert kept.verifier is None
+    for name, value in kept.namer.state_dict().items():
+        torch.testing.assert_close(value, bundle.namer.state_dict()[name])
+    none = zoo.load(zoo.save(tmp_path / "none", bundle.info, bundle.text, bundle.visual, bundle.gpt))
+    assert none.namer is None
 
 
 def test_pictures_are_made_worse_by_the_step_alone(data, tiny_model, tmp_path, monkeypatch):
@@ -230,9 +261,9 @@ def test_pictures_are_made_worse_by_the_step_alone(data, tiny_model, tmp_path, m
     assert len(worse) == 1
 
 
-def test_what_can_be_told_without_colour_is(run, monkeypatch):
-    model = zoo.load(run[0])
-    verifier, encode = model.verifier, model.text.encode
+def test_what_can_be_told_without_colour_is(named, monkeypatch):
+    model = zoo.load(named)
+    verifier, encode = model.namer, model.text.encode
     red, blue, green = (word_ids(encode, name) for name in COLOURS)
     colourless = set(verifier.colourless["en"])
     assert word_ids(encode, "box") - red - blue - green <= colourless
@@ -253,20 +284,22 @@ def test_what_can_be_told_without_colour_is(run, monkeypatch):
     assert torch.equal(logits["some"], torch.where(without, logits["all"], logits["none"]))
 
 
-def test_half_of_the_things_are_shown_without_colour(data, tiny_model, tmp_path, monkeypatch):
-    job = VerifierJob(settings(data, tmp_path / "run", tiny_model))
+@pytest.mark.parametrize("kind", ["namer", "verifier"])
+def test_half_of_the_things_are_shown_to_a_namer_without_colour(kind, data, tiny_model, tmp_path, monkeypatch):
+    job = VerifierJob(settings(data, tmp_path / "run", tiny_model, f"kind={kind}"))
     shown = []
     look = job.model.forward
     monkeypatch.setattr(job.model, "forward", lambda seen, boxes: shown.append(seen) or look(seen, boxes))
     for step in (3, 3, 4, 5, 6):
         job.losses(job.batches[step], lambda loss: None)
     assert torch.equal(shown[0], shown[1])
-    bare = torch.cat([(seen[:, 0] == seen[:, 1]).flatten(1).all(1) for seen in shown[1:]])
-    assert 0.3 < float(bare.float().mean()) < 0.7
+    bare = float(torch.cat([(seen[:, 0] == seen[:, 1]).flatten(1).all(1) for seen in shown[1:]]).float().mean())
+    assert 0.3 < bare < 0.7 if kind == "namer" else bare == 0
     assert all(set(seen[:, 3].unique().tolist()) == {0.0, 1.0} for seen in shown)
 
 
-def test_it_goes_on_from_the_verifier_of_the_model_it_starts_from(data, run, tiny_model, tmp_path):
+def test_it_goes_on_from_its_like_in_the_model_it_starts_from(data, run, tiny_model, tmp_path):
+    assert VerifierJob(settings(data, tmp_path / "namer", run[0], "kind=namer")).describe()["weights"] == "new ones"
     job = VerifierJob(settings(data, tmp_path / "on", run[0]))
     assert str(run[0]) in job.describe()["weights"]
     for name, value in zoo.load(run[0]).verifier.state_dict().items():
@@ -283,13 +316,15 @@ def test_a_gpt_that_learns_on_keeps_its_verifier(run, tmp_path):
     tiny.train(tiny.settings(tokens, tmp_path / "run", "steps=1"))
     start = zoo.load(tmp_path / "run" / "model")
     verifier = zoo.load(run[0]).verifier
-    zoo.with_verifier(tmp_path / "start", start, verifier, {})
+    both = zoo.load(zoo.with_verifier(tmp_path / "one", start, verifier, {}))
+    zoo.with_namer(tmp_path / "start", both, verifier, {})
     config = tiny.settings(tokens, tmp_path / "on", f"start={tmp_path / 'start'}", "steps=1")
     Loop(GPTJob(config), config).run()
-    kept = zoo.load(tmp_path / "on" / "model").verifier
-    assert all(
-        torch.equal(a, b) for a, b in zip(kept.state_dict().values(), verifier.state_dict().values(), strict=True)
-    )
+    kept = zoo.load(tmp_path / "on" / "model")
+    for part in (kept.verifier, kept.namer):
+        assert all(
+            torch.equal(a, b) for a, b in zip(part.state_dict().values(), verifier.state_dict().values(), strict=True)
+        )
 
 
 def test_the_words_that_pixels_show_are_likelier(run):
@@ -378,8 +413,10 @@ def test_what_it_needs_is_said(data, tiny_model, tmp_path):
     with pytest.raises(ConfigError, match="start=MODEL"):
         VerifierJob(config)
     bare = prepared(tmp_path / "bare", 8, objects=False)
-    with pytest.raises(DataError, match=r"no pictures or clips with `objects`.*docs/data.md"):
+    with pytest.raises(DataError, match=r"no pictures with `objects`.*docs/data.md"):
         VerifierJob(settings(bare, tmp_path / "run", tiny_model))
+    with pytest.raises(DataError, match=r"no pictures or clips with `objects`.*docs/data.md"):
+        VerifierJob(settings(bare, tmp_path / "run", tiny_model, "kind=namer"))
     small = Prepared.load(data)
     shutil.copytree(data, tmp_path / "small")
     Prepared(tmp_path / "small", small.source, PrepareConfig(size=32)).save()
