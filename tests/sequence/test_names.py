@@ -31,3 +31,9 @@ def test_parts_are_at_most_so_long():
     assert (SMALL, BLUE) in known.of([SMALL, *long])
     assert (SMALL, BLUE) not in known.of([SMALL, *long, METAL])
     assert (SMALL, CONE) in known.of([SMALL, BLUE])
+
+
+def test_a_whole_name_is_no_part_of_another():
+    known = Variants([[BALL], [RED, BALL], [SMALL, BALL], [RED, SMALL, BALL]])
+    assert set(known.of([RED, BALL])) == {(BALL,), (SMALL, BALL), (RED, SMALL, BALL)}
+    assert set(known.of([BALL])) == {(RED, BALL), (SMALL, BALL), (RED, SMALL, BALL)}

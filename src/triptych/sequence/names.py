@@ -28,22 +28,19 @@ class Variants:
     def __init__(self, names: Iterable[Sequence[int]]) -> None:
         self._around: dict[Ids, list[tuple[Ids, Ids]]] = {}  # of each part, what it stands between
         self._between: dict[tuple[Ids, Ids], list[Ids]] = {}
-        self._known = dict.fromkeys(map(tuple, names))
-        for name in self._known:
+        for name in dict.fromkeys(map(tuple, names)):
             for before, part, after in _parts(name):
                 self._around.setdefault(part, []).append((before, after))
                 self._between.setdefault((before, after), []).append(part)
 
-    def __contains__(self, name: Ids) -> bool:
-        """Whether a name is one of those that are known."""
-        return name in self._known
-
     def of(self, name: Sequence[int]) -> list[Ids]:
-        """Names like this one but for one part, whether they are known or not; without itself."""
+        """Names like this one but for one part, whether they are known or not, and of a known one all known ones;
+        without itself."""
         out: dict[Ids, None] = {}
         for before, part, after in _parts(tuple(name)):
             for around in self._around.get(part, ()):
-                out.update(dict.fromkeys((*before, *other, *after) for other in self._between[around]))
+                if any(around) or not (before or after):  # a whole name is no part of another
+                    out.update(dict.fromkeys((*before, *other, *after) for other in self._between[around]))
         out.pop(tuple(name), None)
         return list(out)
 

@@ -44,15 +44,20 @@ def ask(
         ConfigError: two choices are alike, or one is empty.
     """
     media = model.read([medium for medium, _ in questions], start=start)
-    named = naming.of_media(model, media, [language_of(text) for _, text in questions])
+    languages, asked = [language_of(text) for _, text in questions], [text for _, text in questions]
+    said = [" ".join([text, *(choices or ())]) for text in asked]
+    named = naming.of_media(model, media, languages, said)
     prompts = [
-        _prompt(model, medium, names.heard(text))
-        for medium, names, (_, text) in zip(media, named, questions, strict=True)
+        _prompt(model, medium, names.heard(text)) for medium, names, text in zip(media, named, asked, strict=True)
     ]
     if choices:
         answers = _choose(model, prompts, choices, named)
     else:
-        answers = [Answer(names.said(text)) for names, text in zip(named, model.say(prompts), strict=True)]
+        texts = model.say(prompts)
+        others = [None if names.known else medium for names, medium in zip(named, media, strict=True)]
+        later = naming.of_media(model, others, languages, texts)
+        named = [names if names.known else other for names, other in zip(named, later, strict=True)]
+        answers = [Answer(names.said(text)) for names, text in zip(named, texts, strict=True)]
     return [_timed(answer, medium) for answer, medium in zip(answers, media, strict=True)]
 
 
@@ -93,7 +98,8 @@ def ask_whole(
     chosen = [part for _, part in best]
     ordered = sorted(chosen, key=lambda part: part.segment.start)
     joined = Medium([map_ for part in ordered for map_ in part.medium.maps], (0.0, end))
-    first, *others = naming.of_media(model, [part.medium for part in chosen], [language_of(question)] * len(chosen))
+    seen = [part.medium for part in chosen]
+    first, *others = naming.of_media(model, seen, [language_of(question)] * len(seen))
     names = first.and_of(others)
     prompt = _prompt(model, joined, names.heard(question))
     if choices:
@@ -123,7 +129,7 @@ def _choose(model: Model, prompts: Sequence[Row], choices: Sequence[str], named:
     """The likelihood of each whole choice, made to sum to 1 over the choices."""
     if not all(choices) or len(set(choices)) < len(choices):
         raise ConfigError(f"choices {list(choices)}: give different texts, none of them empty")
-    spelled = [ended(model.encode(names.heard(choice))) for names in named for choice in choices]
+    spelled = [ended(model.encode(choice)) for names in named for choice in names.choices(choices)]
     nats = model.likelihood([p for p in prompts for _ in choices], spelled)
     out = []
     for row in np.array(nats, np.float64).reshape(len(prompts), len(choices)):

@@ -26,7 +26,7 @@ def caption(model: Model, media: Sequence[Media], *, language: str = "en", start
     tag = model.encode(language)
     known = model.read(media, start=start, framings=model.framings)
     texts = tell(model, known, lambda medium: spell.caption_prompt(model.show(model.begin(), medium), tag).finish())
-    named = naming.of_media(model, known, [language] * len(known))
+    named = naming.of_media(model, known, [language] * len(known), texts)
     return [
         Caption(names.said(text), language, medium.times if medium else None)
         for text, names, medium in zip(texts, named, known, strict=True)

@@ -136,6 +136,10 @@ class Model:
         views = [self.look(some) for some in zip(*(framing.framings(array, count) for array in frames), strict=True)]
         return [list(maps) for maps in zip(*views, strict=True)]
 
+    def shown(self, frames: np.ndarray) -> np.ndarray | None:
+        """The frames of a clip at the times of its maps, which only a namer needs; None without one."""
+        return None if self.bundle.namer is None else frames[:: self.bundle.info.visual.span].copy()
+
     def known_maps(self, codes: np.ndarray) -> list[Map]:
         """Codes (T, rows, columns) -> maps, read by their rounded values: the latents are not known any more."""
         return [Map(code, self._grid[code], self._grid[code]) for code in codes]
@@ -271,7 +275,7 @@ class Model:
                 times = None if length == 1 else (start, start + seconds)
                 views = self.look_framed([frames for _, frames in items], framings if times else 1)
                 for (key, frames), (maps, *others) in zip(items, views, strict=True):
-                    known[key] = Medium(maps, times, tuple(others), frames[:: self.bundle.info.visual.span])
+                    known[key] = Medium(maps, times, tuple(others), self.shown(frames))
         return [None if medium is None else known[_key(medium)] for medium in media]
 
     def frames(self, medium: Media, *, start: float = 0.0, filled: bool = True) -> np.ndarray:

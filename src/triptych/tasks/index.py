@@ -88,7 +88,7 @@ def _read(model: Model, folder: Path, file: str, kind: str, languages: Sequence[
     vectors: list[np.ndarray] = []
     if kind == "picture":
         frames = model.frames(folder / file)
-        medium = Medium(model.look([frames])[0], None, (), frames)
+        medium = Medium(model.look([frames])[0], None, (), model.shown(frames))
         told = {language: plain(describe(model, [medium], language)[0]) for language in languages}
         entries.append(Entry(file, 0.0, 0.0, told, image.thumbnail(frames[0]), _codes(medium)))
         vectors.append(np.repeat(media_vectors(model, [medium])[:, None], KINDS, 1))

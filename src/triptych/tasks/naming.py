@@ -4,22 +4,19 @@ A GPT that has never seen a green ball calls one a green cylinder, since it lear
 knows words (see model.verifier), so where another name that is conceivable (see sequence.names) fits a thing's pixels
 better than the one that the GPT told, that one counts; far better, if it was taught too, since then the GPT could have
 told it. Of a clip, what all times show counts together: things hide, and enter by parts.
-
-K times at which a thing is told, W words, C names.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.model.verifier import Verifier, misfit
 from triptych.sequence.names import Variants
 from triptych.sequence.plan import Thing
 from triptych.tasks import planning
@@ -47,7 +44,7 @@ class Names:
 
     text: TextTokenizer
     known: Mapping[Told, str]
-    words: Collection[int] = ()
+    words: frozenset[int] = frozenset()
 
     def of(self, things: Sequence[Thing]) -> tuple[Thing, ...]:
         """Things of a plan by these names; those of which none is known keep theirs."""
@@ -62,23 +59,32 @@ class Names:
         return self._put(text, [(name, told) for (told, _), name in self.known.items()])
 
     def and_of(self, others: Iterable[Names]) -> Names:
-        """These names and others', of media that are read together; what both know is called as here."""
+        """These names and others', for texts of media that are read together."""
         known = dict(self.known)
-        for other in others:
-            known = {**other.known, **known}
+        for (words, _), name in itertools.chain.from_iterable(other.known.items() for other in others):
+            known[(words, len(known))] = name  # another thing, though it be told in the same words
         return replace(self, known=known)
 
+    def choices(self, texts: Sequence[str]) -> list[str]:
+        """As `heard`, of texts to choose from, which stay different: what would become another one of them changes
+        places with it."""
+        out = [self.heard(text) for text in texts]
+        for place, text in enumerate(texts):
+            if out[place] != text and out[place] in texts:
+                out[texts.index(out[place])] = text
+        return out if len(set(out)) == len(set(texts)) else list(texts)
+
     def _put(self, text: str, names: Sequence[tuple[str, str]]) -> str:
-        """A text in which phrases that fit a first name of some pairs, and no second one, are changed to the second; as
-        it was where several would do."""
+        """A text in which phrases of a first name of some pairs, and of no second one, are changed to the second; as it
+        was where several would do."""
         pairs = [(self._ids(first), self._ids(second)) for first, second in names]
         if all(first == second for first, second in pairs):
             return text
         out: list[int] = []
         for in_name, group in itertools.groupby(self._ids(text), self.words.__contains__):
             phrase = tuple(group)
-            if in_name and not any(set(phrase) <= set(second) for _, second in pairs):
-                others = {_changed(phrase, *pair) for pair in pairs if set(phrase) <= set(pair[0])}
+            if in_name and not any(_is_of(phrase, second) for _, second in pairs):
+                others = {_changed(phrase, *pair) for pair in pairs if _is_of(phrase, pair[0])}
                 phrase = others.pop() if len(others) == 1 else phrase
             out += phrase
         return self.text.decode(out).strip() if tuple(out) != self._ids(text) else text
@@ -87,14 +93,26 @@ class Names:
         return tuple(self.text.encode(f" {text}"))
 
 
-def of_media(model: Model, media: Sequence[Medium | None], languages: Sequence[str]) -> list[Names]:
-    """What the things of media are called, of each medium in a language of its own, after what the model tells of it as
-    it stands; a model that doesn't tell what stands where, or has no namer, keeps its names."""
-    asked = {
-        (id(medium), language): medium
-        for medium, language in zip(media, languages, strict=True)
-        if medium is not None and medium.pixels is not None and _knows(model, language)
-    }
+def of_media(
+    model: Model, media: Sequence[Medium | None], languages: Sequence[str], texts: Sequence[str] | None = None
+) -> list[Names]:
+    """What the things of media are called, after what the model tells of each as it stands.
+
+    A model that doesn't tell what stands where, or has no namer, keeps its names.
+
+    Args:
+        model: what reads.
+        media: those whose pixels aren't at hand keep their names too.
+        languages: of each medium.
+        texts: what is said of each medium; where no words of things are said, it isn't looked at.
+    """
+    encode = model.bundle.text.encode
+    asked = {}
+    for place, (medium, language) in enumerate(zip(media, languages, strict=True)):
+        words = _words(model, language)
+        spoken = words if texts is None else words.intersection(encode(f" {texts[place]}"))
+        if spoken and medium is not None and medium.pixels is not None:
+            asked[id(medium), language] = medium
     known: dict[tuple[int, str], Names] = {}
     for language in dict.fromkeys(language for _, language in asked):
         for verb, tell in (("track", _in_clips), ("things", _in_pictures)):
@@ -124,9 +142,16 @@ def _pixels(medium: Medium) -> np.ndarray:
     return medium.pixels
 
 
-def _knows(model: Model, language: str) -> bool:
+def _words(model: Model, language: str) -> frozenset[int]:
+    """The ids of the words that the namer knows in a language."""
+    namer, tag = model.bundle.namer, _tag(model, language)
+    return frozenset() if namer is None or tag is None else frozenset(namer.words[tag])
+
+
+def _tag(model: Model, language: str) -> str | None:
+    """The tag under which the namer knows names of a language: data without tags are all one language, tagged ""."""
     namer = model.bundle.namer
-    return namer is not None and bool(namer.names.get(language))
+    return next((tag for tag in (language, "") if namer is not None and namer.names.get(tag)), None)
 
 
 @torch.inference_mode()
@@ -139,9 +164,10 @@ def by_pixels(model: Model, pictures: Iterable[np.ndarray], plans: Sequence[Sequ
         plans: what stands where in each.
         language: tag of the language of the plans' words.
     """
-    namer = model.bundle.namer
-    if namer is None or not _knows(model, language):
+    namer, tag = model.bundle.namer, _tag(model, language)
+    if namer is None or tag is None:
         return Names(model.bundle.text, {})
+    language = tag
     columns = namer.columns(language)
     seen: dict[Told, list[Tensor]] = defaultdict(list)
     for pixels, things in zip(pictures, plans, strict=True):
@@ -150,26 +176,33 @@ def by_pixels(model: Model, pictures: Iterable[np.ndarray], plans: Sequence[Sequ
             logits = namer.read(shown, [thing.box for thing in things])[:, columns].float().cpu()
             for (told, _), row in zip(_told(things), logits, strict=True):
                 seen[told] += [row] if row.amax() > 0 else []  # else nothing is seen there
-    taught = [tuple(model.bundle.text.encode(f" {name}")) for name in namer.names[language]]
-    variants = Variants(taught)
+    encode, decode = model.bundle.text.encode, model.bundle.text.decode
+    names = [tuple(encode(f" {name}")) for name in namer.names[language]]
+    variants, taught = Variants(names), {frozenset(name) for name in names}
     known = {}
     for told, rows in seen.items():
-        ids = tuple(model.bundle.text.encode(f" {told[0]}"))
-        names = [ids, *variants.of(ids)]
+        own = tuple(encode(f" {told[0]}"))
         known[told] = told[0]
-        if rows and len(names) > 1:
-            better = [0.0, *(TAUGHT if name in variants else UNTAUGHT for name in names[1:])]
-            best = int((_misfits(namer, language, torch.stack(rows), names) + better).argmin())
-            known[told] = model.bundle.text.decode(names[best]).strip() if best else told[0]
-    return Names(
-        model.bundle.text, known, frozenset(itertools.chain(*taught)).difference(model.bundle.text.encode(" "))
-    )
+        if rows:
+            odds = dict(zip(namer.words[language], torch.stack(rows).mean(0).tolist(), strict=True))
+            # The nats by which a name misfits (see model.verifier) are, but for a constant, minus its words' log-odds.
+            best, most = own, _sum(odds, own)
+            for name in variants.of(own):
+                fits = _sum(odds, name) - (TAUGHT if frozenset(name) in taught else UNTAUGHT)
+                best, most = (name, fits) if fits > most and set(name) != set(own) else (best, most)
+            known[told] = told[0] if best == own else decode(best).strip()
+    return Names(model.bundle.text, known, _words(model, language))
 
 
-def _misfits(namer: Verifier, language: str, logits: Tensor, names: Sequence[Ids]) -> np.ndarray:
-    """How little each of C names fits what a thing's pixels show (K, W): nats (C,), the mean of all times."""
-    named = torch.stack([namer.target(language, ids) for ids in names])
-    return torch.stack([misfit(row.expand_as(named), named) for row in logits]).mean(0).double().numpy()
+def _sum(odds: Mapping[int, float], name: Ids) -> float:
+    return sum(odds.get(id_, 0.0) for id_ in set(name))
+
+
+def _is_of(phrase: Ids, name: Ids) -> bool:
+    """Whether a phrase is a thing's name, or what is left of it without some words: in the name's order, and several
+    words or its last one. A single other word may mean anything: how large something is, or the largest of all."""
+    rest = iter(name)
+    return all(id_ in rest for id_ in phrase) and (len(phrase) > 1 or phrase == name[-1:])
 
 
 def _changed(phrase: Ids, first: Ids, second: Ids) -> Ids:
@@ -178,7 +211,7 @@ def _changed(phrase: Ids, first: Ids, second: Ids) -> Ids:
     end = _alike(first[alike:][::-1], second[alike:][::-1])
     old, new = first[alike : len(first) - end], second[alike : len(second) - end]
     for place in range(len(phrase) - len(old) + 1):
-        if old and phrase[place : place + len(old)] == old:
+        if old and new and phrase[place : place + len(old)] == old:
             return phrase[:place] + new + phrase[place + len(old) :]
     return phrase
 

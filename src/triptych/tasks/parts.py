@@ -44,7 +44,7 @@ def batches(model: Model, path: Path | str, *, start: float = 0.0, framings: int
     found = shots.segments(path, fps=info.fps, frames=info.frames, size=info.size, start=start)
     live = is_live(path)
     for some in grouped(found, 1 if live else TOGETHER):
-        yield read(model, some, 1 if live else framings)
+        yield read(model, some, 1 if live else framings, named=not live)
 
 
 def parts(model: Model, path: Path | str, *, start: float = 0.0) -> Iterator[Part]:
@@ -53,13 +53,13 @@ def parts(model: Model, path: Path | str, *, start: float = 0.0) -> Iterator[Par
         yield from some
 
 
-def read(model: Model, segments: Sequence[Segment], framings: int = 1) -> list[Part]:
-    """What the GPT reads of segments; times are those of the clip."""
+def read(model: Model, segments: Sequence[Segment], framings: int = 1, *, named: bool = True) -> list[Part]:
+    """What the GPT reads of segments, and a namer unless there is no time for it; times are those of the clip."""
     info = model.bundle.info
     frames = [still_to(segment.frames, info.frames) for segment in segments]
     views = model.look_framed(frames, framings)
     return [
-        Part(s, Medium(maps, (s.start, s.end), tuple(others), film[:: info.visual.span]))
+        Part(s, Medium(maps, (s.start, s.end), tuple(others), model.shown(film) if named else None))
         for s, film, (maps, *others) in zip(segments, frames, views, strict=True)
     ]
 

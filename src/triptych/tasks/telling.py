@@ -38,7 +38,7 @@ def describe(model: Model, media: Sequence[Medium], language: str) -> list[str]:
         return spell.caption_prompt(model.show(model.begin(), medium), tag).finish()
 
     texts = tell(model, media, prompt, Say(SAY_LIMIT, start, _LOG_KNOWN, _ROUNDS))
-    named = naming.of_media(model, media, [language] * len(media))
+    named = naming.of_media(model, media, [language] * len(media), texts)
     return [names.said(text) for names, text in zip(named, texts, strict=True)]
 
 

@@ -25,10 +25,9 @@ from triptych.train.degrade import degrade
 
 HELD = 256  # pictures of validation
 BARE = 0.5  # share of things that are shown without colour
-AS_GOOD, ALMOST = (
-    1.5,
-    0.003,
-)  # times, and nats, by which a word may be told worse without colour, and is told without it
+OFTEN = 8  # held-out things that must have a word before it is known how it is told
+AS_GOOD, ALMOST = 1.5, 0.003
+"""Times, and nats, by which a word may be told worse without colour, and is told without it all the same."""
 
 
 class VerifierJob:
@@ -113,7 +112,7 @@ class VerifierJob:
     def _colourless(self) -> dict[str, list[int]]:
         """By language the ids of words that are told of held-out things as well, or almost, without colour."""
         costs = torch.zeros(2, sum(map(len, self.model.words.values())))
-        things = torch.zeros(len(costs[0]))
+        things, named_so = torch.zeros(len(costs[0])), torch.zeros(len(costs[0]))
         for row in self.batches.held[:HELD]:
             with suppress(MediaError):
                 for cost, colourless in zip(costs, ({}, self.model.words), strict=True):
@@ -123,8 +122,9 @@ class VerifierJob:
                             own, columns = self.model.target(language, ids), self.model.columns(language)
                             cost[columns] += F.binary_cross_entropy_with_logits(scores[columns], own, reduction="none")
                             things[columns] += 0.5
+                            named_so[columns] += own / 2
         with_, without = costs / things.clamp_min(1)
-        enough = (without <= AS_GOOD * with_ + ALMOST).tolist()
+        enough = ((without <= AS_GOOD * with_ + ALMOST) & (named_so >= OFTEN)).tolist()
         return {
             language: [id_ for id_, good in zip(ids, enough[self.model.columns(language)], strict=True) if good]
             for language, ids in self.model.words.items()
