@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from triptych.data.things import word_ids
+from triptych.media import image, video
 from triptych.model.verifier import Verifier
 from triptych.sequence.plan import Thing
-from triptych.tasks import ask, naming, planning
+from triptych.tasks import ask, index, naming, parts, planning, telling
 from triptych.tasks.common import Medium
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220), "green": (30, 180, 30)}
@@ -156,14 +157,52 @@ def test_choices_stay_different(model):
     assert names.choices(["a green box", "the green bar"]) == ["a green box", "the green box"]
 
 
-def test_what_a_name_has_more_is_not_left_out_of_texts(model):
-    text = model._model.bundle.text
-    words = naming._words(model._model, "en")
-    names = naming.Names(text, {("green red box", 0): "red box"}, words)
-    assert names.said("it is green red and such") == "it is green red and such"
-    names = naming.Names(text, {("green box", 0): "green bar", ("red box", 0): "red bar"}, words)
-    assert names.said("the box") == "the bar"  # whichever
-    assert names.said("the green box") == "the green bar"
+class Words:
+    """A tokenizer whose ids are whole words, whatever the model's are."""
+
+    def __init__(self):
+        self.known = []
+
+    def encode(self, text):
+        self.known += [word for word in text.split() if word not in self.known]
+        return [self.known.index(word) for word in text.split()]
+
+    def decode(self, ids):
+        return " ".join(self.known[id_] for id_ in ids)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said", "told"),
+    [
+        ([("green box", "green bar")], "the green box falls", "the green bar falls"),
+        ([("green box", "green bar")], "the box falls", "the bar falls"),  # its last word means it
+        ([("green box", "red box")], "how green is it", "how green is it"),  # another single one needn't
+        ([("small green box", "small red box")], "the green box falls", "the red box falls"),
+        ([("green box", "red box")], "box green", "box green"),  # no name in this order
+        ([("green box", "green bar"), ("red box", "green box")], "green box", "green box"),  # there is one
+        ([("green box", "green bar"), ("green box", "red box")], "green box", "green box"),  # which?
+        ([("green box", "green bar"), ("red box", "red bar")], "the box", "the bar"),  # whichever
+        ([("old green box", "green box")], "old green box", "old green box"),  # nothing is left out
+    ],
+)
+def test_which_phrases_are_put_otherwise(pairs, said, told):
+    words = Words()
+    ids = frozenset(words.encode(" ".join(name for pair in pairs for name in pair)))
+    names = naming.Names(words, {(first, place): second for place, (first, second) in enumerate(pairs)}, ids)
+    assert names.said(said) == told
+    back = naming.Names(words, {(second, place): first for place, (first, second) in enumerate(pairs)}, ids)
+    assert back.heard(said) == told
+
+
+def test_a_time_at_which_nothing_is_seen_doesn_t_count(model, monkeypatch):
+    namer, encode = model._model.bundle.namer, model._model.bundle.text.encode
+    own = namer.target("en", word_ids(encode, "green bar"))
+    hidden = torch.full_like(own, -1.0) - 40 * own  # hardly anything, and least of all what it is
+    rest = torch.zeros(len(namer.words["zh"])) - 9
+    looks = iter([(2 * own - 1) * SURE, hidden])
+    monkeypatch.setattr(namer, "read", lambda picture, boxes: torch.cat([next(looks), rest])[None])
+    pixels, places = scene("green bar")
+    assert named(model, [pixels] * 2, [told(places, "green box")] * 2) == [["green bar"]] * 2
 
 
 def test_data_without_languages_are_named_too(model):
@@ -246,3 +285,43 @@ def test_a_medium_is_named_once_a_language(reads, monkeypatch):
     assert len(seen) == 2
     monkeypatch.setattr(planning, "is_learned", lambda *asked: False)
     assert not naming.of_media(model._model, model._model.read([pixels]), ["en"])[0].known
+
+
+def test_choices_are_understood_though_the_question_names_nothing(reads, monkeypatch):
+    model, pixels, _ = reads
+    spelled = []
+    monkeypatch.setattr(
+        model._model,
+        "likelihood",
+        lambda prompts, texts: spelled.extend(model._model.decode(text[:-1]) for text in texts) or [0.0, -1.0],
+    )
+    model.ask(pixels, "?", choices=["the green bar", "the blue box"])
+    assert spelled == ["the green box", "the blue box"]
+
+
+def test_what_is_watched_and_indexed_is_named(reads, tmp_path):
+    model, pixels, _ = reads
+    inner = model._model
+    assert telling.describe(inner, inner.read([pixels]), "en") == ["the green bar"]
+    image.write(tmp_path / "a.png", pixels)
+    entries, _ = index._read(inner, tmp_path, "a.png", "picture", ["en"])
+    assert entries[0].captions == {"en": "the green bar"}
+
+
+def test_a_live_source_is_not_looked_at_twice(model, tmp_path, monkeypatch):
+    inner = model._model
+    video.write(tmp_path / "a.mp4", np.stack([scene("green bar")[0]] * 17))
+    shown = [part.medium.pixels for part in parts.parts(inner, tmp_path / "a.mp4")]
+    assert [pixels.shape for pixels in shown] == [(5, 64, 64, 3)] * len(shown)
+    monkeypatch.setattr(parts, "is_live", lambda path: True)
+    assert [part.medium.pixels for part in parts.parts(inner, tmp_path / "a.mp4")] == [None] * len(shown)
+
+
+def test_pixels_are_kept_for_a_namer_alone(model, monkeypatch):
+    inner = model._model
+    clip = np.stack([scene("green bar")[0]] * 9)
+    (medium,) = inner.read([clip])
+    np.testing.assert_array_equal(medium.pixels, clip[::4])
+    assert medium.pixels.base is None  # or all frames would be kept
+    monkeypatch.setattr(inner.bundle, "namer", None)
+    assert inner.read([clip])[0].pixels is None

@@ -8,7 +8,8 @@ from PIL import Image
 
 import triptych
 from triptych.media import image, video
-from triptych.tasks.common import Model, ended, extended, is_clip
+from triptych.media.kind import is_clip
+from triptych.tasks.common import Model, ended, extended
 from triptych.tasks.telling import events_of, new
 
 

@@ -284,6 +284,14 @@ def test_what_can_be_told_without_colour_is(named, monkeypatch):
     assert torch.equal(logits["some"], torch.where(without, logits["all"], logits["none"]))
 
 
+@torch.no_grad()
+def test_how_a_rare_word_is_told_is_not_known(tiny_model, tmp_path):
+    few = VerifierJob(settings(prepared(tmp_path, 3), tmp_path / "run", tiny_model, "kind=namer"))
+    assert few._colourless() == {"en": [], "zh": []}  # though new weights tell nothing either way
+    more = VerifierJob(settings(prepared(tmp_path / "more", 60), tmp_path / "on", tiny_model, "kind=namer"))
+    assert any(more._colourless().values())
+
+
 @pytest.mark.parametrize("kind", ["namer", "verifier"])
 def test_half_of_the_things_are_shown_to_a_namer_without_colour(kind, data, tiny_model, tmp_path, monkeypatch):
     job = VerifierJob(settings(data, tmp_path / "run", tiny_model, f"kind={kind}"))

@@ -290,6 +290,6 @@ def _part(progress: Callable[[int, int], None], file: Path) -> Callable[[Part], 
 def seconds_of(file: Path) -> float:
     """What a clip's header says of its length; 0 where there is none to ask."""
     from triptych.media import video
-    from triptych.tasks.common import is_clip
+    from triptych.media.kind import is_clip
 
     return video.probe(file).duration if str(file) != LIVE and is_clip(file) else 0.0

@@ -11,9 +11,10 @@ import numpy as np
 from triptych.clip_results import Labels
 from triptych.errors import ConfigError
 from triptych.media.container import is_live
+from triptych.media.kind import is_clip
 from triptych.sequence import spell
 from triptych.tasks import parts
-from triptych.tasks.common import Media, Medium, Model, ended, is_clip
+from triptych.tasks.common import Media, Medium, Model, ended
 from triptych.tasks.parts import Part
 from triptych.tasks.relevance import gains, language_of
 

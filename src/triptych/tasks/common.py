@@ -25,6 +25,7 @@ from triptych.generate.grammar import Say
 from triptych.generate.paths import open_visual
 from triptych.generate.sample import Sampling
 from triptych.media import framing, image, video
+from triptych.media.kind import is_clip
 from triptych.media.limits import LOCAL
 from triptych.sequence import spell, vocab
 from triptych.sequence.layout import Builder, Map, Row, ungrouped
@@ -352,24 +353,6 @@ def extended(row: Row, ids: Sequence[int]) -> Row:
 def ended(ids: Sequence[int]) -> list[int]:
     """Ids of a whole answer, with the END that closes it."""
     return [*ids, int(Special.END)]
-
-
-def is_clip(path: Path | str) -> bool:
-    """Whether a file is a clip rather than a picture: by suffix, or by content where the suffix says nothing."""
-    suffix = Path(path).suffix.lower()
-    if suffix in video.SUFFIXES:
-        return True
-    if suffix in image.SUFFIXES:
-        return suffix in video.ANIMATED and image.is_animated(path)
-    LOCAL.check_file(path, "clip")
-    for look, found in ((image.size_of, False), (video.probe, True)):
-        try:
-            look(path, limits=LOCAL)  # type: ignore[operator]
-            return found
-        except MediaError:
-            pass
-    kinds = ", ".join(suffix.lstrip(".") for suffix in (*image.SUFFIXES, *video.SUFFIXES))
-    raise MediaError(path, "is neither a picture nor a clip", f"known kinds: {kinds}")
 
 
 def chunks(items: Sequence[Item], size: int = BATCH) -> Iterator[Sequence[Item]]:

@@ -115,31 +115,18 @@ def of_media(
             asked[id(medium), language] = medium
     known: dict[tuple[int, str], Names] = {}
     for language in dict.fromkeys(language for _, language in asked):
-        for verb, tell in (("track", _in_clips), ("things", _in_pictures)):
-            keys = [
-                key
-                for key, medium in asked.items()
-                if key[1] == language and (medium.times is None) == (verb == "things")
-            ]
-            if keys and planning.is_learned(model, verb):
-                bare = [Medium(asked[key].maps, asked[key].times) for key in keys]  # one framing is enough for names
-                for key, plans in zip(keys, tell(model, bare, language), strict=True):
-                    known[key] = by_pixels(model, _pixels(asked[key]), plans, language)
+        some = {
+            key: Medium(medium.maps, medium.times, (), medium.pixels)  # one framing is enough for names
+            for key, medium in asked.items()
+            if key[1] == language and planning.is_learned(model, "things" if medium.times is None else "track")
+        }
+        for (key, medium), plans in zip(
+            some.items(), planning.seen(model, list(some.values()), "", language), strict=True
+        ):
+            assert medium.pixels is not None
+            known[key] = by_pixels(model, medium.pixels, plans, language)
     nothing = Names(model.bundle.text, {})
     return [known.get((id(medium), language), nothing) for medium, language in zip(media, languages, strict=True)]
-
-
-def _in_clips(model: Model, media: Sequence[Medium], language: str) -> list[list[tuple[Thing, ...]]]:
-    return planning.seen(model, media, "", language)
-
-
-def _in_pictures(model: Model, media: Sequence[Medium], language: str) -> list[list[tuple[Thing, ...]]]:
-    return [[things] for things in planning.stills(model, media, language)]
-
-
-def _pixels(medium: Medium) -> np.ndarray:
-    assert medium.pixels is not None
-    return medium.pixels
 
 
 def _words(model: Model, language: str) -> frozenset[int]:
@@ -167,8 +154,7 @@ def by_pixels(model: Model, pictures: Iterable[np.ndarray], plans: Sequence[Sequ
     namer, tag = model.bundle.namer, _tag(model, language)
     if namer is None or tag is None:
         return Names(model.bundle.text, {})
-    language = tag
-    columns = namer.columns(language)
+    columns = namer.columns(tag)
     seen: dict[Told, list[Tensor]] = defaultdict(list)
     for pixels, things in zip(pictures, plans, strict=True):
         if things:
@@ -177,19 +163,19 @@ def by_pixels(model: Model, pictures: Iterable[np.ndarray], plans: Sequence[Sequ
             for (told, _), row in zip(_told(things), logits, strict=True):
                 seen[told] += [row] if row.amax() > 0 else []  # else nothing is seen there
     encode, decode = model.bundle.text.encode, model.bundle.text.decode
-    names = [tuple(encode(f" {name}")) for name in namer.names[language]]
+    names = [tuple(encode(f" {name}")) for name in namer.names[tag]]
     variants, taught = Variants(names), {frozenset(name) for name in names}
     known = {}
     for told, rows in seen.items():
         own = tuple(encode(f" {told[0]}"))
         known[told] = told[0]
         if rows:
-            odds = dict(zip(namer.words[language], torch.stack(rows).mean(0).tolist(), strict=True))
+            odds = dict(zip(namer.words[tag], torch.stack(rows).mean(0).tolist(), strict=True))
             # The nats by which a name misfits (see model.verifier) are, but for a constant, minus its words' log-odds.
             best, most = own, _sum(odds, own)
             for name in variants.of(own):
                 fits = _sum(odds, name) - (TAUGHT if frozenset(name) in taught else UNTAUGHT)
-                best, most = (name, fits) if fits > most and set(name) != set(own) else (best, most)
+                best, most = (name, fits) if fits > most else (best, most)
             known[told] = told[0] if best == own else decode(best).strip()
     return Names(model.bundle.text, known, _words(model, language))
 

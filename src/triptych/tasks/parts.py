@@ -11,8 +11,9 @@ import numpy as np
 
 from triptych.media import shots, video
 from triptych.media.container import is_live
+from triptych.media.kind import is_clip
 from triptych.media.shots import Segment
-from triptych.tasks.common import Medium, Model, is_clip, still_to
+from triptych.tasks.common import Medium, Model, still_to
 
 TOGETHER = 8  # segments read side by side; one where they come live, since nobody waits for the eighth
 Item = TypeVar("Item")

@@ -44,19 +44,19 @@ def reading(model: Model, medium: Medium | None, language: str) -> Row:
 
 
 def seen(model: Model, media: Sequence[Medium], text: str, language: str = "") -> list[list[tuple[Thing, ...]]]:
-    """What stands where in clips at the time of each of their maps, by the likeliest words in all of their framings."""
-    tag = _tag(model, language or language_of(text))
+    """What stands where in pictures and clips at the time of each of their maps, by the likeliest words in all of their
+    framings; `text` is an instruction that clips follow, or nothing."""
+    language = language or language_of(text)
     framed = [each_framing(medium) for medium in media]
-    views = [view for some in framed for view in some]
-    prompts = [_asked(model, view, text, {}, index, tag) for view in views for index in range(len(view.maps))]
+    prompts = [row for some in framed for view in some for row in _of_each_time(model, view, text, language)]
     told = iter(write(model, prompts, [Sampling(temperature=0)] * len(prompts)))
     return [_agreed(model, [list(itertools.islice(told, len(view.maps))) for view in some]) for some in framed]
 
 
-def stills(model: Model, media: Sequence[Medium], language: str) -> list[tuple[Thing, ...]]:
-    """What stands where in pictures, by the likeliest words."""
-    prompts = [reading(model, medium, language) for medium in media]
-    return write(model, prompts, [Sampling(temperature=0)] * len(prompts))
+def _of_each_time(model: Model, view: Medium, text: str, language: str) -> list[Row]:
+    if view.times is None:
+        return [reading(model, view, language)]
+    return [_asked(model, view, text, {}, index, _tag(model, language)) for index in range(len(view.maps))]
 
 
 def follow(

@@ -133,9 +133,8 @@ def _stills(model: Model, clips: Sequence[np.ndarray], language: str) -> list[tu
     """What the last frames of clips tell alone, of a model that has learned to read pictures so."""
     if not planning.is_learned(model, "things"):
         return [()] * len(clips)
-    return planning.stills(
-        model, [Medium(maps, None) for maps in model.look([frames[-1:] for frames in clips])], language
-    )
+    pictures = [Medium(maps, None) for maps in model.look([frames[-1:] for frames in clips])]
+    return [things for (things,) in planning.seen(model, pictures, "", language)]
 
 
 def _by_plans(model: Model, prompt: Row, plans: Sequence[Sequence[Thing]]) -> Row:

@@ -11,8 +11,9 @@ from PIL import Image
 from triptych.clip_results import Hit
 from triptych.errors import DataError
 from triptych.library import Entry, Library
+from triptych.media.kind import is_clip
 from triptych.tasks import parts
-from triptych.tasks.common import Medium, Model, is_clip
+from triptych.tasks.common import Medium, Model
 from triptych.tasks.relevance import gains, language_of
 from triptych.tasks.vectors import media_vectors, text_directions
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from triptych.media.container import is_live
+from triptych.media.kind import is_clip
 from triptych.surprise_results import Surprise, strange
 from triptych.tasks import leaps, parts, surprisal
-from triptych.tasks.common import Model, is_clip, still_to
+from triptych.tasks.common import Model, still_to
 
 APART = 1.0  # seconds between two of the most surprising moments
 ODDEST = 12  # codes whose mean is the peak: an impossible event is small, and may be in two places

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,19 +111,24 @@ class VerifierJob:
     def _colourless(self) -> dict[str, list[int]]:
         """By language the ids of words that are told of held-out things as well, or almost, without colour."""
         costs = torch.zeros(2, sum(map(len, self.model.words.values())))
-        things, named_so = torch.zeros(len(costs[0])), torch.zeros(len(costs[0]))
+        things, so = torch.zeros(len(costs[0])), torch.zeros(len(costs[0]))  # with words told, and with each word
         for row in self.batches.held[:HELD]:
-            with suppress(MediaError):
-                for cost, colourless in zip(costs, ({}, self.model.words), strict=True):
+            looks = []
+            try:
+                for colourless in ({}, self.model.words):
                     self.model.colourless = colourless
-                    for scores, (_, named) in zip(self._logits(row).float().cpu(), row.things, strict=True):
-                        for language, ids in named.items():
-                            own, columns = self.model.target(language, ids), self.model.columns(language)
-                            cost[columns] += F.binary_cross_entropy_with_logits(scores[columns], own, reduction="none")
-                            things[columns] += 0.5
-                            named_so[columns] += own / 2
+                    looks.append(self._logits(row).float().cpu())
+            except MediaError:
+                continue
+            for place, (_, named) in enumerate(row.things):
+                for language, ids in named.items():
+                    own, columns = self.model.target(language, ids), self.model.columns(language)
+                    things[columns] += 1
+                    so[columns] += own
+                    for cost, look in zip(costs, looks, strict=True):
+                        cost[columns] += F.binary_cross_entropy_with_logits(look[place, columns], own, reduction="none")
         with_, without = costs / things.clamp_min(1)
-        enough = ((without <= AS_GOOD * with_ + ALMOST) & (named_so >= OFTEN)).tolist()
+        enough = ((without <= AS_GOOD * with_ + ALMOST) & (so >= OFTEN)).tolist()
         return {
             language: [id_ for id_, good in zip(ids, enough[self.model.columns(language)], strict=True) if good]
             for language, ids in self.model.words.items()
