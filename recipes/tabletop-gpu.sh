@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A model of the tabletop world from nothing, on one machine with a GPU that renders and some sixteen cores. Its parts took half
-# an hour of an H100, one by one; in one piece it has been run on a CPU only, with few media.
+# an hour of an H100, one by one; in one piece, but for the namer, it has been run on a CPU only, with few media.
 #   bash recipes/tabletop-gpu.sh WORK [key=value of the GPT ...]
 # Media are rendered and cleaned as long as the tokenizer trains: what is done by then is what there is to learn from.
 # Minutes of the parts: FIRST and STEADY (tokenizer), DECODER, GPT, VERIFIER, NAMER. WORK/namer/model is the model; what judges it is made by

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From nothing to a model and its scores on a CPU, in one command; a second call goes on where the first one stopped.
 #   bash recipes/tabletop.sh [WORK] [MODEL]
-# Some six hours of two CPU cores, by the sum of its parts; everything but the model's folder and the pages stands in WORK. The models that
+# Some seven hours of two CPU cores, by the sum of its parts; everything but the model's folder and the pages stands in WORK. The models that
 # shipped before the one of now were made by these parts; that one by recipes/tabletop-gpu.sh. `SHARE=0.004 bash recipes/tabletop.sh` rehearses it
 # all in some minutes (see share.sh).
 set -euo pipefail
