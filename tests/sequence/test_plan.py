@@ -13,6 +13,7 @@ from triptych.sequence.plan import (
     agreed,
     changed,
     covered,
+    joined,
     laid,
     overlap,
     paired,
@@ -220,7 +221,31 @@ def test_what_half_of_the_plans_tell_is_agreed_on():
     assert agreed([[named], [ball], [ball, named], [ball]]) == (ball,)
     beside = Thing("cube", (0.05, 0.0, 0.25, 0.2))
     assert agreed([[ball, beside]] * 3) == (ball, beside)
+    assert agreed([[ball], [far], [ball], [far]]) == (ball,)  # one thing in two places
+    assert agreed([[far], [ball, far], [ball, far], [ball]]) == (far, ball)
+    assert agreed([[ball], [far], [], []]) == ()
     assert agreed([[cube]]) == (cube,)
     assert agreed([[], []]) == ()
     (both,) = agreed([[ball], [near]])
     assert both.box == pytest.approx((0.05, 0.0, 0.25, 0.2))
+
+
+def test_what_a_clip_and_its_frame_tell_stands_in_the_middle():
+    ball, cube = Thing("red ball", (0.2, 0.4, 0.4, 0.6)), Thing("blue cube", (0.6, 0.5, 0.8, 0.8))
+    near, far = Thing("red ball", (0.25, 0.4, 0.45, 0.6)), Thing("red ball", (0.6, 0.4, 0.8, 0.6))
+    first, second = joined([ball, cube], [near, cube])
+    assert (first.words, second) == ("red ball", cube)
+    assert first.box == pytest.approx((0.225, 0.4, 0.425, 0.6))
+    assert joined([ball], [near], share=1.0)[0].box == pytest.approx(near.box)
+    assert joined([ball], [far]) == (ball,)
+    assert joined([ball], [Thing("red cube", near.box)]) == (ball,)
+
+
+def test_what_a_frame_alone_tells_is_new_where_nothing_else_stands():
+    ball, cube = Thing("red ball", (0.2, 0.4, 0.4, 0.6)), Thing("blue cube", (0.6, 0.5, 0.8, 0.8))
+    over, beside = Thing("red cube", (0.25, 0.4, 0.45, 0.6)), Thing("red ball", (0.65, 0.5, 0.85, 0.8))
+    assert joined([ball], [ball, cube], [cube]) == (ball, cube)
+    assert joined([ball], [ball, cube], []) == (ball,)
+    assert joined([ball], [over], [over]) == (ball,)
+    assert joined([ball], [cube, beside], [cube, beside]) == (ball, cube)  # two names for one place: the first
+    assert joined([cube], [ball, beside], [ball, beside]) == (cube, ball)

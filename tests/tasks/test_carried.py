@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from triptych.sequence.plan import Thing
-from triptych.tasks.carried import LEAP, SHADOW, carry, sharpened
+from triptych.tasks.carried import LEAP, SHADOW, carry
 from triptych.tasks.cutout import cut_out, filled, inside
 
 SIDE, SPAN = 100, 4
@@ -40,10 +40,10 @@ def film(count=SPAN):
     return np.concatenate([np.zeros((1, SIDE, SIDE, 3)), np.full((count, SIDE, SIDE, 3), INK)]).astype(np.uint8)
 
 
-def after(given, told, *plans, alone=(), drawing=None, **more):
+def after(given, told, *plans, drawing=None, **more):
     frames = given if given.ndim == 4 else given[None]
     drawn = film(SPAN * len(plans)) if drawing is None else drawing
-    return carry(frames, drawn, told, alone, plans, SPAN, **more)
+    return carry(frames, drawn, told, plans, SPAN, **more)
 
 
 def near(one, two, share=0.995):
@@ -78,9 +78,8 @@ def test_boxes_read_a_little_off_move_nothing():
 
 
 def test_how_far_is_told_by_the_clip_though_boxes_are_off():
-    """Both plans are 0.06 too far right, the frame's own reading isn't: what counts is how far they are apart."""
+    """Both plans are 0.06 too far right: what counts is how far they are apart."""
     told, plan = [moved(BALL, 0.06)], [moved(BALL, 0.26)]
-    assert near(after(table(BALL), told, plan, alone=[BALL])[-1], table(moved(BALL, 0.2)))
     assert near(after(table(BALL), told, plan)[-1], table(moved(BALL, 0.2)))
 
 
@@ -272,13 +271,6 @@ def test_a_thing_that_fills_the_picture():
 
 def test_nothing_told_and_nothing_planned_stays():
     np.testing.assert_array_equal(after(table(BALL), [], [])[-1], table(BALL))
-
-
-def test_boxes_are_taken_from_the_frame_where_it_tells_the_same_thing():
-    near_, far = moved(BALL, 0.05), moved(BALL, 0.4)
-    assert sharpened([BALL, CUBE], [near_, CUBE]) == [near_, CUBE]
-    assert sharpened([BALL], [far]) == [BALL]
-    assert sharpened([BALL], [Thing("red cube", BALL.box)]) == [BALL]
 
 
 @pytest.mark.parametrize("side", [64, 448])

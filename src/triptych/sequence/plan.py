@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import median
+from statistics import median, median_high
 
 import numpy as np
 
@@ -30,6 +31,7 @@ LONGEST = 4096  # characters of one plan
 SAME = 0.3  # overlap from which two things of the same words, in two plans of one scene, are taken for one
 CUT = 0.015  # of a side: a box that ends so near a picture's edge is cut off by it
 APART = 0.15  # of a side: how far the middles of a thing may be apart in several readings of one picture
+MISREAD = 0.2  # of a side: how far a box that was read in a clip may lie off the one that was read in its frame
 ONE = 0.7  # overlap from which on two things of several readings are one, whatever it is called
 _THING = re.compile(r"(?P<words>.*\S)\s+" + r"\s+".join([r"(\d{1,3})"] * 4), re.DOTALL | re.ASCII)
 
@@ -182,7 +184,8 @@ def paired(
 def agreed(plans: Sequence[Sequence[Thing]]) -> tuple[Thing, ...]:
     """What at least half of some plans of one picture tell, in the median of its boxes; of two plans the first decides.
 
-    Where two things are told in one place, by other words, the one that more of them tell counts, or the first one.
+    Where two things are told in one place, by other words, the one that more of them tell counts, or the first one; and
+    where they tell one thing in two places, one of these.
 
     >>> ball, moved = Thing("ball", (0.0, 0.0, 0.2, 0.2)), Thing("ball", (0.02, 0.0, 0.22, 0.2))
     >>> [thing.box for thing in agreed([[ball, Thing("cube", (0.5, 0.5, 1, 1))], [moved], [moved, moved]])]
@@ -196,11 +199,43 @@ def agreed(plans: Sequence[Sequence[Thing]]) -> tuple[Thing, ...]:
         told += [[thing] for place, thing in enumerate(plan) if place not in known.values()]
     if len(plans) == 2:
         told = told[: len(plans[0])]
+    counts = [Counter(thing.words for thing in plan) for plan in plans]
+    room = Counter({words: median_high(count[words] for count in counts) for count in counts for words in count})
     out: list[Thing] = []
     for some in sorted(told, key=len, reverse=True):
         box = tuple(median(edges) for edges in zip(*(thing.box for thing in some), strict=True))
-        if 2 * len(some) >= len(plans) and all(overlap(box, other.box) < ONE for other in out):
-            out.append(Thing(some[0].words, box))
+        words = some[0].words
+        if 2 * len(some) >= len(plans) and room[words] and all(overlap(box, other.box) < ONE for other in out):
+            out.append(Thing(words, box))
+            room[words] -= 1
+    return tuple(out)
+
+
+def joined(
+    told: Sequence[Thing], alone: Sequence[Thing], new: Sequence[Thing] = (), share: float = 0.5
+) -> tuple[Thing, ...]:
+    """What a clip tells of a time and what the frame of that time tells alone: things of both between their two boxes,
+    and of what only the frame tells, those of `new` that stand where nothing else does.
+
+    Args:
+        told, alone: by the clip, and by the frame.
+        new: a part of the latter.
+        share: 0 to 1, how far from the clip's boxes to the frame's.
+
+    >>> ball, cube, near = (Thing(*each) for each in (
+    ...     ("ball", (0.0, 0.0, 0.2, 0.2)), ("cube", (0.5, 0.5, 0.7, 0.7)), ("ball", (0.1, 0.0, 0.3, 0.2))))
+    >>> [thing.box for thing in joined([ball], [near, cube], [near, cube])]
+    [(0.05, 0.0, 0.25, 0.2), (0.5, 0.5, 0.7, 0.7)]
+    """
+    pairs = paired(told, alone, within=MISREAD)
+    out = []
+    for number, thing in enumerate(told):
+        other = alone[pairs[number]] if number in pairs else thing
+        left, top, right, bottom = (a + share * (b - a) for a, b in zip(thing.box, other.box, strict=True))
+        out.append(Thing(thing.words, (left, top, right, bottom)))
+    for place, thing in enumerate(alone):
+        if thing in new and place not in pairs.values() and all(overlap(thing.box, o.box) < SAME for o in out):
+            out.append(thing)
     return tuple(out)
 
 

@@ -19,7 +19,6 @@ from triptych.sequence.plan import CUT, Thing, overlap, paired
 from triptych.tasks import kept
 from triptych.tasks.cutout import MARGIN, Box, cut_out, filled, hues, inside, pixels_of, wider
 
-MISREAD = 0.2  # of a side: how far a box that was read in a clip may lie off the one that was read in its last frame
 STILL = 0.03  # of a side: boxes are read some pixels off, so less than this is no motion
 LEAP = 0.35  # of a side: what hasn't moved until now doesn't get so far before the next map
 FAR = 0.5  # of a side: what moves doesn't get so far either
@@ -67,7 +66,6 @@ def carry(
     given: np.ndarray,
     film: np.ndarray,
     told: Sequence[Thing],
-    alone: Sequence[Thing],
     plans: Sequence[Sequence[Thing]],
     span: int,
     *,
@@ -78,8 +76,7 @@ def carry(
     Args:
         given: uint8 (F, S, S, 3); of all but the last, only what stirs is seen.
         film: uint8 (1 + n, S, S, 3), a drawing of the last given frame and of those after it; n at most K * span.
-        told: what stands in the last given frame, as the clip tells it; how far things move is told from there.
-        alone: the same, as that frame alone tells it, which is nearer to where they are (docs/log.md).
+        told: what stands in the last given frame.
         plans: what is to stand where at each map after it.
         span: frames of a map.
         draw_rest: whether what no plan names is drawn, where the drawing of it changes; else it stays as it was.
@@ -89,7 +86,7 @@ def carry(
     """
     last = given[-1]
     side = len(last)
-    masks, found = cut_out(last, sharpened(told, alone))
+    masks, found = cut_out(last, told)
     carried, new = _followed(given, told, found, masks, plans, span)
     ground = _grounded(last, carried)
     standing = np.zeros((side, side), bool)
@@ -117,12 +114,6 @@ def carry(
         picture = _drawn_where(free, film[0], drawing, empty) if free.any() else empty
         out.append(_with_what_moves(picture, last, carried, (number + 1) / span))
     return np.stack(out)
-
-
-def sharpened(told: Sequence[Thing], alone: Sequence[Thing]) -> list[Thing]:
-    """What a clip tells of its last frame, in the boxes that the frame alone tells, which are nearer (docs/log.md)."""
-    pairs = paired(told, alone, within=MISREAD)
-    return [Thing(thing.words, alone[pairs[i]].box) if i in pairs else thing for i, thing in enumerate(told)]
 
 
 def _followed(

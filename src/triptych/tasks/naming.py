@@ -116,13 +116,13 @@ def of_media(
     known: dict[tuple[int, str], Names] = {}
     for language in dict.fromkeys(language for _, language in asked):
         some = {
-            key: Medium(medium.maps, medium.times, (), medium.pixels)  # one framing is enough for names
+            key: medium
             for key, medium in asked.items()
             if key[1] == language and planning.is_learned(model, "things" if medium.times is None else "track")
         }
-        for (key, medium), plans in zip(
-            some.items(), planning.seen(model, list(some.values()), "", language), strict=True
-        ):
+        # One framing is enough for names, and frames by themselves add none (docs/log.md).
+        alone = [Medium(medium.maps, medium.times) for medium in some.values()]
+        for (key, medium), plans in zip(some.items(), planning.seen(model, alone, "", language), strict=True):
             assert medium.pixels is not None
             known[key] = by_pixels(model, medium.pixels, plans, language)
     nothing = Names(model.bundle.text, {})

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from triptych.generate.sample import Sampling
 from triptych.media import framing
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
-from triptych.sequence.plan import CUT, Thing, agreed, laid, parse_what_can_be
+from triptych.sequence.plan import CUT, Thing, agreed, joined, laid, parse_what_can_be
 from triptych.sequence.plan import write as as_text
 from triptych.tasks.common import Medium, Model, chunks, ended, language_of
 from triptych.tasks.reading import each_framing
@@ -43,77 +42,138 @@ def reading(model: Model, medium: Medium | None, language: str) -> Row:
     return spell.things_prompt(model.show(model.begin(), medium), _tag(model, language)).finish()
 
 
-def seen(model: Model, media: Sequence[Medium], text: str, language: str = "") -> list[list[tuple[Thing, ...]]]:
+def seen(
+    model: Model, media: Sequence[Medium], text: str, language: str = "", *, last: int | None = None
+) -> list[list[tuple[Thing, ...]]]:
     """What stands where in pictures and clips at the time of each of their maps, by the likeliest words in all of their
-    framings; `text` is an instruction that clips follow, or nothing."""
+    framings.
+
+    Where a clip's pixels are at hand, its frames are read as pictures too: they show what comes in late, and the two
+    readings together where things are (docs/log.md).
+
+    Args:
+        model: what tells.
+        media: pictures and clips.
+        text: an instruction that clips follow, or nothing.
+        language: of the words; "" takes that of the text.
+        last: only so many maps at the end of each.
+    """
     language = language or language_of(text)
     framed = [each_framing(medium) for medium in media]
-    prompts = [row for some in framed for view in some for row in _of_each_time(model, view, text, language)]
+    prompts = [row for some in framed for view in some for row in _of_each_time(model, view, text, language, last)]
     told = iter(write(model, prompts, [Sampling(temperature=0)] * len(prompts)))
-    return [_agreed(model, [list(itertools.islice(told, len(view.maps))) for view in some]) for some in framed]
+    each = [[list(itertools.islice(told, len(view.maps[_from(last) :]))) for view in some] for some in framed]
+    out = [_agreed(model, some) for some in each]
+    clips = [place for place, medium in enumerate(media) if medium.times is not None and medium.pixels is not None]
+    if clips and is_learned(model, "things"):
+        alone = _alone(model, [media[place] for place in clips], language, last)
+        for place, stills in zip(clips, alone, strict=True):
+            said = {thing.words for view in each[place] for things in view for thing in things}
+            known = [set(model.encode(f" {words}")) for words in said]
+            shares = [*[0.5] * (len(stills) - 1), 1.0]  # where things go from a clip's last time nothing tells the clip
+            out[place] = [
+                joined(things, still, [thing for thing in still if _is_like(model, thing, known)], share)
+                for things, still, share in zip(out[place], stills, shares, strict=True)
+            ]
+    return out
 
 
-def _of_each_time(model: Model, view: Medium, text: str, language: str) -> list[Row]:
+def _from(last: int | None) -> int | None:
+    return None if last is None else -last
+
+
+def _alone(model: Model, clips: Sequence[Medium], language: str, last: int | None) -> Iterator[list[tuple[Thing, ...]]]:
+    """What the frames of each clip at the times of its maps tell, each as a picture in as many framings as the clip."""
+    pictures: list[Medium] = []
+    for clip in clips:
+        assert clip.pixels is not None
+        frames = [frame[None] for frame in clip.pixels[_from(last) :]]
+        pictures += [
+            Medium(maps, None, tuple(others)) for maps, *others in model.look_framed(frames, 1 + len(clip.others))
+        ]
+    told = iter(seen(model, pictures, "", language))
+    for clip in clips:
+        yield [things for (things,) in itertools.islice(told, len(clip.maps[_from(last) :]))]
+
+
+def _is_like(model: Model, thing: Thing, known: Sequence[set[int]]) -> bool:
+    """Whether a thing shares more than half of its words with one of some names: near what it never saw in pictures, as
+    a robot's arm, a model sees things in single frames that aren't there."""
+    own = set(model.encode(f" {thing.words}"))
+    return any(2 * len(own & other) > len(own | other) for other in known)
+
+
+def _of_each_time(model: Model, view: Medium, text: str, language: str, last: int | None) -> list[Row]:
     if view.times is None:
         return [reading(model, view, language)]
-    return [_asked(model, view, text, {}, index, _tag(model, language)) for index in range(len(view.maps))]
+    places = range(len(view.maps))[_from(last) :]
+    return [_asked(model, view, text, {}, index, _tag(model, language)) for index in places]
 
 
 def follow(
     model: Model,
     media: Sequence[Medium],
+    told: Sequence[Sequence[Sequence[Thing]]],
     text: str,
     drawn: int,
     sampling: Sequence[Sampling],
     language: str = "",
 ) -> list[list[tuple[Thing, ...]]]:
-    """What stands where at the end of clips, and is to as they go on, as at least half of their framings tell it.
+    """What is to stand where as clips go on, as at least half of their framings tell it.
 
     Args:
         model: what tells.
         media: the clips, all of one length.
+        told: of each clip, what stands where at the times of its last maps, one at least, as `seen` gives it.
         text: an instruction, or nothing.
         drawn: how many maps further.
-        sampling: of each clip's plans; what stands where at its end is told by the likeliest words.
+        sampling: of each clip's plans.
         language: of the words; "" takes that of the text.
 
     Returns:
-        of each clip what its last map shows, and the plan of each of those after it.
+        of each clip the plan of each map after it.
     """
     tag = _tag(model, language or language_of(text))
-    framed = [each_framing(medium) for medium in media]
-    views = [view for some in framed for view in some]
-    # Plans aren't guided.
-    how = [
-        Sampling(each.temperature, each.top_k, each.top_p, each.seed)
-        for each, some in zip(sampling, framed, strict=True)
-        for _ in some
-    ]
-    surely = [replace(each, temperature=0) for each in how]
-    out: list[list[tuple[Thing, ...]]] = [[] for _ in views]
+    views: list[Medium] = []
+    known: list[list[Sequence[Thing]]] = []  # of each framing, what it shows at each time up to now
+    how: list[Sampling] = []
+    for medium, plans, each in zip(media, told, sampling, strict=True):
+        some = each_framing(medium)
+        views += some
+        known += [[_within(things, part) for things in plans] for part in _parts(model, len(some))]
+        how += [Sampling(each.temperature, each.top_k, each.top_p, each.seed)] * len(some)  # plans aren't guided
     shown = len(media[0].maps)
-    for index in range(shown - 1, shown + drawn):
+    for index in range(shown, shown + drawn):
         prompts = []
-        for view, told in zip(views, out, strict=True):
-            first = max(0, len(told) - ASKED + 1)  # training asks for no more at once
-            known = {shown - 1 + place: told[place] for place in range(first, len(told))}
-            prompts.append(_asked(model, view, text, known, index, tag))
-        for told, things in zip(out, write(model, prompts, how if index >= shown else surely), strict=True):
-            told.append(things)
-    each_ = iter(out)
-    return [_agreed(model, [next(each_) for _ in some]) for some in framed]
+        for view, plans in zip(views, known, strict=True):
+            first = max(0, len(plans) - ASKED + 1)  # training asks for no more at once
+            before = {index - len(plans) + place: plans[place] for place in range(first, len(plans))}
+            prompts.append(_asked(model, view, text, before, index, tag))
+        for plans, things in zip(known, write(model, prompts, how), strict=True):
+            plans.append(things)
+    later = iter(plans[-drawn:] for plans in known)
+    return [_agreed(model, [next(later) for _ in each_framing(medium)]) for medium in media]
+
+
+def _parts(model: Model, count: int) -> list[tuple[float, float, float, float]]:
+    """Left, top, right and bottom of what each of so many framings shows, as shares of the whole."""
+    side = model.bundle.info.size
+    shares = ((room / side).tolist() for room in framing.rooms(side, count))
+    return [(left, top, 1 - right, 1 - bottom) for top, bottom, left, right in shares]
+
+
+def _within(things: Sequence[Thing], part: tuple[float, float, float, float]) -> list[Thing]:
+    return [shown for thing in things if (shown := thing.within(*part))]
 
 
 def _agreed(model: Model, framed: Sequence[Sequence[Sequence[Thing]]]) -> list[tuple[Thing, ...]]:
     """What at least half of the framings of a clip tell at each of its times, where the clip as it is shows it."""
     if len(framed) == 1:
         return [tuple(things) for things in framed[0]]
-    side = model.bundle.info.size
-    whole = []
-    for room, times in zip(framing.rooms(side, len(framed)), framed, strict=True):
-        top, bottom, left, right = (room / side).tolist()
-        part = left, top, 1 - right, 1 - bottom
-        whole.append([[_beyond(thing, thing.around(*part)) for thing in things] for things in times])
+    whole = [
+        [[_beyond(thing, thing.around(*part)) for thing in things] for things in times]
+        for part, times in zip(_parts(model, len(framed)), framed, strict=True)
+    ]
     return [agreed(plans) for plans in zip(*whole, strict=True)]
 
 

@@ -16,7 +16,7 @@ from triptych.sequence.plan import Thing
 from triptych.sequence.vocab import Special
 from triptych.tasks import kept, planning
 from triptych.tasks.carried import carry
-from triptych.tasks.common import Media, Medium, Model, chunks, counter, language_of
+from triptych.tasks.common import Media, Medium, Model, chunks, counter
 from triptych.tasks.settings import PredictSettings
 
 
@@ -95,7 +95,10 @@ def _draw(
     planned = settings.plan == "auto" and planning.is_learned(model, "track")
     for place, part in enumerate(parts):
         views = model.look_framed([frames for frames, _ in part], model.framings if planned else 1)
-        media = [Medium(maps, (0.0, 1.0), tuple(others)) for maps, *others in views]
+        media = [
+            Medium(maps, (0.0, 1.0), tuple(others), model.shown(frames))
+            for (frames, _), (maps, *others) in zip(part, views, strict=True)
+        ]
         shown = len(media[0].maps)
         steps: list[Step] = []
         for index in range(shown, shown + drawn):
@@ -104,10 +107,13 @@ def _draw(
         guided = replace(settings, guidance=settings.guidance if text else 1.0)
         how = [Sampling(**guided.sampling, seed=seed + 1_000_003 * number) for _, seed in part]
         prompts = [_prompt(model, medium, text) for medium in media]
-        told: list[list[tuple[Thing, ...]]] = [[] for _ in part]
+        now: list[tuple[Thing, ...]] = [() for _ in part]
+        later: list[list[tuple[Thing, ...]]] = [[] for _ in part]
         if planned:
-            told = planning.follow(model, media, text, drawn, how)
-            prompts = [_by_plans(model, prompt, plans[1:]) for prompt, plans in zip(prompts, told, strict=True)]
+            told = planning.seen(model, media, text, last=planning.ASKED - 1)
+            now = [plans[-1] for plans in told]
+            later = planning.follow(model, media, told, text, drawn, how)
+            prompts = [_by_plans(model, prompt, plans) for prompt, plans in zip(prompts, later, strict=True)]
         outputs = model.engine.generate(
             prompts,
             steps,
@@ -117,24 +123,13 @@ def _draw(
         )
         before = [np.stack([map_.codes for map_ in medium.maps]) for medium in media]
         maps = [np.concatenate([b, o.maps]) for b, o in zip(before, outputs, strict=True)]
-        given = [frames for frames, _ in part]
         films = [film[info.visual.span * (shown - 1) :] for film in model.project(maps)]
-        stills = _stills(model, given, language_of(text)) if planned else [()] * len(part)
-        for frames, film, alone, plans in zip(given, films, stills, told, strict=True):
-            if any(plans):
-                now, *later = plans
-                out.append(carry(frames, film, now, alone, later, info.visual.span, draw_rest=bool(text)))
+        for (frames, _), film, things, plans in zip(part, films, now, later, strict=True):
+            if things or any(plans):
+                out.append(carry(frames, film, things, plans, info.visual.span, draw_rest=bool(text)))
             else:
                 out.append(_kept(frames[-1], film))
     return out
-
-
-def _stills(model: Model, clips: Sequence[np.ndarray], language: str) -> list[tuple[Thing, ...]]:
-    """What the last frames of clips tell alone, of a model that has learned to read pictures so."""
-    if not planning.is_learned(model, "things"):
-        return [()] * len(clips)
-    pictures = [Medium(maps, None) for maps in model.look([frames[-1:] for frames in clips])]
-    return [things for (things,) in planning.seen(model, pictures, "", language)]
 
 
 def _by_plans(model: Model, prompt: Row, plans: Sequence[Sequence[Thing]]) -> Row:

@@ -53,11 +53,11 @@ def track(
     names = naming.by_pixels(model, frames[:: info.visual.span], told, language)
     if drawn:
         last = frames[-(1 + info.visual.span * (most - drawn)) :]  # as much as leaves room in a window
-        told += planning.follow(model, [_framed(model, last, start)], text, drawn, [Sampling(0.0)], language)[0][1:]
+        told += planning.follow(model, [_framed(model, last, start)], [told], text, drawn, [Sampling(0.0)], language)[0]
     times = [start + spell.time_of(index, info.fps, info.visual.span) for index in range(len(told))]
     return Track(tuple(times), tuple(names.of(things) for things in told), len(seen.maps), text, model.label)
 
 
 def _framed(model: Model, frames: np.ndarray, start: float) -> Medium:
     maps, *others = model.look_framed([frames], model.framings)[0]
-    return Medium(maps, (start, start), tuple(others))
+    return Medium(maps, (start, start), tuple(others), model.shown(frames))
