@@ -321,3 +321,17 @@ def test_a_hole_is_closed_from_around_it():
     np.testing.assert_allclose(closed[~hole], slope[~hole], atol=1e-3)
     assert np.abs(closed - slope)[hole].max() < 10
     np.testing.assert_array_equal(filled(slope, ~np.zeros_like(hole))[0, 0], np.median(slope, (0, 1)))
+
+
+def test_what_overlaps_a_thing_of_its_hue_stays():
+    """Which pixels are whose can't be told; of another hue, or beside it, things go along as planned."""
+    ahead = moved(BALL, 0.0, -0.3)
+    for other, stays in (
+        (Thing("red cube", (0.36, 0.45, 0.56, 0.65)), True),
+        (Thing("blue cube", (0.36, 0.45, 0.56, 0.65)), False),
+        (Thing("red cube", (0.44, 0.45, 0.64, 0.65)), False),
+    ):
+        picture = table(other, BALL)
+        frame = after(picture, [BALL, other], [ahead, other])[-1]
+        gone = (np.abs(frame[52:58, 26:32].astype(int) - GROUND).max() < 40, (frame == picture).all())
+        assert gone == (not stays, stays)

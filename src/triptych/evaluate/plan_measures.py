@@ -16,6 +16,9 @@ from triptych.results import Plan
 from triptych.sequence.plan import overlap
 
 OVERLAP = 0.5  # intersection over union of two boxes that are taken for the same
+FOLLOWED = (
+    4  # times the limit of clips that are followed: a thing that isn't told counts as half the side, so few say little
+)
 
 
 def plan(bench: Bench) -> Scores:
@@ -79,7 +82,7 @@ def track(bench: Bench) -> Scores:
     ahead = 2  # times
     if task is None:
         raise Skip("the model tells no things of clips")
-    chosen = [item for item in bench.choose(bench.clips) if item.seen_in(0) is not None]
+    chosen = [item for item in bench.choose(bench.clips, FOLLOWED * bench.limit) if item.seen_in(0) is not None]
     true: list[list[list[Object]]] = []  # of each clip, at each time
     told: list[list[list[Object]]] = []
     last: list[list[Object]] = []

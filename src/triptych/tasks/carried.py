@@ -30,6 +30,8 @@ STIRRED = 24.0  # levels of 255 by which pixels differ that have moved
 SHADOW = 0.5  # of a thing's longer side: how far its shadow reaches
 TINGE = 0.06  # sum of differences of red, green and blue shares up to which ground is only darker
 SHADY, DARKEST = 0.9, 0.4  # parts of the ground's light from which on it is a shadow, and that are left at least
+ALIKE = 0.3  # sum of differences of red, green and blue shares up to which things that overlap can't be told apart
+OVER = 0.05  # part of the smaller of two boxes from which on they overlap
 RIM, AROUND = 4, 8  # pixels (of 224) around a thing that close with it, and around what is drawn
 
 
@@ -127,7 +129,7 @@ def _followed(
     """Each thing with where plans take it, and the boxes at each map in which something is drawn.
 
     What isn't told any more and stirs at the picture's edge leaves over it; anything else was forgotten and stays
-    where it was last.
+    where it was last. What overlaps another thing of its own hue stays too, or parts would go along with the wrong one.
     """
     earlier = given[-1 - min(span, len(given) - 1)].astype(np.int16)
     stirred = np.abs(given[-1] - earlier).max(-1) > STIRRED
@@ -165,6 +167,9 @@ def _followed(
         if last < len(plans) and stir:
             one.places[last + 1 :] += _way_out(one.thing.box, one.places[last])
         one.drawn |= one.mask.sum() < SHOWN * inside(one.thing.box, len(one.mask), 0).sum()
+    for one in _mixed(given[-1], carried):
+        one.places[:] = 0
+    for one in carried:
         one.drawn &= one.moves
     for step, some in enumerate(others, 1):
         boxes = [_hull(one.boxes[step - 1], one.boxes[step]) for one in carried if one.drawn]
@@ -173,6 +178,22 @@ def _followed(
                 boxes.append(hull)
         regions.append(boxes)
     return carried, regions
+
+
+def _mixed(last: np.ndarray, carried: Sequence[Carried]) -> list[Carried]:
+    """Things that overlap others of their own hue in a frame uint8 (S, S, 3)."""
+    shares = hues(last)
+    means = [shares[one.mask].mean(0) if one.mask.any() else None for one in carried]
+
+    def is_mixed(i: int, j: int) -> bool:
+        hue, other = means[i], means[j]
+        if i == j or hue is None or other is None or np.abs(hue - other).sum() >= ALIKE:
+            return False
+        one, two = carried[i].thing.box, carried[j].thing.box
+        wide, high = (max(0.0, min(one[k + 2], two[k + 2]) - max(one[k], two[k])) for k in (0, 1))
+        return wide * high > OVER * min(_area(one), _area(two))
+
+    return [one for i, one in enumerate(carried) if any(is_mixed(i, j) for j in range(len(carried)))]
 
 
 def _way_out(box: Box, moved: np.ndarray) -> np.ndarray:
