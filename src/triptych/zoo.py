@@ -90,6 +90,11 @@ class ModelInfo(Settings):
     made: dict[str, Any] = Field(default_factory=dict)
     """What made it: recipe, data, steps, hours, versions."""
 
+    def of_tokenizers(self, made: dict[str, Any]) -> ModelInfo:
+        """What a folder tells that holds this model's tokenizers and nothing else."""
+        kept = {name: getattr(self, name) for name in ("name", "visual", "size", "fps", "frames")}
+        return ModelInfo(**kept, made=made)
+
 
 @dataclass
 class Bundle:

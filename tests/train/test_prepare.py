@@ -40,6 +40,21 @@ def test_a_models_tokenizers_bring_their_size(media, tmp_path, tiny_model):
     assert run(media, out, "train", SETTINGS.model_copy(update={"size": 64}))["cut"] == found["cut"]
 
 
+def test_the_shipped_model_lends_its_tokenizers_alone(media, tmp_path):
+    """Whatever else its folder holds, such as a verifier and a namer."""
+    out = tmp_path / "out"
+    run(media, out, "tabletop")
+    bundle, shipped = zoo.load(out / "tokenizers"), zoo.load("tabletop")
+    assert (shipped.verifier, shipped.namer, shipped.retrieval) != (None, None, None)
+    assert (bundle.gpt, bundle.retrieval, bundle.verifier, bundle.namer) == (None, None, None, None)
+    kept = {"size": 224, "fps": 8.0, "frames": 17, "name": "tabletop"}
+    assert {name: getattr(bundle.info, name) for name in kept} == kept
+    assert set(bundle.info.made) == {"taken from"}
+    assert sorted(file.name for file in (out / "tokenizers").iterdir()) == [
+        "SHA256.json", "model.json", "text.json", "visual.safetensors"
+    ]  # fmt: skip
+
+
 def test_frames_of_another_size_need_another_folder(media, tmp_path, tiny_model):
     run(media, tmp_path / "out", str(tiny_model))
     with pytest.raises(DataError, match="holds tokenizers of size=64, not 224: choose another folder"):

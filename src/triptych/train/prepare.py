@@ -94,8 +94,7 @@ def prepare(
         return result
     if taken is not None:
         taken.text.save(out / "text.json")
-        info = taken.info.model_copy(update={"gpt": None, "bits": {}, "made": {"taken from": str(taken.path)}})
-        _replace(out / "tokenizers", taken, info)
+        _replace(out / "tokenizers", taken, taken.info.of_tokenizers({"taken from": str(taken.path)}))
     elif not _whole(out / "tokenizers"):
         prepared.text_tokenizer()
         console.print("training the visual tokenizer on these media")
