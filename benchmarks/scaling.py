@@ -1,12 +1,12 @@
 """Loss against compute: sizes and lengths of training, each from nothing on the same data, and other choices.
 
-    python benchmarks/scaling.py DATA/prepared WORK --json docs/scaling.json   # an hour and a half of two cores
+    python benchmarks/scaling.py DATA/prepared WORK --json docs/scaling.json   # half an hour of two cores
     python benchmarks/scaling.py --render docs/scaling.json                    # docs/scaling.md and its picture
 
 Every run is `triptych train recipes/tabletop-pictures.yaml` with the settings that its row tells, drawing alone, with a
 rise and fall of the rate of its own; runs that are there already are read, not repeated. A run's compute is 6 FLOP a
 parameter and position. Loss is bits per code of held-out drawings, and the text gain what they cost more with another
-picture's text. `--only sizes` or `--only choices` measures one table and leaves the other as the JSON file has it.
+picture's text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ ALONE = {"mix": "{draw: 1}", "gpt.planned": "false"}  # drawing, by no plan
 COMMON = ALONE | {"batch": 32, "optim.ema": 0.98, "optim.warmup": 30, "summary": 0.5}
 BASE = 5  # the depth at which the other choices are tried, at the longer length
 CHOICES: dict[str, dict[str, Any]] = {
-    "as the recipe has it": {},
     "AdamW at 1e-3 in place of Muon": {"optim.optimizer": "adamw", "optim.lr": 1e-3},
     "AdamW at 3e-3 in place of Muon": {"optim.optimizer": "adamw", "optim.lr": 3e-3},
     "no summary of what is still to be drawn": {"summary": 0},
@@ -124,7 +123,8 @@ def tables(told: dict[str, Any]) -> tuple[str, str]:
     ]
     heads = (f"at depth {BASE}", "steps", "minutes", "bits a code", "text gain, bits a code")
     more = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
-    for name, row in told["choices"].items():
+    base = next(r for r in told["sizes"] if r["depth"] == BASE and r["steps"] == max(STEPS))
+    for name, row in {"as the recipe has it": base, **told["choices"]}.items():
         more.append(f"| {name} | {row['steps']} | {row['minutes']} | {row['loss']:.3f} | {row['gain']:.3f} |")
     return "\n".join(lines), "\n".join(more)
 
@@ -148,10 +148,6 @@ def main() -> None:
     parser.add_argument("work", type=Path, nargs="?", help="where the runs stand")
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--found", action="store_true", help="leave out the runs that are not there yet")
-    parser.add_argument("--only", choices=("sizes", "choices"), help="one of the two tables")
-    parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="lengths of training")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="more",
-                        help="a setting of every run, such as precision=fp32")  # fmt: skip
     parser.add_argument("--render", type=Path, metavar="JSON", help="only put a JSON file into its page")
     given = parser.parse_args()
     if given.render:
@@ -159,24 +155,17 @@ def main() -> None:
         return
     if given.data is None or given.work is None:
         parser.error("give the prepared folder and the folder of runs")
-    common = COMMON | dict(setting.split("=", 1) for setting in given.more)
-    told: dict[str, Any] = {"sizes": [], "choices": {}}
-    if given.json and given.json.exists():
-        told = json.loads(given.json.read_text("utf-8"))
-    if given.only != "choices":
-        told |= {"common": common, "sizes": []}
-        for depth, steps in product(DEPTHS, given.steps):
-            out = given.work / f"depth-{depth}-{steps}"
-            if whole(out) or not given.found:
-                found = run(given.data, out, common | {"gpt.depth": depth, "steps": steps})
-                told["sizes"].append({"depth": depth} | found)
-    if given.only != "sizes":
-        told |= {"choices": {}}
-        for name, changes in CHOICES.items():
-            out = given.work / (name.replace(" ", "-") if changes else f"depth-{BASE}-{max(given.steps)}")
-            if whole(out) or not given.found:
-                settings = common | {"gpt.depth": BASE, "steps": max(given.steps)} | changes
-                told["choices"][name] = run(given.data, out, settings)
+    told: dict[str, Any] = {"common": COMMON, "sizes": [], "choices": {}}
+    for depth, steps in product(DEPTHS, STEPS):
+        settings = COMMON | {"gpt.depth": depth, "steps": steps}
+        out = given.work / f"depth-{depth}-{steps}"
+        if whole(out) or not given.found:
+            told["sizes"].append({"depth": depth} | run(given.data, out, settings))
+    for name, changes in CHOICES.items():
+        settings = COMMON | {"gpt.depth": BASE, "steps": max(STEPS)} | changes
+        out = given.work / name.replace(" ", "-")
+        if whole(out) or not given.found:
+            told["choices"][name] = run(given.data, out, settings)
     text = json.dumps(told, indent=2) + "\n"
     if given.json:
         given.json.write_text(text, "utf-8")

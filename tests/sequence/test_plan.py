@@ -224,6 +224,7 @@ def test_what_half_of_the_plans_tell_is_agreed_on():
     assert agreed([[ball], [far], [ball], [far]]) == (ball,)  # one thing in two places
     assert agreed([[far], [ball, far], [ball, far], [ball]]) == (far, ball)
     assert agreed([[ball], [far], [], []]) == ()
+    assert agreed([[ball, far], [ball], [ball], [far]]) == (ball, far)  # two things, since one plan tells both
     assert agreed([[cube]]) == (cube,)
     assert agreed([[], []]) == ()
     (both,) = agreed([[ball], [near]])
@@ -249,3 +250,6 @@ def test_what_a_frame_alone_tells_is_new_where_nothing_else_stands():
     assert joined([ball], [over], [over]) == (ball,)
     assert joined([ball], [cube, beside], [cube, beside]) == (ball, cube)  # two names for one place: the first
     assert joined([cube], [ball, beside], [ball, beside]) == (cube, ball)
+    far = Thing("red ball", (0.6, 0.0, 0.8, 0.2))
+    assert joined([ball], [far], [far]) == (ball,)  # it moved, or was misread
+    assert joined([ball], [ball, far], [ball, far]) == (ball, far)

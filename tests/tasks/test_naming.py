@@ -317,8 +317,11 @@ def test_a_live_source_is_not_looked_at_twice(model, tmp_path, monkeypatch):
     assert [part.medium.pixels for part in parts.parts(inner, tmp_path / "a.mp4")] == [None] * len(shown)
 
 
-def test_pixels_of_the_times_of_maps_are_kept(model):
+def test_pixels_are_kept_for_a_namer_alone(model, monkeypatch):
+    inner = model._model
     clip = np.stack([scene("green bar")[0]] * 9)
-    (medium,) = model._model.read([clip])
+    (medium,) = inner.read([clip])
     np.testing.assert_array_equal(medium.pixels, clip[::4])
     assert medium.pixels.base is None  # or all frames would be kept
+    monkeypatch.setattr(inner.bundle, "namer", None)
+    assert inner.read([clip])[0].pixels is None

@@ -45,6 +45,21 @@ class Variants:
         return list(out)
 
 
+def are_near(one: Sequence[int], two: Sequence[int]) -> bool:
+    """Whether two names are the same but for one part: one id, or up to a third of them in languages whose words are
+    several.
+
+    >>> large, red, blue, ball, cube = range(5)
+    >>> [are_near([large, red, ball], other) for other in ([large, blue, ball], [large, blue, cube], [ball])]
+    [True, False, False]
+    """
+    longer, shorter = max(len(one), len(two)), min(len(one), len(two))
+    first = next((place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), shorter)
+    ends = zip(one[first:][::-1], two[first:][::-1], strict=False)
+    alike = first + next((place for place, (a, b) in enumerate(ends) if a != b), shorter - first)
+    return alike > 0 and longer - alike <= max(1, longer // 3)
+
+
 def _parts(name: Ids) -> Iterator[tuple[Ids, Ids, Ids]]:
     """Each part of a name, with what stands before and after it."""
     for start in range(len(name)):

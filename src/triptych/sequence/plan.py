@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import median, median_high
+from statistics import median
 
 import numpy as np
 
@@ -185,29 +184,33 @@ def agreed(plans: Sequence[Sequence[Thing]]) -> tuple[Thing, ...]:
     """What at least half of some plans of one picture tell, in the median of its boxes; of two plans the first decides.
 
     Where two things are told in one place, by other words, the one that more of them tell counts, or the first one; and
-    where they tell one thing in two places, one of these.
+    of two things of the same words that no plan tells both.
 
     >>> ball, moved = Thing("ball", (0.0, 0.0, 0.2, 0.2)), Thing("ball", (0.02, 0.0, 0.22, 0.2))
     >>> [thing.box for thing in agreed([[ball, Thing("cube", (0.5, 0.5, 1, 1))], [moved], [moved, moved]])]
     [(0.02, 0.0, 0.22, 0.2)]
     """
-    told: list[list[Thing]] = []  # each thing, as the plans tell it; those of the first plan come first
-    for plan in plans:
-        known = paired([some[0] for some in told], plan, within=APART)
+    told: list[tuple[list[Thing], set[int]]] = []  # each thing as plans tell it, and by which; the first come first
+    for index, plan in enumerate(plans):
+        known = paired([some[0] for some, _ in told], plan, within=APART)
         for number, place in known.items():
-            told[number].append(plan[place])
-        told += [[thing] for place, thing in enumerate(plan) if place not in known.values()]
+            told[number][0].append(plan[place])
+            told[number][1].add(index)
+        told += [([thing], {index}) for place, thing in enumerate(plan) if place not in known.values()]
     if len(plans) == 2:
         told = told[: len(plans[0])]
-    counts = [Counter(thing.words for thing in plan) for plan in plans]
-    room = Counter({words: median_high(count[words] for count in counts) for count in counts for words in count})
     out: list[Thing] = []
-    for some in sorted(told, key=len, reverse=True):
+    tellers: list[set[int]] = []  # of each of them, the plans
+    for some, by in sorted(told, key=lambda pair: len(pair[0]), reverse=True):
         box = tuple(median(edges) for edges in zip(*(thing.box for thing in some), strict=True))
-        words = some[0].words
-        if 2 * len(some) >= len(plans) and room[words] and all(overlap(box, other.box) < ONE for other in out):
-            out.append(Thing(words, box))
-            room[words] -= 1
+        one = Thing(some[0].words, box)
+        is_other = all(
+            overlap(box, other.box) < ONE and (other.words != one.words or by & others)
+            for other, others in zip(out, tellers, strict=True)
+        )
+        if 2 * len(some) >= len(plans) and is_other:
+            out.append(one)
+            tellers.append(by)
     return tuple(out)
 
 
@@ -215,7 +218,7 @@ def joined(
     told: Sequence[Thing], alone: Sequence[Thing], new: Sequence[Thing] = (), share: float = 0.5
 ) -> tuple[Thing, ...]:
     """What a clip tells of a time and what the frame of that time tells alone: things of both between their two boxes,
-    and of what only the frame tells, those of `new` that stand where nothing else does.
+    where these are near, and of what only the frame tells, those of `new` that stand where nothing else does.
 
     Args:
         told, alone: by the clip, and by the frame.
@@ -227,14 +230,14 @@ def joined(
     >>> [thing.box for thing in joined([ball], [near, cube], [near, cube])]
     [(0.05, 0.0, 0.25, 0.2), (0.5, 0.5, 0.7, 0.7)]
     """
-    pairs = paired(told, alone, within=MISREAD)
+    pairs, same = paired(told, alone, within=MISREAD), paired(told, alone).values()
     out = []
     for number, thing in enumerate(told):
         other = alone[pairs[number]] if number in pairs else thing
         left, top, right, bottom = (a + share * (b - a) for a, b in zip(thing.box, other.box, strict=True))
         out.append(Thing(thing.words, (left, top, right, bottom)))
     for place, thing in enumerate(alone):
-        if thing in new and place not in pairs.values() and all(overlap(thing.box, o.box) < SAME for o in out):
+        if thing in new and place not in same and all(overlap(thing.box, o.box) < SAME for o in out):
             out.append(thing)
     return tuple(out)
 

@@ -42,7 +42,7 @@ class Carried:
     Args:
         thing: its words, and its box in that frame.
         mask: bool (S, S), its pixels.
-        boxes: where it is at each map, as the clip tells it; 1 + K of them.
+        boxes: where it is told to be at each map; 1 + K of them.
         places: (1 + K, 2) how far right and down it has come at each map, as shares of the sides; (0, 0) first.
         drawn: whether it is drawn anew where it comes to.
         shade: float32 (S, S), the part of the ground's light that is left beside it; 1 where it throws no shadow.

@@ -137,9 +137,10 @@ class Model:
         views = [self.look(some) for some in zip(*(framing.framings(array, count) for array in frames), strict=True)]
         return [list(maps) for maps in zip(*views, strict=True)]
 
-    def shown(self, frames: np.ndarray) -> np.ndarray:
-        """The frames of a clip at the times of its maps; a copy, so that the others needn't be kept."""
-        return frames[:: self.bundle.info.visual.span].copy()
+    def shown(self, frames: np.ndarray) -> np.ndarray | None:
+        """The frames of a clip at the times of its maps, as names need them: a copy, so that the others needn't be
+        kept, and None without a namer."""
+        return None if self.bundle.namer is None else frames[:: self.bundle.info.visual.span].copy()
 
     def known_maps(self, codes: np.ndarray) -> list[Map]:
         """Codes (T, rows, columns) -> maps, read by their rounded values: the latents are not known any more."""

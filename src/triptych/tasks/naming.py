@@ -121,8 +121,8 @@ def of_media(
             if key[1] == language and planning.is_learned(model, "things" if medium.times is None else "track")
         }
         # One framing is enough for names, and frames by themselves add none (docs/log.md).
-        alone = [Medium(medium.maps, medium.times) for medium in some.values()]
-        for (key, medium), plans in zip(some.items(), planning.seen(model, alone, "", language), strict=True):
+        bare = [Medium(medium.maps, medium.times) for medium in some.values()]
+        for (key, medium), plans in zip(some.items(), planning.seen(model, bare, "", language), strict=True):
             assert medium.pixels is not None
             known[key] = by_pixels(model, medium.pixels, plans, language)
     nothing = Names(model.bundle.text, {})

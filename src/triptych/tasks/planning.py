@@ -12,6 +12,7 @@ from triptych.generate.sample import Sampling
 from triptych.media import framing
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
+from triptych.sequence.names import are_near
 from triptych.sequence.plan import CUT, Thing, agreed, joined, laid, parse_what_can_be
 from triptych.sequence.plan import write as as_text
 from triptych.tasks.common import Medium, Model, chunks, ended, language_of
@@ -56,7 +57,10 @@ def seen(
         media: pictures and clips.
         text: an instruction that clips follow, or nothing.
         language: of the words; "" takes that of the text.
-        last: only so many maps at the end of each.
+        last: only so many maps at the end of each, one at least.
+
+    Returns:
+        of each medium, the things at each time.
     """
     language = language or language_of(text)
     framed = [each_framing(medium) for medium in media]
@@ -69,7 +73,7 @@ def seen(
         alone = _alone(model, [media[place] for place in clips], language, last)
         for place, stills in zip(clips, alone, strict=True):
             said = {thing.words for view in each[place] for things in view for thing in things}
-            known = [set(model.encode(f" {words}")) for words in said]
+            known = [model.encode(f" {words}") for words in said]
             shares = [*[0.5] * (len(stills) - 1), 1.0]  # where things go from a clip's last time nothing tells the clip
             out[place] = [
                 joined(things, still, [thing for thing in still if _is_like(model, thing, known)], share)
@@ -96,11 +100,11 @@ def _alone(model: Model, clips: Sequence[Medium], language: str, last: int | Non
         yield [things for (things,) in itertools.islice(told, len(clip.maps[_from(last) :]))]
 
 
-def _is_like(model: Model, thing: Thing, known: Sequence[set[int]]) -> bool:
-    """Whether a thing shares more than half of its words with one of some names: near what it never saw in pictures, as
-    a robot's arm, a model sees things in single frames that aren't there."""
-    own = set(model.encode(f" {thing.words}"))
-    return any(2 * len(own & other) > len(own | other) for other in known)
+def _is_like(model: Model, thing: Thing, known: Sequence[Sequence[int]]) -> bool:
+    """Whether a thing's words are one of some names but for a small part: near what it never saw in pictures, as a
+    robot's arm, a model sees things in single frames that aren't there."""
+    own = model.encode(f" {thing.words}")
+    return any(are_near(own, other) for other in known)
 
 
 def _of_each_time(model: Model, view: Medium, text: str, language: str, last: int | None) -> list[Row]:
@@ -126,7 +130,7 @@ def follow(
         media: the clips, all of one length.
         told: of each clip, what stands where at the times of its last maps, one at least, as `seen` gives it.
         text: an instruction, or nothing.
-        drawn: how many maps further.
+        drawn: how many maps further, one at least.
         sampling: of each clip's plans.
         language: of the words; "" takes that of the text.
 
@@ -140,7 +144,8 @@ def follow(
     for medium, plans, each in zip(media, told, sampling, strict=True):
         some = each_framing(medium)
         views += some
-        known += [[_within(things, part) for things in plans] for part in _parts(model, len(some))]
+        latest = plans[-len(medium.maps) :]  # a medium may be the end of what was told
+        known += [[_within(things, part) for things in latest] for part in _parts(model, len(some))]
         how += [Sampling(each.temperature, each.top_k, each.top_p, each.seed)] * len(some)  # plans aren't guided
     shown = len(media[0].maps)
     for index in range(shown, shown + drawn):

@@ -96,7 +96,7 @@ def _draw(
     for place, part in enumerate(parts):
         views = model.look_framed([frames for frames, _ in part], model.framings if planned else 1)
         media = [
-            Medium(maps, (0.0, 1.0), tuple(others), model.shown(frames))
+            Medium(maps, (0.0, 1.0), tuple(others), frames[:: info.visual.span])
             for (frames, _), (maps, *others) in zip(part, views, strict=True)
         ]
         shown = len(media[0].maps)
@@ -110,7 +110,9 @@ def _draw(
         now: list[tuple[Thing, ...]] = [() for _ in part]
         later: list[list[tuple[Thing, ...]]] = [[] for _ in part]
         if planned:
-            told = planning.seen(model, media, text, last=planning.ASKED - 1)
+            different = media if number else media[:1]  # at first all seeds go on from the same clip
+            told = planning.seen(model, different, text, last=planning.ASKED - 1)
+            told = told if number else told * len(media)
             now = [plans[-1] for plans in told]
             later = planning.follow(model, media, told, text, drawn, how)
             prompts = [_by_plans(model, prompt, plans) for prompt, plans in zip(prompts, later, strict=True)]

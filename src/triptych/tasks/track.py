@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from triptych.tasks.common import Media, Medium, Model, language_of
 def track(
     model: Model, medium: Media, *, text: str = "", ahead: float = 0.0, language: str = "", start: float = 0.0
 ) -> Track:
-    """Tell what stands where, as at least half of the clip's framings have it, by the names that the pixels show.
+    """Tell what stands where, as at least half of the framings of the clip and of its frames have it, by the names that
+    the pixels show.
 
     Args:
         model: what tells.
@@ -48,7 +50,7 @@ def track(
         raise ConfigError(f"ahead={ahead}: give seconds from 0 to {most * step:g}, one window of {info.name}")
     language = model.language(language) if language else language_of(text)
     frames = model.frames(medium, start=start, filled=False)
-    seen = _framed(model, frames, start)
+    seen = replace(_framed(model, frames, start), pixels=frames[:: info.visual.span])
     (told,) = planning.seen(model, [seen], text, language)
     names = naming.by_pixels(model, frames[:: info.visual.span], told, language)
     if drawn:
@@ -60,4 +62,4 @@ def track(
 
 def _framed(model: Model, frames: np.ndarray, start: float) -> Medium:
     maps, *others = model.look_framed([frames], model.framings)[0]
-    return Medium(maps, (start, start), tuple(others), model.shown(frames))
+    return Medium(maps, (start, start), tuple(others))
