@@ -5,7 +5,7 @@
 Each version of docs/results.json is a point; a new number stands where the GPT's weights changed, and points between
 are the same weights read or drawn from in another way. Versions were measured as their commits had it: with other
 judges, other samples and more media over time, so curves tell where things went, and the last point what they are. A
-clone without history (`--depth 1`) has one point.
+clone needs its history for that.
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ def versions() -> list[dict[str, Any]]:
             for goal in GOALS
             if goal.measure in told["measures"]
         }
+        if not values:  # a file that was being measured anew
+            continue
         found = {"date": told["date"][:10], "gpt": told["weights"]["gpt.safetensors"][:12], "scores": values}
         if not out or (found["gpt"], values) != (out[-1]["gpt"], out[-1]["scores"]):
             out.append(found)
@@ -146,6 +148,9 @@ def table() -> str:
     heads = ("goal", "wanted", "measured", "95%", "n", "")
     lines = ["| " + " | ".join(heads) + " |", "|---|---:|---:|---|---:|---|"]
     for goal in GOALS:
+        if goal.measure not in measures:
+            lines.append(f"| {goal.name} | {goal.wanted:g} | | | | not measured |")
+            continue
         score = measures[goal.measure]
         low, high = score["ci95"] or ("", "")
         short = goal.short(score["value"])
@@ -162,6 +167,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
     points = versions()
+    if len(points) < 2:
+        raise SystemExit("this clone has no history of docs/results.json: fetch it whole (git fetch --unshallow)")
     docs = ROOT / "docs"
     (docs / "progress.json").write_text(json.dumps(points, indent=1) + "\n", "utf-8")
     picture(points).save(docs / "progress.png", optimize=True)

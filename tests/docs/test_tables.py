@@ -37,3 +37,17 @@ def test_each_target_stands_beside_what_was_measured(scripts):
     assert "| a guided step at 26M, share of the bound | at least 0.8 | 0.80 | reached |" in lines
     assert "| a guided step at 113M, llama.cpp / int8 | at least 4x | not measured | |" in lines
     assert "| first picture of a fresh process, s | at most 2.5 | 3.00 | 20% over |" in lines
+
+
+def test_each_goal_stands_beside_what_was_measured_of_it(scripts):
+    progress = scripts("progress")
+    assert (
+        progress.table().strip() == (ROOT / "docs" / "progress.md").read_text("utf-8").split(progress.MARK)[1].strip()
+    )
+    measures = json.loads((ROOT / "docs" / "results.json").read_text("utf-8"))["measures"]
+    assert [goal.measure for goal in progress.GOALS if goal.measure not in measures] == []
+    points = json.loads((ROOT / "docs" / "progress.json").read_text("utf-8"))
+    last = {goal.measure: round(measures[goal.measure]["value"], 4) for goal in progress.GOALS}
+    assert points[-1]["scores"] == last
+    most, least = progress.Goal("", "", most=8), progress.Goal("", "", 0.9)
+    assert (most.short(9), most.short(7), least.short(0.5)) == (1, -1, 0.4)

@@ -1,7 +1,9 @@
 """What else a thing may be called: parts that stand between the same words stand for one another anywhere."""
 
+import pytest
+
 from triptych.sequence import names
-from triptych.sequence.names import Variants
+from triptych.sequence.names import Variants, are_near
 
 RED, BLUE, METAL, RUBBER, BALL, CONE, TIP, SMALL = range(8)
 
@@ -37,3 +39,24 @@ def test_a_whole_name_is_no_part_of_another():
     known = Variants([[BALL], [RED, BALL], [SMALL, BALL], [RED, SMALL, BALL]])
     assert set(known.of([RED, BALL])) == {(BALL,), (SMALL, BALL), (RED, SMALL, BALL)}
     assert set(known.of([BALL])) == {(RED, BALL), (SMALL, BALL), (RED, SMALL, BALL)}
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "near"),
+    [
+        ("large gray rubber ball", "large gray metal ball", True),
+        ("large gray rubber ball", "large gray rubber ball", True),
+        ("large red plastic cylinder", "large blue metal cylinder", False),
+        ("small gray rubber cube", "small red plastic cube", False),
+        ("red ball", "red cube", True),
+        ("red ball", "blue cube", False),
+        ("ball", "cube", False),
+        ("红 色 的 大 塑 料 圆 柱 体", "红 色 的 大 金 属 圆 柱 体", True),
+        ("红 色 的 大 塑 料 圆 柱 体", "蓝 色 的 大 金 属 圆 柱 体", False),
+        ("红 色 的 大 塑 料 圆 柱 体", "蓝 色 的 小 塑 料 圆 锥 体", False),
+    ],
+)
+def test_names_that_are_near_differ_in_one_part(one, two, near):
+    ids = {}
+    first, second = ([ids.setdefault(word, len(ids)) for word in name.split()] for name in (one, two))
+    assert are_near(first, second) == are_near(second, first) == near

@@ -8,6 +8,7 @@ from triptych.data.things import word_ids
 from triptych.media import image, video
 from triptych.model.verifier import Verifier
 from triptych.sequence.plan import Thing
+from triptych.sequence.vocab import Special
 from triptych.tasks import ask, index, naming, parts, planning, telling
 from triptych.tasks.common import Medium
 
@@ -235,6 +236,16 @@ def reads(model, monkeypatch):
 def holds(model, row, text):
     ids, own = row.ids.tolist(), model._model.encode(text)
     return any(ids[place : place + len(own)] == own for place in range(len(ids)))
+
+
+def test_names_of_a_clip_need_one_framing_and_none_of_its_frames(reads, monkeypatch):
+    model, pixels, _ = reads
+    rows, write = [], planning.write
+    monkeypatch.setattr(planning, "write", lambda model, some, how: rows.extend(some) or write(model, some, how))
+    monkeypatch.setattr(model._model, "framings", 2)
+    model.caption(np.stack([pixels] * 9))
+    assert len(rows) == 3
+    assert all(Special.VIDEO in row.ids for row in rows)
 
 
 def test_captions_tracks_and_plans_tell_them(reads, tmp_path):

@@ -11,6 +11,7 @@ from triptych.sequence.layout import grouped
 from triptych.sequence.plan import Thing, parse
 from triptych.sequence.vocab import Special
 from triptych.tasks import planning, predict
+from triptych.tasks.common import Medium
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +202,8 @@ def test_what_a_frame_tells_unlike_anything_in_its_clip_is_passed_over(looks, cl
     assert model.track(clip[:5]).plans == ((CUBE,),) * 2
     told["picture"] = [BALL]
     assert model.track(clip[:5]).plans == ((CUBE, BALL),) * 2
+    told["picture"] = [Thing("big red cube", (0.0, 0.0, 0.2, 0.2))]  # the same, read far off
+    assert model.track(clip[:5]).plans == ((CUBE,),) * 2
     told["clip"] = []
     assert model.track(clip[:5]).plans == ((),) * 2
 
@@ -211,9 +214,57 @@ def test_a_future_begins_where_its_last_frame_shows_things(looks, clip, monkeypa
     told |= {"clip": [CUBE], "picture": [near, BALL]}
     calls = []
     monkeypatch.setattr(predict, "carry", lambda given, film, now, plans, *_, **__: calls.append(now) or film[1:])
-    model.predict(clip[:9], seconds=0.5)
+    model.predict(clip[:9], text="把方块推开", seconds=0.5)
     assert calls == [(near, BALL)]
     assert len(rows) == 2 + 2 + 1  # of the two last times alone
+    inner = model._model
+    pictures = [row for row, _ in rows if Special.VIDEO not in row.ids]
+    for row, frame in zip(pictures, clip[4:9:4], strict=True):
+        assert shows(inner, row, frame)
+    tag = inner.encode("zh")
+    for row, _ in rows:  # the language of the instruction, which the clip follows and a frame doesn't
+        assert row.ids[-1 - len(tag) : -1].tolist() == tag
+        assert ("把方块推开" in inner.decode(row.ids.tolist())) == (Special.VIDEO in row.ids)
+    rows.clear()
+    told["clip"] = []
+    calls.clear()
+    monkeypatch.setattr(planning, "joined", lambda *_: (BALL,))
+    monkeypatch.setattr(planning, "follow", lambda model, media, *_: [[()] for _ in media])
+    model.predict(clip[:9], seconds=0.5)
+    assert calls == [(BALL,)]  # though nothing is foretold
+
+
+def shows(inner, row, frame):
+    """Whether a prompt holds a picture of this frame and nothing else."""
+    ((map_,),) = inner.look([frame[None]])
+    latents = grouped(map_.latents, 2).reshape(4, -1)
+    values = row.values[row.ids == Special.VISUAL]
+    return values.shape[0] == 4 and np.array_equal(values[:, : latents.shape[1]], latents)
+
+
+def test_frames_are_read_with_their_own_clip_and_once_for_all_seeds(looks, clip, monkeypatch):
+    model, rows, _ = looks
+    inner, joins = model._model, []
+    other = clip[::-1]
+    media = [
+        Medium(maps, (0.0, 0.5), (), frames[::4])
+        for frames, maps in zip((clip[:5], other[:5]), inner.look([clip[:5], other[:5]]), strict=True)
+    ]
+
+    def write(_, prompts, sampling):
+        rows.extend(zip(prompts, sampling, strict=True))
+        return [(Thing(str(len(rows) - len(prompts) + place), CUBE.box),) for place, _ in enumerate(prompts)]
+
+    monkeypatch.setattr(planning, "write", write)
+    monkeypatch.setattr(planning, "joined", lambda told, alone, *_: joins.append((told, alone)) or tuple(told))
+    planning.seen(inner, media, "")
+    for (told, alone), frame in zip(joins, [*clip[:5:4], *other[:5:4]], strict=True):
+        assert Special.VIDEO in rows[int(told[0].words)][0].ids
+        assert shows(inner, rows[int(alone[0].words)][0], frame)
+    rows.clear()
+    model.predict(clip[:9], seconds=0.5, n=3, seed=5)
+    assert [how.seed for _, how in rows[4:]] == [5, 6, 7]
+    assert len(rows) == 2 + 2 + 3
 
 
 def test_framings_tell_together_where_things_are(asked, clip, monkeypatch):
@@ -276,6 +327,19 @@ def test_what_comes_follows_frames_as_they_were_learned(asked, clip):
     row = rows[-1][0]
     latents = np.concatenate([grouped(map_.latents, 2).reshape(4, -1) for map_ in maps])
     np.testing.assert_array_equal(row.values[row.ids == Special.VISUAL][:, : latents.shape[1]], latents)
+
+
+def test_nothing_is_asked_of_times_before_a_clip(asked, clip):
+    """What goes on for a whole window goes on from its last frame alone."""
+    model, rows = asked
+    found = model.track(clip, ahead=2.0)
+    assert found.times[-1] == 4.0
+    inner = model._model
+    texts = [inner.decode([int(id_) for id_ in row.ids if id_ >= len(Special)]) for row, _ in rows]
+    assert not any("-" in text for text in texts)
+    first = rows[5][0]  # after those of the five times that are shown
+    assert ends(first, question(model, 0.5))
+    assert first.ids.tolist().count(Special.PLAN) == 2
 
 
 def test_a_long_future_is_asked_for_after_the_last_two_times(asked, clip):
