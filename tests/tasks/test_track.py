@@ -258,8 +258,8 @@ def test_frames_are_read_with_their_own_clip_and_once_for_all_seeds(looks, clip,
     monkeypatch.setattr(planning, "write", write)
     monkeypatch.setattr(planning, "joined", lambda told, alone, *_: joins.append((told, alone)) or tuple(told))
     planning.seen(inner, media, "")
-    for (told, alone), frame in zip(joins, [*clip[:5:4], *other[:5:4]], strict=True):
-        assert Special.VIDEO in rows[int(told[0].words)][0].ids
+    assert [told[0].words for told, _ in joins] == ["0", "1", "2", "3"]  # of the first clip, and of the second one
+    for (_, alone), frame in zip(joins, [*clip[:5:4], *other[:5:4]], strict=True):
         assert shows(inner, rows[int(alone[0].words)][0], frame)
     rows.clear()
     model.predict(clip[:9], seconds=0.5, n=3, seed=5)
