@@ -53,11 +53,15 @@ def are_near(one: Sequence[int], two: Sequence[int]) -> bool:
     >>> [are_near([large, red, ball], other) for other in ([large, blue, ball], [large, blue, cube], [ball])]
     [True, False, False]
     """
-    longer, shorter = max(len(one), len(two)), min(len(one), len(two))
-    first = next((place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), shorter)
-    ends = zip(one[first:][::-1], two[first:][::-1], strict=False)
-    alike = first + next((place for place, (a, b) in enumerate(ends) if a != b), shorter - first)
-    return alike > 0 and longer - alike <= max(1, longer // 3)
+    first = alike(one, two)
+    both = first + alike(one[first:][::-1], two[first:][::-1])
+    longer = max(len(one), len(two))
+    return both > 0 and longer - both <= max(1, longer // 3)
+
+
+def alike(one: Sequence[int], two: Sequence[int]) -> int:
+    """How many ids of two names are the same from the beginning on."""
+    return next((place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
 
 
 def _parts(name: Ids) -> Iterator[tuple[Ids, Ids, Ids]]:

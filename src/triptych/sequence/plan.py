@@ -131,9 +131,15 @@ def overlap(one: Sequence[float], two: Sequence[float]) -> float:
     >>> overlap((0, 0, 2, 2), (1, 0, 3, 2)) == 1 / 3
     True
     """
-    wide, high = (max(0.0, min(one[i + 2], two[i + 2]) - max(one[i], two[i])) for i in (0, 1))
+    both = shared(one, two)
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, two)]
-    return wide * high / max(sum(areas) - wide * high, 1e-9)
+    return both / max(sum(areas) - both, 1e-9)
+
+
+def shared(one: Sequence[float], two: Sequence[float]) -> float:
+    """The area that two boxes have in common."""
+    wide, high = (max(0.0, min(one[i + 2], two[i + 2]) - max(one[i], two[i])) for i in (0, 1))
+    return wide * high
 
 
 def changed(before: Sequence[Thing], after: Sequence[Thing]) -> list[Thing]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from triptych.sequence.plan import CUT, Thing, overlap, paired
+from triptych.sequence.plan import CUT, Thing, overlap, paired, shared
 from triptych.tasks import kept
 from triptych.tasks.cutout import MARGIN, Box, cut_out, filled, hues, inside, pixels_of, wider
 
@@ -190,8 +190,7 @@ def _mixed(last: np.ndarray, carried: Sequence[Carried]) -> list[Carried]:
         if i == j or hue is None or other is None or np.abs(hue - other).sum() >= ALIKE:
             return False
         one, two = carried[i].thing.box, carried[j].thing.box
-        wide, high = (max(0.0, min(one[k + 2], two[k + 2]) - max(one[k], two[k])) for k in (0, 1))
-        return wide * high > OVER * min(_area(one), _area(two))
+        return shared(one, two) > OVER * min(_area(one), _area(two))
 
     return [one for i, one in enumerate(carried) if any(is_mixed(i, j) for j in range(len(carried)))]
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.sequence.names import Variants
+from triptych.sequence.names import Variants, alike
 from triptych.sequence.plan import Thing
 from triptych.tasks import planning
 from triptych.tasks.common import Medium, Model
@@ -193,18 +193,13 @@ def _is_of(phrase: Ids, name: Ids) -> bool:
 
 def _changed(phrase: Ids, first: Ids, second: Ids) -> Ids:
     """A phrase of the first of two names with what differs in the second instead."""
-    alike = _alike(first, second)
-    end = _alike(first[alike:][::-1], second[alike:][::-1])
-    old, new = first[alike : len(first) - end], second[alike : len(second) - end]
+    start = alike(first, second)
+    end = alike(first[start:][::-1], second[start:][::-1])
+    old, new = first[start : len(first) - end], second[start : len(second) - end]
     for place in range(len(phrase) - len(old) + 1):
         if old and new and phrase[place : place + len(old)] == old:
             return phrase[:place] + new + phrase[place + len(old) :]
     return phrase
-
-
-def _alike(one: Ids, two: Ids) -> int:
-    """How many ids of two names are the same from the beginning on."""
-    return next((place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
 
 
 def _told(things: Sequence[Thing]) -> Iterator[tuple[Told, Thing]]:

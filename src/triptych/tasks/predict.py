@@ -110,9 +110,8 @@ def _draw(
         now: list[tuple[Thing, ...]] = [() for _ in part]
         later: list[list[tuple[Thing, ...]]] = [[] for _ in part]
         if planned:
-            different = media if number else media[:1]  # at first all seeds go on from the same clip
-            told = planning.seen(model, different, text, last=planning.ASKED - 1)
-            told = told if number else told * len(media)
+            same = 1 if number else len(media)  # at first all seeds go on from the same clip
+            told = planning.seen(model, media[::same], text, last=planning.ASKED - 1) * same
             now = [plans[-1] for plans in told]
             later = planning.follow(model, media, told, text, drawn, how)
             prompts = [_by_plans(model, prompt, plans) for prompt, plans in zip(prompts, later, strict=True)]
