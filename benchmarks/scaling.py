@@ -1,21 +1,24 @@
 """Loss against compute: sizes and lengths of training, each from nothing on the same data, and other choices.
 
-    python benchmarks/scaling.py DATA/prepared WORK --json docs/scaling.json   # half an hour of two cores
+    python benchmarks/scaling.py DATA/prepared WORK --json docs/scaling.json   # two to three hours of one core
     python benchmarks/scaling.py --render docs/scaling.json                    # docs/scaling.md and its picture
 
 Every run is `triptych train recipes/tabletop-pictures.yaml` with the settings that its row tells, drawing alone, with a
 rise and fall of the rate of its own; runs that are there already are read, not repeated. A run's compute is 6 FLOP a
 parameter and position. Loss is bits per code of held-out drawings, and the text gain what they cost more with another
-picture's text.
+picture's text. `--set precision=fp32` and the like hold for all runs; `--only 'depth-7-*'` makes some of them, so that
+several processes may share the work, and `--found` then tells what is there.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import subprocess
 import sys
+from fnmatch import fnmatch
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -64,6 +67,12 @@ def run(data: Path, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
 def whole(out: Path) -> bool:
     """Whether a run came to its end."""
     return (out / "model" / "SHA256.json").is_file()
+
+
+def folder(name: str, settings: dict[str, Any]) -> str:
+    """Where a run stands: by its name and its settings, since one of other settings is another run."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return f"{name.replace(' ', '-')}-{digest[:8]}"
 
 
 def law(rows: list[dict[str, Any]]) -> tuple[float, float]:
@@ -123,7 +132,7 @@ def tables(told: dict[str, Any]) -> tuple[str, str]:
     ]
     heads = (f"at depth {BASE}", "steps", "minutes", "bits a code", "text gain, bits a code")
     more = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
-    base = next(r for r in told["sizes"] if r["depth"] == BASE and r["steps"] == max(STEPS))
+    base = max((r for r in told["sizes"] if r["depth"] == BASE), key=lambda row: row["steps"])
     for name, row in {"as the recipe has it": base, **told["choices"]}.items():
         more.append(f"| {name} | {row['steps']} | {row['minutes']} | {row['loss']:.3f} | {row['gain']:.3f} |")
     return "\n".join(lines), "\n".join(more)
@@ -147,7 +156,9 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", help="prepared folder")
     parser.add_argument("work", type=Path, nargs="?", help="where the runs stand")
     parser.add_argument("--json", type=Path, help="file to write")
-    parser.add_argument("--found", action="store_true", help="leave out the runs that are not there yet")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of all runs")
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="make only the runs of such names")
+    parser.add_argument("--found", action="store_true", help="make none; tell of those that are there")
     parser.add_argument("--render", type=Path, metavar="JSON", help="only put a JSON file into its page")
     given = parser.parse_args()
     if given.render:
@@ -155,17 +166,23 @@ def main() -> None:
         return
     if given.data is None or given.work is None:
         parser.error("give the prepared folder and the folder of runs")
-    told: dict[str, Any] = {"common": COMMON, "sizes": [], "choices": {}}
-    for depth, steps in product(DEPTHS, STEPS):
-        settings = COMMON | {"gpt.depth": depth, "steps": steps}
-        out = given.work / f"depth-{depth}-{steps}"
-        if whole(out) or not given.found:
-            told["sizes"].append({"depth": depth} | run(given.data, out, settings))
-    for name, changes in CHOICES.items():
-        settings = COMMON | {"gpt.depth": BASE, "steps": max(STEPS)} | changes
-        out = given.work / name.replace(" ", "-")
-        if whole(out) or not given.found:
-            told["choices"][name] = run(given.data, out, settings)
+    for setting in given.set:
+        if not all(setting.partition("=")):
+            parser.error(f"--set {setting}: give it as NAME=VALUE, like precision=fp32")
+    common = COMMON | dict(setting.split("=", 1) for setting in given.set)
+    sizes = {f"depth-{d}-{s}": {"gpt.depth": d, "steps": s} for d, s in product(DEPTHS, STEPS)}
+    choices = {name: {"gpt.depth": BASE, "steps": max(STEPS)} | changes for name, changes in CHOICES.items()}
+    told: dict[str, Any] = {"common": common, "sizes": [], "choices": {}}
+    for name, changes in (sizes | choices).items():
+        settings = common | changes
+        out = given.work / folder(name, settings)
+        if not whole(out) and (given.found or not fnmatch(name, given.only)):
+            continue
+        row = run(given.data, out, settings)
+        if name in choices:
+            told["choices"][name] = row
+        else:
+            told["sizes"].append({"depth": changes["gpt.depth"]} | row)
     text = json.dumps(told, indent=2) + "\n"
     if given.json:
         given.json.write_text(text, "utf-8")

@@ -12,7 +12,7 @@ export OMP_NUM_THREADS=1  # CPU time of one thread is what both networks are giv
 
 triptych world tabletop "$WORK/compare/pictures" --images 16000 --clips 0 --seed 11 --level 0
 triptych world tabletop "$WORK/compare/clips" --images 0 --clips 1250 --seed 12 --level 0
-triptych world tabletop "$WORK/test" --images 640 --clips 160 --edits 200 --seed 0 --level 0 --split test
+triptych world tabletop "$WORK/test" --images 640 --clips 640 --edits 200 --seed 0 --level 0 --split test
 
 compare() {
   triptych compare "$@" --minutes "$MINUTES" --out "$WORK/compared" "precision=${PRECISION:-bf16}" \

@@ -22,6 +22,7 @@ from triptych.media import video
 from triptych.model.verifier import ROOM, SIDE, Verifier, cut_out, misfit
 from triptych.sequence.plan import Thing, write
 from triptych.tasks import canvas, planning, verifying
+from triptych.tasks.describe import describe
 from triptych.train import verifier as verifier_training
 from triptych.train.gpt import GPTJob
 from triptych.train.loop import Loop
@@ -230,6 +231,10 @@ def test_a_namer_stands_beside_the_verifier(named, run, tmp_path):
     assert bundle.namer.words == bundle.verifier.words == before.verifier.words
     assert (named / "verifier.safetensors").read_bytes() == (run[0] / "verifier.safetensors").read_bytes()
     assert bundle.info.made["namer"]["steps"] == bundle.info.made["verifier"]["steps"] == 60
+    told = describe(bundle)["parameters"]
+    assert told["namer"] == sum(p.numel() for p in bundle.namer.parameters())
+    assert "verifier" in told
+    assert set(describe(before)["parameters"]) == set(told) - {"namer"}
     again = zoo.load(zoo.with_decoder(tmp_path / "decoder", bundle, bundle.visual, {})).namer
     assert (again.words, again.names, again.colourless) == (
         bundle.namer.words,

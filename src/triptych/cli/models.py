@@ -11,6 +11,8 @@ from cyclopts import App, Parameter, validators
 from triptych.cli.drawing import Given, Settings
 from triptych.cli.output import Device, Json, document, size_text
 
+LISTED = 8  # entries of a list that the table shows; --json has them all
+
 
 def register(app: App) -> None:
     """Add the commands of this file."""
@@ -97,9 +99,10 @@ def _table(facts: dict[str, Any]) -> None:
         table.add_row(name, f"{size_text(file['bytes'])}  SHA-256 {file['sha256'][:16]}…")
     table.add_row("verified", "all files have the hashes they were written with")
     for name, value in facts["made"].items():
-        table.add_row(f"made: {name}", f"{len(value)} entries; see --json" if isinstance(value, dict) else _line(value))
+        many = isinstance(value, dict) or (isinstance(value, list) and len(value) > LISTED)
+        table.add_row(f"made: {name}", f"{len(value)} entries; see --json" if many else _line(value))
     for name, value in facts["bits"].items():
-        table.add_row(name, f"{value:g}")
+        table.add_row(f"held out: {name}", f"{value:g}")
     Console().print(table, highlight=False, markup=False)
 
 

@@ -25,9 +25,9 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from triptych.config import Settings, load_settings
+from triptych.data.loading import loaded
 from triptych.device import autocast, device_of
 from triptych.errors import ConfigError, TriptychError
 from triptych.evaluate import metrics
@@ -134,9 +134,9 @@ def train_detector(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm, 1.0) * max(0.02, 1 - step / steps)
     )
-    loader: DataLoader[tuple[Tensor, ...]] = DataLoader(
+    loader = loaded(
         Examples(train, seed, steps * batch, clip_share),
-        batch,
+        batch_size=batch,
         num_workers=workers,
         pin_memory=place.type == "cuda",
         prefetch_factor=4 if workers else None,

@@ -15,12 +15,14 @@ from triptych.model.gpt import GPT
 def describe(bundle: zoo.Bundle) -> dict[str, Any]:
     """Name, parts, parameters, cost a token, files with sizes and hashes, and what made it, as plain values."""
     info, gpt = bundle.info, bundle.gpt
+    parts: dict[str, nn.Module | None] = {"visual tokenizer": bundle.visual, "gpt": gpt, "retrieval": bundle.retrieval}
+    parts |= {"verifier": bundle.verifier, "namer": bundle.namer}
     facts: dict[str, Any] = {
         "name": info.name,
         "folder": str(bundle.path),
         "pictures": f"{info.size}x{info.size}",
         "clips": f"{info.frames} frames at {info.fps:g} a second",
-        "parameters": {"visual tokenizer": _size(bundle.visual), **({"gpt": _size(gpt)} if gpt else {})},
+        "parameters": {name: _size(part) for name, part in parts.items() if part is not None},
         "text ids": bundle.text.size,
         "visual codes": info.visual.codes,
     }

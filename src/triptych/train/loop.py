@@ -13,9 +13,10 @@ from typing import Any, Protocol
 import torch
 from rich.console import Console
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from triptych.config import READ, GPTConfig, RunConfig
+from triptych.data.loading import loaded
 from triptych.device import arithmetic
 from triptych.errors import TriptychError
 from triptych.files import write_json, write_text
@@ -124,15 +125,13 @@ class Loop:
         return done
 
     def _batches(self) -> Iterator[Any]:
-        loader = DataLoader(
+        return loaded(
             self.job.batches,
-            batch_size=None,
-            sampler=range(self.step, self.config.steps),  # type: ignore[arg-type]
+            sampler=range(self.step, self.config.steps),
             num_workers=self.config.workers,
             prefetch_factor=4 if self.config.workers else None,
             pin_memory=self.device.type == "cuda",
         )
-        return iter(loader)
 
     def update(self, batch: Any, progress: float) -> dict[str, float]:
         """One step on a batch, `progress` (0 to 1) of the way; gives what to log."""
