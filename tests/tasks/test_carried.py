@@ -335,3 +335,58 @@ def test_what_overlaps_a_thing_of_its_hue_stays():
         frame = after(picture, [BALL, other], [ahead, other])[-1]
         gone = (np.abs(frame[52:58, 26:32].astype(int) - GROUND).max() < 40, (frame == picture).all())
         assert gone == (not stays, stays)
+
+
+AWAY = (moved(BALL, 0.0, -0.3), moved(CUBE, 0.1, -0.3))
+
+
+def test_what_comes_along_unlike_itself_is_drawn_and_else_stays():
+    """Only that: what fits as before comes along, and what is a little less like itself."""
+    whole = table(BALL, CUBE)
+
+    def only(words, wrong, drawn=-1.0):
+        def look(frame, thing):
+            if thing.words != words or (frame == whole).all():
+                return -1.0
+            return drawn if inked(frame).any() else wrong
+
+        return look
+
+    plain = after(whole, [BALL, CUBE], AWAY)
+    for look in (only("red ball", -6.0), only("red ball", None), lambda frame, thing: None):
+        np.testing.assert_array_equal(after(whole, [BALL, CUBE], AWAY, look=look), plain)
+    drawn = after(whole, [BALL, CUBE], AWAY, look=only("red ball", -8.0))
+    np.testing.assert_array_equal(drawn[:, :, 55:], plain[:, :, 55:])
+    assert inked(drawn[-1])[inside(AWAY[0].box, SIDE, -3)].all()
+    stays = after(whole, [BALL, CUBE], AWAY, look=only("red ball", -8.0, drawn=-8.0))[-1]
+    assert near(stays, table(BALL, AWAY[1]))
+    np.testing.assert_array_equal(stays[:, :50], whole[:, :50])
+
+
+def test_what_is_no_such_thing_stays():
+    still = Thing("blue ball", (0.1, 0.8, 0.2, 0.9))
+    looked = []
+
+    def look(frame, thing):
+        looked.append(thing.words)
+        return -60.0 if thing.words == "red ball" else -1.0
+
+    frame = after(table(BALL, CUBE, still), [BALL, CUBE, still], (*AWAY, still), look=look)[-1]
+    assert near(frame, table(BALL, AWAY[1], still))
+    assert looked == ["red ball", "blue cube", "blue cube"]  # what stands needs no look
+
+
+def test_things_are_looked_at_where_they_come_to_unless_the_edge_cuts_them_off():
+    looked = []
+
+    def look(frame, thing):
+        looked.append(thing)
+        return -1.0 if (frame == table(BALL, CUBE)).all() else -20.0
+
+    out = Thing("red ball", (0.0, 0.4, 0.1, 0.6))
+    larger = Thing("blue cube", (0.68, 0.18, 0.92, 0.52))
+    frames = after(table(BALL, CUBE), [BALL, CUBE], [out, larger], look=look)
+    assert near(frames[-1], table(moved(BALL, -0.3), CUBE))  # it leaves, the cube isn't believed
+    assert [thing.words for thing in looked] == ["red ball", *["blue cube"] * 3]
+    np.testing.assert_allclose(looked[2].box, AWAY[1].box, atol=0.02)  # with its pixels
+    np.testing.assert_allclose(looked[3].box, larger.box, atol=1e-9)  # as it is told

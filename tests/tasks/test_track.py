@@ -5,12 +5,14 @@ import re
 import numpy as np
 import pytest
 
+from triptych.data.things import word_ids
 from triptych.errors import ConfigError, ModelError
 from triptych.media import framing, video
+from triptych.model.verifier import Verifier
 from triptych.sequence.layout import grouped
 from triptych.sequence.plan import Thing, parse
 from triptych.sequence.vocab import Special
-from triptych.tasks import planning, predict
+from triptych.tasks import planning, predict, verifying
 from triptych.tasks.common import Medium
 
 
@@ -125,8 +127,9 @@ def test_things_of_a_future_come_along_as_planned(asked, clip, monkeypatch):
     model, rows = asked
     calls = []
 
-    def spy(given, film, told, plans, span, *, draw_rest):
+    def spy(given, film, told, plans, span, *, draw_rest, look):
         calls.append((given, film.shape, [[thing.words for thing in some] for some in (told, *plans)], draw_rest))
+        assert look is None  # the model has no verifier
         return film[1:]
 
     monkeypatch.setattr(predict, "carry", spy)
@@ -206,6 +209,24 @@ def test_what_a_frame_tells_unlike_anything_in_its_clip_is_passed_over(looks, cl
     assert model.track(clip[:5]).plans == ((CUBE,),) * 2
     told["clip"] = []
     assert model.track(clip[:5]).plans == ((),) * 2
+
+
+def test_what_comes_along_is_looked_at_by_the_verifier(asked, clip, monkeypatch):
+    """By the words of the instruction's language, and things that it knows no word of aren't."""
+    model, _ = asked
+    bundle = model._model.bundle
+    english, chinese = (word_ids(bundle.text.encode, words) for words in ("ball", "球"))
+    known = {"en": sorted(english), "zh": sorted(chinese - english)}
+    monkeypatch.setattr(bundle, "verifier", Verifier(known).eval())
+    looks = []
+    monkeypatch.setattr(predict, "carry", lambda *given, look, **_: looks.append(look) or given[1][1:])
+    model.predict(clip[:9], seconds=0.5)
+    model.predict(clip[:9], seconds=0.5, text="推开球")
+    things = [Thing(words, (0.2, 0.2, 0.6, 0.6)) for words in ("ball", "球")]
+    found = [[look(clip[0], thing) for thing in things] for look in looks]
+    assert [[fit is None for fit in some] for some in found] == [[False, True], [True, False]]
+    (expected,) = verifying.nats(model._model, [clip[0]], [things[:1]], "en")[0]
+    assert found[0][0] == pytest.approx(float(expected))
 
 
 def test_a_future_begins_where_its_last_frame_shows_things(looks, clip, monkeypatch):

@@ -2,7 +2,8 @@
 
 What goes on unmoved keeps its pixels, what is new to the plan is drawn, and where a thing leaves, the ground around it
 closes. So a future is as sharp as what was filmed, which a drawing of few codes isn't. What no plan names (a robot's
-arm) stays as it was, or is drawn, as the caller wishes.
+arm) stays as it was, or is drawn, as the caller wishes. A thing that doesn't look like itself where it comes to, since
+something else was cut out with it or a part of it was hidden, is drawn instead, or stays.
 
 F frames; S pixels of a frame's sides; K maps that are foretold, of `span` frames each; N things.
 """
@@ -10,7 +11,7 @@ F frames; S pixels of a frame's sides; K maps that are foretold, of `span` frame
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,7 +33,12 @@ TINGE = 0.06  # sum of differences of red, green and blue shares up to which gro
 SHADY, DARKEST = 0.9, 0.4  # parts of the ground's light from which on it is a shadow, and that are left at least
 ALIKE = 0.3  # sum of differences of red, green and blue shares up to which things that overlap can't be told apart
 OVER = 0.05  # part of the smaller of two boxes from which on they overlap
+WORSE = 6.0  # nats by which a thing's words fit its pixels less where it has come to: something came out wrong
+STRANGE = -50.0  # nats below which what is in a box isn't what was told
+WHOLE = 0.9  # of its box: a thing that the picture's edge leaves less of isn't looked at
 RIM, AROUND = 4, 8  # pixels (of 224) around a thing that close with it, and around what is drawn
+
+Look = Callable[[np.ndarray, Thing], float | None]
 
 
 @dataclass
@@ -63,6 +69,11 @@ class Carried:
         """Whether it leaves its place."""
         return float(np.abs(self.places).max()) >= STILL
 
+    def stay(self) -> None:
+        """Let it stand where it stood."""
+        self.places[:] = 0
+        self.drawn = False
+
 
 def carry(
     given: np.ndarray,
@@ -72,6 +83,7 @@ def carry(
     span: int,
     *,
     draw_rest: bool = False,
+    look: Look | None = None,
 ) -> np.ndarray:
     """The frames after those given, in which things come along as planned.
 
@@ -82,14 +94,55 @@ def carry(
         plans: what is to stand where at each map after it.
         span: frames of a map.
         draw_rest: whether what no plan names is drawn, where the drawing of it changes; else it stays as it was.
+        look: of a frame uint8 (S, S, 3) and a thing, the nats, at most 0, by which its words fit what is in its box;
+            None where that can't be told. Without it nothing that has moved is looked at.
 
     Returns:
         uint8 (n, S, S, 3).
     """
-    last = given[-1]
+    masks, found = cut_out(given[-1], told)
+    carried, others = _followed(given, told, found, masks, plans, span)
+    known = [(one, look(given[-1], one.thing)) for one in carried if one.moves] if look else []
+    fits = [(one, fit) for one, fit in known if fit is not None]
+    for one, fit in fits:
+        if fit < STRANGE:
+            one.stay()
+    while True:
+        out = _shown(given[-1], film, carried, others, span, draw_rest)
+        worse = [one for one, fit in fits if look and _is_worse(out[-1], one, fit, look)]
+        if not worse:
+            return out
+        for one in worse:
+            if one.drawn:
+                one.stay()
+            else:
+                one.drawn = True
+
+
+def _is_worse(frame: np.ndarray, one: Carried, fit: float, look: Look) -> bool:
+    """Whether a thing that has moved looks less like itself in the frame that it comes to."""
+    if not one.moves:
+        return False
+    box = np.array(one.boxes[-1]) if one.drawn else np.array(one.thing.box) + np.tile(one.places[-1], 2)
+    left, top, right, bottom = box.clip(0, 1).tolist()
+    is_cut = min(left, top, 1 - right, 1 - bottom) < CUT
+    if is_cut and _area((left, top, right, bottom)) < WHOLE * _area(one.thing.box):
+        return False
+    now = look(frame, Thing(one.thing.words, (left, top, right, bottom)))
+    return now is not None and now < fit - WORSE
+
+
+def _shown(
+    last: np.ndarray,
+    film: np.ndarray,
+    carried: Sequence[Carried],
+    others: Sequence[Sequence[tuple[Box, Thing]]],
+    span: int,
+    draw_rest: bool,
+) -> np.ndarray:
+    """The frames uint8 (n, S, S, 3) after the last given one, as `carry` has them."""
     side = len(last)
-    masks, found = cut_out(last, told)
-    carried, new = _followed(given, told, found, masks, plans, span)
+    new = _regions(carried, others)
     ground = _grounded(last, carried)
     standing = np.zeros((side, side), bool)
     for one in carried:
@@ -125,8 +178,8 @@ def _followed(
     masks: Sequence[np.ndarray],
     plans: Sequence[Sequence[Thing]],
     span: int,
-) -> tuple[list[Carried], list[list[Box]]]:
-    """Each thing with where plans take it, and the boxes at each map in which something is drawn.
+) -> tuple[list[Carried], list[list[tuple[Box, Thing]]]]:
+    """Each thing with where plans take it, and at each map what is new to the plan, in the box that its way takes up.
 
     What isn't told any more and stirs at the picture's edge leaves over it; anything else was forgotten and stays
     where it was last. What overlaps another thing of its own hue stays too, or parts would go along with the wrong one.
@@ -140,7 +193,6 @@ def _followed(
     stirs = [bool(one.mask.any()) and float(stirred[one.mask].mean()) >= SHOWN for one in carried]
     last_told = [0] * len(carried)
     entering: list[Thing] = []
-    regions: list[list[Box]] = []
     others: list[list[tuple[Box, Thing]]] = []
     for step, plan in enumerate(plans, 1):
         pairs = paired([Thing(one.thing.words, one.boxes[-1]) for one in carried], plan)
@@ -168,16 +220,22 @@ def _followed(
             one.places[last + 1 :] += _way_out(one.thing.box, one.places[last])
         one.drawn |= one.mask.sum() < SHOWN * inside(one.thing.box, len(one.mask), 0).sum()
     for one in _mixed(given[-1], carried):
-        one.places[:] = 0
+        one.stay()
     for one in carried:
         one.drawn &= one.moves
+    return carried, others
+
+
+def _regions(carried: Sequence[Carried], others: Sequence[Sequence[tuple[Box, Thing]]]) -> list[list[Box]]:
+    """The boxes at each map in which something is drawn."""
+    regions: list[list[Box]] = []
     for step, some in enumerate(others, 1):
         boxes = [_hull(one.boxes[step - 1], one.boxes[step]) for one in carried if one.drawn]
         for hull, thing in some:
             if all(one.moves or overlap(one.thing.box, thing.box) <= SHOWN for one in carried):
                 boxes.append(hull)
         regions.append(boxes)
-    return carried, regions
+    return regions
 
 
 def _mixed(last: np.ndarray, carried: Sequence[Carried]) -> list[Carried]:

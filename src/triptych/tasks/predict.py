@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 
@@ -14,9 +15,9 @@ from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.sequence.plan import Thing
 from triptych.sequence.vocab import Special
-from triptych.tasks import kept, planning
+from triptych.tasks import kept, planning, verifying
 from triptych.tasks.carried import carry
-from triptych.tasks.common import Media, Medium, Model, chunks, counter
+from triptych.tasks.common import Media, Medium, Model, chunks, counter, language_of
 from triptych.tasks.settings import PredictSettings
 
 
@@ -93,6 +94,7 @@ def _draw(
     out: list[np.ndarray] = []
     parts = list(chunks(list(zip(contexts, seeds, strict=True))))
     planned = settings.plan == "auto" and planning.is_learned(model, "track")
+    look = None if model.bundle.verifier is None else partial(verifying.fit, model, language=language_of(text))
     for place, part in enumerate(parts):
         views = model.look_framed([frames for frames, _ in part], model.framings if planned else 1)
         media = [
@@ -127,7 +129,7 @@ def _draw(
         films = [film[info.visual.span * (shown - 1) :] for film in model.project(maps)]
         for (frames, _), film, things, plans in zip(part, films, now, later, strict=True):
             if things or any(plans):
-                out.append(carry(frames, film, things, plans, info.visual.span, draw_rest=bool(text)))
+                out.append(carry(frames, film, things, plans, info.visual.span, draw_rest=bool(text), look=look))
             else:
                 out.append(_kept(frames[-1], film))
     return out

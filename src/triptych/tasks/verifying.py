@@ -52,3 +52,10 @@ def nats(
         wanted = torch.stack([verifier.target(language, ids) for _, ids in named]).to(logits)
         out.append(-misfit(logits.float(), wanted, None if whole else wanted).double().cpu().numpy())
     return out
+
+
+def fit(model: Model, picture: np.ndarray, thing: Thing, *, language: str) -> float | None:
+    """The nats, at most 0, by which the verifier finds that a thing's words name what is in its box; None if it knows
+    none of them."""
+    found = nats(model, [picture], [[thing]], language)[0]
+    return float(found[0]) if len(found) else None
