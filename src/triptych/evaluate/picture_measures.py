@@ -132,6 +132,16 @@ class Ask:
     objects: list[Object]
     relations: list[tuple[int, str, int]]
 
+    @property
+    def is_rare(self) -> bool:
+        """Whether it asks for a relation, or for a pair that training never showed."""
+        return bool(self.relations) or any(is_withheld(thing) for thing in self.objects)
+
+
+def is_withheld(thing: Object) -> bool:
+    """Whether training never showed an object of this colour and shape."""
+    return (thing.get("color"), thing["shape"]) in WITHHELD
+
 
 def asked(item: Item, language: str) -> Ask | None:
     """A text of middle length that names all objects of a picture, and what it says of them; None if there is none."""
@@ -144,6 +154,19 @@ def asked(item: Item, language: str) -> Ask | None:
         return None
     text = sorted(whole, key=lambda t: (len(t), t))[len(whole) // 2]
     return Ask(item, text, language, words.objects(text), words.relations(text))
+
+
+def asks_of(bench: Bench, items: Sequence[Item]) -> tuple[list[Ask], list[Ask]]:
+    """Texts to draw: of these pictures, in one language after the other, and up to the limit of others that ask for
+    what is rare, a relation or a pair of colour and shape that training never showed."""
+
+    def of(some: Sequence[Item]) -> list[Ask]:
+        pairs = [(item, LANGUAGES[n % 2], LANGUAGES[1 - n % 2]) for n, item in enumerate(some)]
+        return [ask for item, one, two in pairs if (ask := asked(item, one) or asked(item, two))]
+
+    known = {item.record.file for item in items}
+    rare = [ask for ask in of([item for item in bench.known_pictures if item.record.file not in known]) if ask.is_rare]
+    return of(items), [ask for ask in bench.choose(rare) if bench.is_readable(ask.item)]
 
 
 # Kinds of relations that are counted together, and what their share is called.
@@ -162,12 +185,10 @@ def held_relations(ask: Ask, kinds: Sequence[str], found: Sequence[Object], side
 
 def draw(bench: Bench) -> Scores:
     """Whether pictures hold what their texts ask for, and look like the data."""
-    items = bench.readable(bench.choose(bench.known_pictures))
-    asks = [
-        a for n, item in enumerate(items) if (a := asked(item, LANGUAGES[n % 2]) or asked(item, LANGUAGES[1 - n % 2]))
-    ]
-    if not asks:
+    common, rare = asks_of(bench, bench.readable(bench.choose(bench.known_pictures)))
+    if not common:
         raise Skip("no text names all objects of its picture, in English or Chinese")
+    asks = common + rare
     bench.detector  # noqa: B018  before anything is drawn: without a judge there is nothing to measure
     texts, seeds = [a.text for a in asks], [bench.seed + n for n in range(len(asks))]
     drawn = bench.draw(texts, seeds)
@@ -181,12 +202,14 @@ def draw(bench: Bench) -> Scores:
     seen["true picture"] = bench.detect(true)
     shift = max(1, len(asks) // 2) if len(asks) > 1 else 0
     seen["another picture"] = [seen["true picture"][(n + shift) % len(asks)] for n in range(len(asks))]
-    out = _drawn_right(bench, asks, seen)
-    _optional(lambda: _drawn_alike(bench, asks, drawn, true, kept, out))
+    count = len(common)
+    out = _drawn_right(bench, asks, count, seen)
+    _optional(lambda: _drawn_alike(bench, common, drawn[:count], true[:count], kept[:count], out))
     return out
 
 
-def _drawn_right(bench: Bench, asks: list[Ask], seen: dict[str, list[list[Found]]]) -> Scores:
+def _drawn_right(bench: Bench, asks: list[Ask], common: int, seen: dict[str, list[list[Found]]]) -> Scores:
+    """Scores of the first texts, and what is rare of all."""
     side = float(bench.size)
 
     def objects(which: list[list[Found]], rows: Sequence[int], withheld: bool | None = None) -> list[tuple[int, int]]:
@@ -196,7 +219,7 @@ def _drawn_right(bench: Bench, asks: list[Ask], seen: dict[str, list[list[Found]
             wanted = [
                 hit
                 for hit, thing in zip(hits, asks[n].objects, strict=True)
-                if withheld is None or ((thing.get("color"), thing["shape"]) in WITHHELD) == withheld
+                if withheld is None or is_withheld(thing) == withheld
             ]
             out.append((sum(wanted), len(wanted)))
         return out
@@ -205,7 +228,8 @@ def _drawn_right(bench: Bench, asks: list[Ask], seen: dict[str, list[list[Found]
         return [float(metrics.scene_right(asks[n].objects, which[n])) for n in rows]
 
     def relations(which: list[list[Found]], kinds: Sequence[str]) -> list[tuple[int, int]]:
-        return [held_relations(ask, kinds, found, side) for ask, found in zip(asks, which, strict=True)]
+        pairs = [held_relations(ask, kinds, found, side) for ask, found in zip(asks, which, strict=True)]
+        return [pair for pair in pairs if pair[1]]
 
     def told(name: str, values: Callable[[list[list[Found]]], list[Any]], score: Any = None, note: str = "") -> None:
         sample = values(seen["drawn"])
@@ -215,7 +239,7 @@ def _drawn_right(bench: Bench, asks: list[Ask], seen: dict[str, list[list[Found]
             out[name].baselines = {other: whole(values(which)) for other, which in seen.items() if other != "drawn"}
 
     out: Scores = {}
-    everyone = range(len(asks))
+    everyone = range(common)
     told("objects", lambda w: objects(w, everyone), metrics.ratio, "asked objects with every look that the text names")
     told("scenes", lambda w: scenes(w, everyone), None, "all asked objects right, and no other")
     for kinds, name in RELATIONS.items():
@@ -224,7 +248,7 @@ def _drawn_right(bench: Bench, asks: list[Ask], seen: dict[str, list[list[Found]
         rows = [n for n in everyone if asks[n].language == language]
         told(f"objects, {language}", lambda w, rows=rows: objects(w, rows), metrics.ratio)  # type: ignore[misc]
         told(f"scenes, {language}", lambda w, rows=rows: scenes(w, rows))  # type: ignore[misc]
-    unseen = [n for n in everyone if any((o.get("color"), o["shape"]) in WITHHELD for o in asks[n].objects)]
+    unseen = [n for n, ask in enumerate(asks) if any(is_withheld(thing) for thing in ask.objects)]
     note = "pairs of colour and shape that training never showed"
     told("objects, unseen combinations", lambda w: objects(w, unseen, True), metrics.ratio, note)
     told("scenes, with unseen combinations", lambda w: scenes(w, unseen), None, note)

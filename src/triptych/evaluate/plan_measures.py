@@ -8,9 +8,9 @@ import numpy as np
 
 from triptych.errors import ModelError
 from triptych.evaluate import metrics, words
-from triptych.evaluate.bench import LANGUAGES, Bench, Item, Scores, Skip
+from triptych.evaluate.bench import Bench, Item, Scores, Skip
 from triptych.evaluate.metrics import Object
-from triptych.evaluate.picture_measures import RELATIONS, asked, held_relations
+from triptych.evaluate.picture_measures import RELATIONS, asks_of, held_relations
 from triptych.media import image
 from triptych.results import Plan
 from triptych.sequence.plan import overlap
@@ -51,19 +51,21 @@ def plan(bench: Bench) -> Scores:
     note = "from each true thing's middle to that of the one of its shape and colour; half the side where there is none"
     out["position error of things"] = bench.score(far(read), better="lower", unit="pixels", note=note)
     out["position error of things"].baselines["things of another picture"] = float(np.mean(far(others)))
-    asks = [
-        a for n, item in enumerate(items) if (a := asked(item, LANGUAGES[n % 2]) or asked(item, LANGUAGES[1 - n % 2]))
-    ]
+    common, rare = asks_of(bench, items)
+    asks = common + rare
     if not asks:
         return out
     planned = [things(tell(a.text)) for a in asks]
     other = planned[len(planned) // 2 :] + planned[: len(planned) // 2]
 
     def objects(which: list[list[Object]]) -> list[tuple[int, int]]:
-        return [(metrics.objects_right(a.objects, seen), len(a.objects)) for a, seen in zip(asks, which, strict=True)]
+        pairs = list(zip(common, which[: len(common)], strict=True))
+        return [(metrics.objects_right(ask.objects, seen), len(ask.objects)) for ask, seen in pairs]
 
     def relations(kinds: Sequence[str]) -> Callable[[list[list[Object]]], list[tuple[int, int]]]:
-        return lambda which: [held_relations(a, kinds, seen, 1.0) for a, seen in zip(asks, which, strict=True)]
+        return lambda which: [
+            pair for a, seen in zip(asks, which, strict=True) if (pair := held_relations(a, kinds, seen, 1.0))[1]
+        ]
 
     measures: dict[str, Callable[[list[list[Object]]], list[tuple[int, int]]]] = {"objects of texts": objects}
     measures |= {name.replace("relations", "relations of texts"): relations(kinds) for kinds, name in RELATIONS.items()}

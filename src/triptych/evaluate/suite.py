@@ -148,7 +148,7 @@ MEASURES: dict[str, Measure] = {
     "predict": Measure(
         "predict",
         "clips of 17 frames",
-        "error of pixels half a second and a second ahead; position error of objects",
+        "error of pixels half a second and a second ahead; position error of objects, where the judge finds them too",
         "copy of the last frame; reconstruction of the true frames as ceiling",
         clip_measures.predict,
     ),
