@@ -87,9 +87,25 @@ def test_another_model_or_language_is_read_anew(model, folder, brief, monkeypatc
     run(model, folder)
     assert "new" in {r.status for r in model.index(folder, languages=["en", "zh"])}
     monkeypatch.setitem(model._model.__dict__, "label", "other 123")
-    with pytest.raises(DataError, match=r"made by tiny \w+, not other 123"):
+    with pytest.raises(DataError, match=r"made by tiny \w+\+\w{8}, not other 123\+"):
         model.search("a", folder)
     assert "new" in set(run(model, folder).values())
+
+
+@pytest.mark.parametrize("part", ["retrieval.safetensors", "namer.safetensors"])
+def test_a_model_whose_other_parts_changed_reads_anew(model, folder, brief, monkeypatch, tmp_path_factory, part):
+    """Its vectors or its names would be others."""
+    copy = tmp_path_factory.mktemp("model")
+    sums = json.loads((model.path / "SHA256.json").read_text("utf-8"))
+    (copy / "SHA256.json").write_text(json.dumps(sums), "utf-8")
+    monkeypatch.setattr(model._model.bundle, "path", copy)
+    run(model, folder)
+    assert set(run(model, folder).values()) == {"same", "failed"}
+    (copy / "SHA256.json").write_text(json.dumps(sums | {part: "0" * 64}), "utf-8")
+    with pytest.raises(DataError, match=r"made by tiny \w+\+\w{8}, not tiny \w+\+\w{8}: index again"):
+        model.search("a", folder)
+    assert "new" in set(run(model, folder).values())
+    assert model.search("a", folder, count=1)
 
 
 def test_search_by_picture_clip_and_text(model, folder, brief):

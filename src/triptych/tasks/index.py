@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ from triptych.tasks import parts
 from triptych.tasks.common import Medium, Model
 from triptych.tasks.telling import describe, plain
 from triptych.tasks.vectors import media_vectors
+
+READERS = ("text.json", "visual.safetensors", "gpt.safetensors", "retrieval.safetensors", "namer.safetensors")
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def index(model: Model, folder: Path, library: Path, *, languages: Sequence[str]
         what became of every file.
     """
     kinds = {record.file: record.kind for record in scan(folder)}
-    mark = f"{model.label} {','.join(languages)}"
+    mark = f"{reader_of(model)} {','.join(languages)}"
     with only_writer(library):
         with Library(library, mark, model.gpt.config.width) as old:
             stale = old.model != mark
@@ -80,6 +84,17 @@ def index(model: Model, folder: Path, library: Path, *, languages: Sequence[str]
                 status = "new" if before is None else "changed"
                 yield Indexed(file, status, len(entries), "", done, len(kinds))
             store.finish()
+
+
+def reader_of(model: Model) -> str:
+    """What a library says of the model that read it: its label, and the hash of all its parts that read, since another
+    head for retrieval gives other vectors, and another namer other names."""
+    sums = model.bundle.path / "SHA256.json"
+    if not sums.is_file():
+        return model.label
+    known = json.loads(sums.read_text(encoding="utf-8"))
+    digest = hashlib.sha256("".join(known.get(name, "none") for name in READERS).encode()).hexdigest()
+    return f"{model.label}+{digest[:8]}"
 
 
 def _read(model: Model, folder: Path, file: str, kind: str, languages: Sequence[str]) -> tuple[list[Entry], np.ndarray]:

@@ -14,6 +14,7 @@ from triptych.library import Entry, Library
 from triptych.media.kind import is_clip
 from triptych.tasks import parts
 from triptych.tasks.common import Medium, Model
+from triptych.tasks.index import reader_of
 from triptych.tasks.relevance import gains, language_of
 from triptych.tasks.vectors import media_vectors, text_directions
 
@@ -41,9 +42,9 @@ def search(
         MediaError: the query can't be read.
     """
     with Library(library) as store:
-        if not store.model.startswith(f"{model.label} "):
-            made = store.model.rpartition(" ")[0]
-            raise DataError(f"{library}: made by {made}, not {model.label}: index again, or name that model")
+        made, mine = store.model.rpartition(" ")[0], reader_of(model)
+        if made != mine:
+            raise DataError(f"{library}: made by {made}, not {mine}: index again, or name that model")
         if isinstance(query, str):
             ranked = by_text(model, store, query, count)
             language = language_of(model, query)
