@@ -12,6 +12,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -163,8 +164,8 @@ def by_pixels(model: Model, pictures: Iterable[np.ndarray], plans: Sequence[Sequ
             for (told, _), row in zip(_told(things), logits, strict=True):
                 seen[told] += [row] if row.amax() > 0 else []  # else nothing is seen there
     encode, decode = model.bundle.text.encode, model.bundle.text.decode
-    names = [tuple(encode(f" {name}")) for name in namer.names[tag]]
-    variants, taught = Variants(names), {frozenset(name) for name in names}
+    names = tuple(tuple(encode(f" {name}")) for name in namer.names[tag])
+    variants, taught = _variants(names), {frozenset(name) for name in names}
     known = {}
     for told, rows in seen.items():
         own = tuple(encode(f" {told[0]}"))
@@ -178,6 +179,12 @@ def by_pixels(model: Model, pictures: Iterable[np.ndarray], plans: Sequence[Sequ
                 best, most = (name, fits) if fits > most else (best, most)
             known[told] = told[0] if best == own else decode(best).strip()
     return Names(model.bundle.text, known, _words(model, language))
+
+
+@lru_cache(maxsize=8)
+def _variants(names: tuple[Ids, ...]) -> Variants:
+    """Those of a namer's names, kept, since a thousand names take a while to take apart."""
+    return Variants(names)
 
 
 def _sum(odds: Mapping[int, float], name: Ids) -> float:
