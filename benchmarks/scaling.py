@@ -31,6 +31,7 @@ RECIPE = Path(__file__).parent.parent / "recipes" / "tabletop-pictures.yaml"
 DEPTHS, STEPS = (3, 5, 7), (150, 300)
 ALONE = {"mix": "{draw: 1}", "gpt.planned": "false"}  # drawing, by no plan
 COMMON = ALONE | {"batch": 32, "optim.ema": 0.98, "optim.warmup": 30, "summary": 0.5}
+ROWS = ("gpt.depth", "steps")
 BASE = 5  # the depth at which the other choices are tried, at the longer length
 CHOICES: dict[str, dict[str, Any]] = {
     "AdamW at 1e-3 in place of Muon": {"optim.optimizer": "adamw", "optim.lr": 1e-3},
@@ -41,11 +42,16 @@ COLOURS = ((200, 110, 40), (47, 111, 94), (70, 90, 170), (150, 60, 120))
 FOUND, TRIED = "<!-- sizes and lengths -->", "<!-- choices -->"
 
 
+def given(settings: dict[str, Any]) -> list[str]:
+    """Settings as they are given to a training."""
+    return [f"{name}={value}" for name, value in settings.items()]
+
+
 def run(data: Path, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Train, unless the run is there, and read what came of it."""
     if not whole(out):
-        given = [f"{name}={value}" for name, value in settings.items()]
-        command = [sys.executable, "-m", "triptych", "train", str(RECIPE), f"data={data}", f"out={out}", *given]
+        command = [sys.executable, "-m", "triptych", "train", str(RECIPE), f"data={data}", f"out={out}"]
+        command += given(settings)
         subprocess.run([*command, "minutes=null", "validate_every=100000", "checkpoint_every=100"], check=True)
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
     made = json.loads((out / "model" / "model.json").read_text("utf-8"))["made"]
@@ -71,7 +77,7 @@ def whole(out: Path) -> bool:
 
 def folder(name: str, settings: dict[str, Any]) -> str:
     """Where a run stands: by its name and its settings, since one of other settings is another run."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(" ".join(sorted(given(settings))).encode()).hexdigest()
     return f"{name.replace(' ', '-')}-{digest[:8]}"
 
 
@@ -128,12 +134,14 @@ def tables(told: dict[str, Any]) -> tuple[str, str]:
     a, b = law(told["sizes"])
     lines += [
         "",
-        f"Through the points that none beats with less compute: bits a code = {a:.2f} (FLOP / 1e12)^-{b:.3f}.",
+        f"Through the points that none beats with less compute: bits a code = {a:.2f} (FLOP / 1e12)^-{b:.3f}. "
+        f"Settings of all rows, beside the recipe's: `{' '.join(given(told['common']))}`.",
     ]
     heads = (f"at depth {BASE}", "steps", "minutes", "bits a code", "text gain, bits a code")
     more = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
-    base = max((r for r in told["sizes"] if r["depth"] == BASE), key=lambda row: row["steps"])
-    for name, row in {"as the recipe has it": base, **told["choices"]}.items():
+    base = [row for row in told["sizes"] if row["depth"] == BASE and row["steps"] == max(STEPS)]
+    rows = {"as the recipe has it": base[0], **told["choices"]} if base else {}  # beside what they differ from, or not
+    for name, row in rows.items():
         more.append(f"| {name} | {row['steps']} | {row['minutes']} | {row['loss']:.3f} | {row['gain']:.3f} |")
     return "\n".join(lines), "\n".join(more)
 
@@ -141,6 +149,8 @@ def tables(told: dict[str, Any]) -> tuple[str, str]:
 def render(found: Path) -> None:
     """Put tables and picture where docs/scaling.md shows them."""
     told = json.loads(found.read_text("utf-8"))
+    if len({row["flops"] for row in told["sizes"]}) < 2:
+        sys.exit(f"{found}: a curve takes two sizes or lengths, this holds {len(told['sizes'])}: make more runs")
     picture(found.with_suffix(".png"), told["sizes"])
     page = found.with_suffix(".md")
     text = page.read_text("utf-8")
@@ -160,32 +170,35 @@ def main() -> None:
     parser.add_argument("--only", default="*", metavar="PATTERN", help="make only the runs of such names")
     parser.add_argument("--found", action="store_true", help="make none; tell of those that are there")
     parser.add_argument("--render", type=Path, metavar="JSON", help="only put a JSON file into its page")
-    given = parser.parse_args()
-    if given.render:
-        render(given.render)
+    asked = parser.parse_args()
+    if asked.render:
+        render(asked.render)
         return
-    if given.data is None or given.work is None:
+    if asked.data is None or asked.work is None:
         parser.error("give the prepared folder and the folder of runs")
-    for setting in given.set:
-        if not all(setting.partition("=")):
+    for setting in asked.set:
+        name, is_set, value = setting.partition("=")
+        if not (name and is_set and value):
             parser.error(f"--set {setting}: give it as NAME=VALUE, like precision=fp32")
-    common = COMMON | dict(setting.split("=", 1) for setting in given.set)
+        if name in ROWS:
+            parser.error(f"--set {setting}: {name} is what the rows differ in")
+    common = COMMON | dict(setting.split("=", 1) for setting in asked.set)
     sizes = {f"depth-{d}-{s}": {"gpt.depth": d, "steps": s} for d, s in product(DEPTHS, STEPS)}
     choices = {name: {"gpt.depth": BASE, "steps": max(STEPS)} | changes for name, changes in CHOICES.items()}
     told: dict[str, Any] = {"common": common, "sizes": [], "choices": {}}
     for name, changes in (sizes | choices).items():
         settings = common | changes
-        out = given.work / folder(name, settings)
-        if not whole(out) and (given.found or not fnmatch(name, given.only)):
+        out = asked.work / folder(name, settings)
+        if not whole(out) and (asked.found or not fnmatch(name, asked.only)):
             continue
-        row = run(given.data, out, settings)
+        row = run(asked.data, out, settings)
         if name in choices:
             told["choices"][name] = row
         else:
             told["sizes"].append({"depth": changes["gpt.depth"]} | row)
     text = json.dumps(told, indent=2) + "\n"
-    if given.json:
-        given.json.write_text(text, "utf-8")
+    if asked.json:
+        asked.json.write_text(text, "utf-8")
     print(text)
 
 

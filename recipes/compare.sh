@@ -2,7 +2,7 @@
 # The table of docs/compare.md, from nothing; a second call goes on where the first one stopped.
 #   bash recipes/compare.sh [WORK] [MINUTES]
 # Needs the extras [compare] and [world], and Debian's dataset-fashion-mnist. MINUTES are of one training on all labels;
-# all of it takes about 30 times as long on one core by the sum of its parts, beside rendering; the table of docs/compare.md
+# all of it takes about 35 times as long on one core by the sum of its parts, beside rendering; the table of docs/compare.md
 # was made by these commands one by one. PRECISION=bf16 suits CPUs with AVX512_BF16.
 set -euo pipefail
 WORK=${1:-work}

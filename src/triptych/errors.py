@@ -47,7 +47,11 @@ class MissingExtra(TriptychError):
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self.package, self.extra, self.purpose = package, extra, purpose
         super().__init__(f"{purpose} needs the package {package!r}: pip install 'triptych[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str, str]]:
+        return type(self), (self.package, self.extra, self.purpose)
 
 
 class MissingDriver(TriptychError):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from triptych.data.loading import loaded
-from triptych.errors import DataError, MediaError
+from triptych.errors import DataError, MediaError, MissingExtra
 
 
 class Items:
@@ -24,7 +24,14 @@ class Items:
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("size", [None, 2])
-@pytest.mark.parametrize("error", [MediaError("a.png", "cut off", "write it anew"), DataError("b.bin: damaged")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MediaError("a.png", "cut off", "write it anew"),
+        DataError("b.bin: damaged"),
+        MissingExtra("av", "video", "reading clips"),
+    ],
+)
 def test_what_a_user_has_to_mend_comes_when_its_turn_is(error, size, workers):
     items = loaded(Items(error), batch_size=size, num_workers=workers)
     found = []

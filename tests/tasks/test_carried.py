@@ -369,24 +369,59 @@ def test_what_is_no_such_thing_stays():
 
     def look(frame, thing):
         looked.append(thing.words)
-        return -60.0 if thing.words == "red ball" else -1.0
+        return {"red ball": -51.0, "blue cube": -49.0}[thing.words]
 
     frame = after(table(BALL, CUBE, still), [BALL, CUBE, still], (*AWAY, still), look=look)[-1]
     assert near(frame, table(BALL, AWAY[1], still))
     assert looked == ["red ball", "blue cube", "blue cube"]  # what stands needs no look
 
 
-def test_things_are_looked_at_where_they_come_to_unless_the_edge_cuts_them_off():
+def reddish(frame, thing):
+    """A look that knows what is red, and nothing else."""
+    red = (np.abs(frame.astype(int) - RED).max(-1) < 60)[inside(thing.box, SIDE, 0)]
+    return -1.0 if red.mean() > 0.6 else -20.0
+
+
+@pytest.mark.parametrize("count", [SPAN, SPAN + 2, 2 * SPAN])
+def test_things_are_looked_at_where_they_are_in_the_last_frame(count):
+    plans = [moved(BALL, 0.0, -0.3)], [moved(BALL, 0.3, -0.3)]
+    drawing = film(count)
+    plain = after(table(BALL), [BALL], *plans, drawing=drawing)
+    np.testing.assert_array_equal(after(table(BALL), [BALL], *plans, drawing=drawing, look=reddish), plain)
+
+
+@pytest.mark.parametrize(("left", "is_looked_at"), [(0.0, True), (-0.015, True), (-0.05, False), (-0.12, False)])
+def test_what_the_edge_cuts_off_is_not_looked_at(left, is_looked_at):
     looked = []
 
     def look(frame, thing):
         looked.append(thing)
-        return -1.0 if (frame == table(BALL, CUBE)).all() else -20.0
+        return -1.0 if len(looked) == 1 else -20.0
 
-    out = Thing("red ball", (0.0, 0.4, 0.1, 0.6))
-    larger = Thing("blue cube", (0.68, 0.18, 0.92, 0.52))
-    frames = after(table(BALL, CUBE), [BALL, CUBE], [out, larger], look=look)
-    assert near(frames[-1], table(moved(BALL, -0.3), CUBE))  # it leaves, the cube isn't believed
-    assert [thing.words for thing in looked] == ["red ball", *["blue cube"] * 3]
-    np.testing.assert_allclose(looked[2].box, AWAY[1].box, atol=0.02)  # with its pixels
-    np.testing.assert_allclose(looked[3].box, larger.box, atol=1e-9)  # as it is told
+    there = Thing("red ball", (max(left, 0.0), 0.4, left + 0.2, 0.6))
+    frames = after(table(BALL), [BALL], [there], look=look)
+    assert (len(looked) > 1) == is_looked_at
+    assert near(frames[-1], table(BALL if is_looked_at else moved(BALL, left - 0.2)))
+
+
+def test_what_is_drawn_is_looked_at_where_it_is_told_and_may_leave():
+    looked = []
+
+    def look(frame, thing):
+        looked.append(thing)
+        return -1.0 if len(looked) == 1 else -20.0
+
+    larger = Thing("blue cube", (0.66, 0.19, 0.94, 0.51))
+    after(table(CUBE), [CUBE], [larger], look=look)
+    carried, drawn = looked[1:]
+    np.testing.assert_allclose(carried.box, AWAY[1].box, atol=0.02)  # with its pixels
+    assert drawn.box == larger.box
+    enters, far = Thing("red ball", (0.0, 0.4, 0.08, 0.6)), Thing("red ball", (0.0, 0.4, 0.17, 0.6))
+    start = np.stack([table(moved(BALL, -0.3)), table(moved(BALL, -0.32))])
+    frames = after(start, [enters], [far], [], look=reddish)
+    np.testing.assert_array_equal(frames, after(start, [enters], [far], []))
+    assert not reddish_pixels(frames[-1])
+
+
+def reddish_pixels(frame):
+    return (np.abs(frame.astype(int) - RED).max(-1) < 60).any()

@@ -59,7 +59,7 @@ def evaluate(
         model: Name or folder.
         data: Folder of media, such as `triptych world tabletop --split test` writes; what it lacks is skipped.
         json: File for the scores; it is written after each measure.
-        limit: Media a measure at most; of `search`, texts.
+        limit: Media a measure at most, of some up to four times as many (docs/evaluation.md); of `search`, texts.
         only: Measures to take, with commas between them, e.g. `draw,ask`; all if not given.
         seed: Of the choice of media, of drawing and of the intervals.
         resume: Keep the measures that the file already holds, of the same model, media and settings.

@@ -23,7 +23,7 @@ WAYS = 4  # texts to choose from where clips have events but no labels
 MANY, FOUND = 500, 64  # clips that are searched, and moments that a search gives, at most
 GIVEN, AHEAD = 9, 8  # frames that are seen, and predicted
 FUTURES = 4  # times the limit of clips that are predicted: the judge misses some things, at half the side each
-FOUND_AT = 20.0  # pixels from where an object truly is up to which the judge finds it
+FOUND_AT = 0.09  # of a side, from where an object truly is, up to which the judge finds it
 
 
 def _task(bench: Bench, name: str) -> Any:
@@ -234,7 +234,7 @@ def _positions(
 
     off = {name: errors(films) for name, films in {"": found, **others, "true frames": true}.items()}
     out: Scores = {}
-    for name, least in (("", np.inf), (", where the judge finds them in the true frame", FOUND_AT)):
+    for name, least in (("", np.inf), (", where the judge finds them in the true frame", FOUND_AT * bench.size)):
         counted = [some <= least for some in off["true frames"]]
         means = {
             film: [float(some[which].mean()) for some, which in zip(each, counted, strict=True) if which.any()]

@@ -182,7 +182,7 @@ def evaluate(
         model: a model's name or folder, or an object that reads and draws (see bench.Reader).
         data: folder of media, such as the test split of a world; what it lacks is skipped, with the reason.
         out: the JSON to write; none is written without it.
-        limit: media a measure at most; of `search` the texts, it is always among up to 500 clips.
+        limit: media a measure at most, of some a multiple; of `search` the texts, it is always among up to 500 clips.
         only: measures to take, as names or "draw,caption"; all by default.
         seed: of the choice of media, of drawing and of the intervals.
         device: `cpu`, `cuda` or `auto`.

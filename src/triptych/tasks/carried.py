@@ -3,7 +3,8 @@
 What goes on unmoved keeps its pixels, what is new to the plan is drawn, and where a thing leaves, the ground around it
 closes. So a future is as sharp as what was filmed, which a drawing of few codes isn't. What no plan names (a robot's
 arm) stays as it was, or is drawn, as the caller wishes. A thing that doesn't look like itself where it comes to, since
-something else was cut out with it or a part of it was hidden, is drawn instead, or stays.
+something else was cut out with it or a part of it was hidden, is drawn instead, or stays. So does what is nothing like
+its words to begin with.
 
 F frames; S pixels of a frame's sides; K maps that are foretold, of `span` frames each; N things.
 """
@@ -69,6 +70,12 @@ class Carried:
         """Whether it leaves its place."""
         return float(np.abs(self.places).max()) >= STILL
 
+    def come(self, time: float) -> np.ndarray:
+        """(2,) how far right and down it has come after so many maps, as shares of the sides."""
+        step, part = int(time), time % 1
+        until = self.places[min(step + 1, len(self.places) - 1)]
+        return np.asarray(self.places[step] + part * (until - self.places[step]))
+
     def stay(self) -> None:
         """Let it stand where it stood."""
         self.places[:] = 0
@@ -109,7 +116,7 @@ def carry(
             one.stay()
     while True:
         out = _shown(given[-1], film, carried, others, span, draw_rest)
-        worse = [one for one, fit in fits if look and _is_worse(out[-1], one, fit, look)]
+        worse = [one for one, fit in fits if look and _is_worse(out[-1], one, len(out) / span, fit, look)]
         if not worse:
             return out
         for one in worse:
@@ -119,16 +126,17 @@ def carry(
                 one.drawn = True
 
 
-def _is_worse(frame: np.ndarray, one: Carried, fit: float, look: Look) -> bool:
-    """Whether a thing that has moved looks less like itself in the frame that it comes to."""
+def _is_worse(frame: np.ndarray, one: Carried, time: float, fit: float, look: Look) -> bool:
+    """Whether a thing that has moved looks less like itself in the frame after so many maps; of one that the picture's
+    edge cuts off by then that can't be said."""
     if not one.moves:
         return False
-    box = np.array(one.boxes[-1]) if one.drawn else np.array(one.thing.box) + np.tile(one.places[-1], 2)
+    box = np.array(one.thing.box) + np.tile(one.come(time), 2)
     left, top, right, bottom = box.clip(0, 1).tolist()
-    is_cut = min(left, top, 1 - right, 1 - bottom) < CUT
-    if is_cut and _area((left, top, right, bottom)) < WHOLE * _area(one.thing.box):
+    if _area((left, top, right, bottom)) < WHOLE * _area(one.thing.box):
         return False
-    now = look(frame, Thing(one.thing.words, (left, top, right, bottom)))
+    where = one.boxes[math.ceil(time)] if one.drawn else (left, top, right, bottom)
+    now = look(frame, Thing(one.thing.words, where))
     return now is not None and now < fit - WORSE
 
 
@@ -307,12 +315,7 @@ def _with_what_moves(frame: np.ndarray, last: np.ndarray, carried: Sequence[Carr
 
     What stands lower in a picture is taken to stand nearer.
     """
-    step, part = int(time), time % 1
-    moving = []
-    for one in carried:
-        if one.moves and not one.drawn:
-            until = one.places[min(step + 1, len(one.places) - 1)]
-            moving.append((one, one.places[step] + part * (until - one.places[step])))
+    moving = [(one, one.come(time)) for one in carried if one.moves and not one.drawn]
     if not moving:
         return frame
     picture = frame.astype(np.float32)

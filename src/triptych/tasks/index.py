@@ -19,7 +19,7 @@ from triptych.tasks.common import Medium, Model
 from triptych.tasks.telling import describe, plain
 from triptych.tasks.vectors import media_vectors
 
-READERS = ("text.json", "visual.safetensors", "gpt.safetensors", "retrieval.safetensors", "namer.safetensors")
+READERS = ("retrieval.safetensors", "namer.safetensors")  # beside the GPT, to which encoder and text ids belong
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def index(model: Model, folder: Path, library: Path, *, languages: Sequence[str]
 
 
 def reader_of(model: Model) -> str:
-    """What a library says of the model that read it: its label, and the hash of all its parts that read, since another
-    head for retrieval gives other vectors, and another namer other names."""
+    """What a library says of the model that read it: its label, and the hash of what else reads, since another head for
+    retrieval gives other vectors, and another namer other names."""
     sums = model.bundle.path / "SHA256.json"
     if not sums.is_file():
         return model.label
