@@ -23,7 +23,7 @@ WAYS = 4  # texts to choose from where clips have events but no labels
 MANY, FOUND = 500, 64  # clips that are searched, and moments that a search gives, at most
 GIVEN, AHEAD = 9, 8  # frames that are seen, and predicted
 FUTURES = 4  # times the limit of clips that are predicted: the judge misses some things, at half the side each
-FOUND_AT = 0.09  # of a side, from where an object truly is, up to which the judge finds it
+FOUND_AT = 20 / 224  # of a side, from where an object truly is, up to which the judge finds it
 
 
 def _task(bench: Bench, name: str) -> Any:
