@@ -62,6 +62,12 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def hashes_of(folder: Path | str) -> dict[str, str]:
+    """SHA-256 of a folder's files, as its SHA256.json states them; empty where there is none."""
+    sums = Path(folder) / "SHA256.json"
+    return dict(json.loads(sums.read_text(encoding="utf-8"))) if sums.is_file() else {}
+
+
 def slug(text: str, most: int = 60) -> str:
     """A file's stem from a text: letters and digits of any script, joined by hyphens.
 

@@ -13,7 +13,7 @@ from typing import Any
 from triptych import zoo
 from triptych.data.folder import scan
 from triptych.errors import MediaError
-from triptych.files import write_json
+from triptych.files import hashes_of, write_json
 from triptych.media.worker import Workers
 from triptych.tasks.settings import FRAMINGS, checked_framings
 
@@ -120,9 +120,7 @@ def _mark(path: Path) -> dict[str, Any]:
 
 
 def _label(folder: Path) -> str:
-    sums = folder / "SHA256.json"
-    digest = json.loads(sums.read_text(encoding="utf-8")).get("gpt.safetensors", "") if sums.is_file() else ""
-    return f"{folder.name} {digest[:12]}".strip()
+    return f"{folder.name} {hashes_of(folder).get('gpt.safetensors', '')[:12]}".strip()
 
 
 def _finished(target: Path, mark: dict[str, Any]) -> bool:

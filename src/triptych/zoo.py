@@ -15,7 +15,6 @@ Nothing is fetched, nothing is unpickled, no code is run from the folder.
 from __future__ import annotations
 
 import difflib
-import json
 import shutil
 from dataclasses import dataclass
 from importlib import resources
@@ -30,7 +29,7 @@ from torch import nn
 
 from triptych.config import READ, SPELLING, GPTConfig, Settings, VisualTokenizerConfig
 from triptych.errors import ModelError
-from triptych.files import sha256, write_atomically, write_json
+from triptych.files import hashes_of, sha256, write_atomically, write_json
 from triptych.model.gpt import GPT
 from triptych.model.retrieval import RetrievalHead
 from triptych.model.verifier import Verifier
@@ -279,7 +278,7 @@ def check(path: Path) -> None:
     if not sums.is_file():
         raise ModelError(f"{path}: SHA256.json is missing, so the folder was not written whole: export the model again")
     try:
-        hashes = dict(json.loads(sums.read_text(encoding="utf-8")))
+        hashes = hashes_of(path)
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{sums}: damaged ({error}); copy the model folder again") from error
     for name, expected in hashes.items():

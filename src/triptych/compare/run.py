@@ -28,9 +28,8 @@ from triptych.compare.data import Labelled, Part
 from triptych.compare.networks import SMALL, CNNClassifier, GPTClassifier, Shape, count, matched
 from triptych.compare.settings import CompareConfig
 from triptych.errors import ConfigError, DataError
-from triptych.evaluate.bench import weights_of
 from triptych.evaluate.metrics import interval
-from triptych.files import sha256, write_atomically, write_json
+from triptych.files import hashes_of, sha256, write_atomically, write_json
 
 FORMAT = 1
 BATCHES = (1, 8)  # of the timing
@@ -78,7 +77,7 @@ class Comparison:
             {
                 "settings": config.model_dump(mode="json"),
                 "data": {**data.facts, "tested": len(self.test)},
-                "model": {"name": bundle.info.name, "weights": weights_of(bundle.path)},
+                "model": {"name": bundle.info.name, "weights": hashes_of(bundle.path)},
             }
         )
 

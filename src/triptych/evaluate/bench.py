@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -353,9 +352,3 @@ def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
     """Parts of up to `size` items, in order."""
     for first in range(0, len(items), size):
         yield items[first : first + size]
-
-
-def weights_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of the files of a model's folder, as its SHA256.json states them; empty where there is none."""
-    sums = Path(folder) / "SHA256.json"
-    return dict(json.loads(sums.read_text(encoding="utf-8"))) if sums.is_file() else {}

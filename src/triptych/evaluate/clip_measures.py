@@ -23,6 +23,7 @@ WAYS = 4  # texts to choose from where clips have events but no labels
 MANY, FOUND = 500, 64  # clips that are searched, and moments that a search gives, at most
 GIVEN, AHEAD = 9, 8  # frames that are seen, and predicted
 FUTURES = 4  # times the limit of clips that are predicted: the judge misses some things, at half the side each
+COPY = "copy of the last frame"
 FOUND_AT = 20 / 224  # of a side, from where an object truly is, up to which the judge finds it
 
 
@@ -190,7 +191,7 @@ def predict(bench: Bench) -> Scores:
         bench.advance(number + 1, len(chosen))
     if not items:
         raise Skip(f"no clip has {GIVEN + AHEAD} frames at {fps:g} a second")
-    others = {"copy of the last frame": last, "reconstruction of the true frames": kept}
+    others = {COPY: last, "reconstruction of the true frames": kept}
     out: Scores = {}
     half = AHEAD // 2
     for name, part in ((f"{half / fps:g} s ahead", slice(0, half)), (f"{AHEAD / fps:g} s ahead", slice(half, AHEAD))):
@@ -252,9 +253,9 @@ def _positions(
 
 def _less(bench: Bench, mine: Sequence[float], others: dict[str, list[float]]) -> str:
     """By how much errors are less than those of a copy, clip by clip, with the 95% interval of that."""
-    less = (np.array(others["copy of the last frame"]) - mine).tolist()
+    less = (np.array(others[COPY]) - mine).tolist()
     low, high = metrics.interval(less, seed=bench.seed)
-    return f"{np.mean(less):.3g} ({low:.3g} to {high:.3g}) less than a copy of the last frame, clip by clip"
+    return f"{np.mean(less):.3g} ({low:.3g} to {high:.3g}) less than a {COPY}, clip by clip"
 
 
 def surprise(bench: Bench) -> Scores:

@@ -21,11 +21,11 @@ import triptych
 from triptych.device import device_of
 from triptych.errors import ConfigError, ModelError
 from triptych.evaluate import clip_measures, edit_measures, picture_measures, plan_measures, text_measures
-from triptych.evaluate.bench import Bench, Reader, Scores, Skip, weights_of
+from triptych.evaluate.bench import Bench, Reader, Scores, Skip
 from triptych.evaluate.detector import Detector
 from triptych.evaluate.report import read_results, table
 from triptych.evaluate.truth import metadata_hash
-from triptych.files import sha256, write_json
+from triptych.files import hashes_of, sha256, write_json
 from triptych.tasks.settings import FRAMINGS, Drawing, PredictSettings, usual
 
 FORMAT = 1
@@ -211,7 +211,7 @@ def evaluate(
     results: dict[str, Any] = {
         "format": FORMAT,
         "model": reader.info.name,
-        "weights": weights_of(reader.path),
+        "weights": hashes_of(reader.path),
         "recipe": reader.info.made.get("recipe"),
         "detector": _detector_hash(reader.path),
         "data": {"folder": str(data), "media": len(bench.items), "metadata": metadata_hash(Path(data))},

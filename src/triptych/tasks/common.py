@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from PIL import Image
 
 from triptych import zoo
 from triptych.errors import ConfigError, MediaError, ModelError
+from triptych.files import hashes_of
 from triptych.generate.engine import Engine
 from triptych.generate.grammar import Say
 from triptych.generate.paths import open_visual
@@ -86,8 +86,7 @@ class Model:
     @cached_property
     def label(self) -> str:
         """Name, and the beginning of the weights' hash where the model comes from a folder."""
-        sums = self.bundle.path / "SHA256.json"
-        digest = json.loads(sums.read_text()).get("gpt.safetensors", "") if sums.is_file() else ""
+        digest = hashes_of(self.bundle.path).get("gpt.safetensors", "")
         return f"{self.bundle.info.name} {digest[:12]}".strip()
 
     def encode(self, text: str) -> list[int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from torch import nn
 
 from triptych import zoo
+from triptych.files import hashes_of
 from triptych.generate.paths import choose
 from triptych.model.gpt import GPT
 
@@ -56,11 +56,8 @@ def _cost(gpt: GPT, codes: int) -> dict[str, Any]:
 
 
 def _files(bundle: zoo.Bundle) -> dict[str, Any]:
-    sums = bundle.path / "SHA256.json"
-    if not sums.is_file():
-        return {}
-    known = json.loads(sums.read_text(encoding="utf-8"))
-    return {name: {"bytes": (bundle.path / name).stat().st_size, "sha256": value} for name, value in known.items()}
+    stated = hashes_of(bundle.path).items()
+    return {name: {"bytes": (bundle.path / name).stat().st_size, "sha256": value} for name, value in stated}
 
 
 def _size(module: nn.Module) -> int:

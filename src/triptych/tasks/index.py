@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from triptych.data.folder import scan
 from triptych.errors import MediaError
+from triptych.files import hashes_of
 from triptych.library import KINDS, Entry, Library, only_writer, stamp_of
 from triptych.media import image
 from triptych.tasks import parts
@@ -89,11 +89,8 @@ def index(model: Model, folder: Path, library: Path, *, languages: Sequence[str]
 def reader_of(model: Model) -> str:
     """What a library says of the model that read it: its label, and the hash of what else reads, since another head for
     retrieval gives other vectors, and another namer other names."""
-    sums = model.bundle.path / "SHA256.json"
-    if not sums.is_file():
-        return model.label
-    known = json.loads(sums.read_text(encoding="utf-8"))
-    digest = hashlib.sha256("".join(known.get(name, "none") for name in READERS).encode()).hexdigest()
+    stated = hashes_of(model.bundle.path)
+    digest = hashlib.sha256("".join(stated.get(name, "none") for name in READERS).encode()).hexdigest()
     return f"{model.label}+{digest[:8]}"
 
 

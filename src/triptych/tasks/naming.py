@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.sequence.names import Variants, alike
+from triptych.sequence.names import Ids, Variants, alike
 from triptych.sequence.plan import Thing
 from triptych.tasks import planning
 from triptych.tasks.common import Medium, Model
@@ -30,7 +30,6 @@ and where something did: see docs/log.md."""
 
 Told = tuple[str, int]
 """A thing of several plans: its words, and which of those that have them in its plan."""
-Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True)
