@@ -235,3 +235,19 @@ def test_what_a_run_does_not_teach_keeps_the_bits_by_which_it_is_known(tmp_path)
         later.bits = {"draw bits/code": 1.0}
         later.export(tmp_path / "later", {})
         assert zoo.load(tmp_path / "later").info.bits == {**known, "draw bits/code": 1.0}
+
+
+def test_a_model_tells_what_it_has_learned(tmp_path):
+    """By what tasks refuse what it hasn't; a model from before that was told keeps silent, since it can't be known."""
+    data = tiny.tokens(tmp_path)
+    GPTJob(tiny.settings(data, tmp_path / "run", "mix={draw: 1, read: 1, film: 0}")).export(tmp_path / "first", {})
+    assert zoo.load(tmp_path / "first").info.made["spellings"] == ["draw", "read"]
+    more = ("mix={shuffle: 1, draw: 1}", f"start={tmp_path / 'first'}")
+    for codes, known in (([], ["draw", "read", "shuffle"]), (["new_codes=true"], ["draw", "shuffle"])):
+        GPTJob(tiny.settings(data, tmp_path / "run", *more, *codes)).export(tmp_path / "later", {})
+        assert zoo.load(tmp_path / "later").info.made["spellings"] == known
+    old = zoo.load(tmp_path / "first")
+    del old.info.made["spellings"]
+    zoo.save(tmp_path / "old", old.info, old.text, old.visual, old.gpt)
+    job = GPTJob(tiny.settings(data, tmp_path / "run", "mix={shuffle: 1}", f"start={tmp_path / 'old'}"))
+    assert "spellings" not in job._data()

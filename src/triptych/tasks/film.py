@@ -13,6 +13,7 @@ from triptych.results import Film
 from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.sequence.vocab import Special
+from triptych.tasks import learned
 from triptych.tasks.common import Media, Medium, Model, chunks, sampling
 from triptych.tasks.settings import PICTURES_ONLY, DrawSettings, usual
 
@@ -43,7 +44,9 @@ def film(
 
     Raises:
         ConfigError: a number of frames that the model can't draw, or settings that are for pictures only.
+        ModelError: the model has not learned to draw clips.
     """
+    learned.need(model, "predict" if start is not None else "film")
     info, known = model.bundle.info, model.read([start])[0]
     count = info.frames if frames is None else frames
     given = len(known.maps) if known else 0

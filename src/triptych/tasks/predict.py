@@ -15,7 +15,7 @@ from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.sequence.plan import Thing
 from triptych.sequence.vocab import Special
-from triptych.tasks import kept, planning, verifying
+from triptych.tasks import kept, learned, planning, verifying
 from triptych.tasks.carried import carry
 from triptych.tasks.common import Media, Medium, Model, chunks, counter, language_of
 from triptych.tasks.settings import PredictSettings
@@ -50,7 +50,11 @@ def predict(
 
     Returns:
         one future a seed.
+
+    Raises:
+        ModelError: the model has not learned how clips go on.
     """
+    learned.need(model, "predict")
     info = model.bundle.info
     span, most = info.visual.span, 1 + (info.frames - 1) // info.visual.span  # maps of a window
     given = model.frames(medium, start=start)

@@ -13,7 +13,7 @@ from triptych.errors import ConfigError, ModelError
 from triptych.generate.engine import UNKNOWN
 from triptych.media import image
 from triptych.sequence import plan as plans
-from triptych.tasks import planning
+from triptych.tasks import learned, planning
 from triptych.tasks.common import Media, Medium, Model
 from triptych.tasks.settings import PLANS, DrawSettings
 
@@ -55,6 +55,8 @@ def checked(model: Model, request: Request) -> Request:
     """A request that can be drawn, with its canvas; ConfigError or ModelError tell what is wrong with another."""
     for text in (request.text, request.settings.negative):
         model.encode(text)
+    if request.views:
+        learned.need(model, "edit" if request.guided_from_views else "view")
     given = request.settings.plan not in PLANS
     if given and not planning.is_learned(model):
         raise ModelError(f"{model.label} has not learned to draw by a plan (docs/data.md, `objects`): leave it out")

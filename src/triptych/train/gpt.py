@@ -83,6 +83,7 @@ class GPTJob:
         self.planned: dict[str, Any] = {
             name: made[name] for name in ("planned", "plan languages", "plan ids") if name in made
         }
+        self.known: list[str] | None = [] if start is None or config.new_codes else made.get("spellings")
         if start is not None:
             before = start.need_gpt()
             own = {name: getattr(self.config, name) for name in ("dropout", *READ)}
@@ -293,7 +294,10 @@ class GPTJob:
         some = np.unique(np.linspace(0, len(shards) - 1, 500).astype(int))
         tags = {text.lang for index in some for text in shards.record(int(index)).texts}
         counts = {name: len(items) for name, items in self.rows.items.items() if name not in SUBSETS}
-        return {"languages": sorted(tags) or [""], "data": counts} | self._plans()
+        facts: dict[str, Any] = {"languages": sorted(tags) or [""], "data": counts}
+        if self.known is not None:
+            facts["spellings"] = sorted({*self.known, *self.batches.counts})
+        return facts | self._plans()
 
     def _plans(self) -> dict[str, Any]:
         """What plans it learned to write and to draw by, whether it reads them off pictures (things) and clips (track),
