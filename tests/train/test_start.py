@@ -251,3 +251,20 @@ def test_a_model_tells_what_it_has_learned(tmp_path):
     zoo.save(tmp_path / "old", old.info, old.text, old.visual, old.gpt)
     job = GPTJob(tiny.settings(data, tmp_path / "run", "mix={shuffle: 1}", f"start={tmp_path / 'old'}"))
     assert "spellings" not in job._data()
+
+
+def test_a_model_that_learns_on_tells_what_it_went_through(tmp_path):
+    data = tiny.tokens(tmp_path)
+    first = GPTJob(tiny.settings(data, tmp_path / "run"))
+    first.past = {"namer": {"steps": 9}}
+    first.export(tmp_path / "first", {"steps": 7, "torch": "2", "recipe": {"batch": 3}})
+    assert "before" not in zoo.load(tmp_path / "first").info.made
+    for number, steps in (("second", 5), ("third", 6)):
+        start = tmp_path / ("first" if number == "second" else "second")
+        GPTJob(tiny.settings(data, tmp_path / "run", f"start={start}")).export(tmp_path / number, {"steps": steps})
+    made = zoo.load(tmp_path / "third").info.made
+    assert (made["steps"], made["namer"]) == (6, {"steps": 9})
+    assert made["before"]["steps"] == 5
+    before = made["before"]["before"]
+    assert (before["steps"], before["recipe"]) == (7, {"batch": 3})
+    assert set(before) == {"steps", "recipe", "data"}

@@ -83,6 +83,7 @@ class GPTJob:
         self.planned: dict[str, Any] = {
             name: made[name] for name in ("planned", "plan languages", "plan ids") if name in made
         }
+        self.past = _past(made)
         self.known: list[str] | None = [] if start is None or config.new_codes else made.get("spellings")
         if start is not None:
             before = start.need_gpt()
@@ -282,7 +283,7 @@ class GPTJob:
             update={
                 "gpt": self.config,
                 "bits": {**self.bits_before, **self.bits},
-                "made": (made or {}) | self._data(),
+                "made": self.past | (made or {}) | self._data(),
                 "name": Path(self.run.out).name,
             }
         )
@@ -324,6 +325,13 @@ class GPTJob:
             "plan ids": sorted({id_ for text in texts for id_ in rows.encode(text.text)}),
         }
         return {name: [*dict.fromkeys([*self.planned.get(name, []), *value])] for name, value in told.items()}
+
+
+def _past(made: dict[str, Any]) -> dict[str, Any]:
+    """Of the facts of a model that learns on, those of its other parts, and what its GPT went through `before`."""
+    others = ("tokenizer", "first decoder", "decoder", "verifier", "namer")
+    own = {name: made[name] for name in ("steps", "hours", "device", "recipe", "data", "before") if name in made}
+    return {name: made[name] for name in others if name in made} | ({"before": own} if own else {})
 
 
 def _with_text_of(row: Row, other: Row) -> Row:
