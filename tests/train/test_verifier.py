@@ -377,7 +377,7 @@ def test_drawings_are_chosen_by_what_their_pixels_show(run, monkeypatch):
         return [np.array([-5.0]), np.array([-1.6]), np.array([-1.0])]
 
     monkeypatch.setattr(verifying, "nats", nats)
-    assert model.draw("a box", best_of=3)[0].plan.startswith("green box")  # 0.6 nats more, which count twice
+    assert model.draw("a box", best_of=3)[0].plan.startswith("green box")  # 0.6 nats more, which count four times
     own = Thing("red box", (0.1, 0.1, 0.5, 0.5))
     assert model.draw("a box", best_of=3, plan=write([own]))[0].plan == write([own])
     assert seen == [(3, ["red box", "blue box", "green box"], "en", True), (3, ["red box"] * 3, "en", False)]
@@ -386,6 +386,25 @@ def test_drawings_are_chosen_by_what_their_pixels_show(run, monkeypatch):
     monkeypatch.setattr(planning, "is_learned", lambda *asked: True)
     model._model.bundle.verifier = None
     assert model.draw("a box", best_of=3)[0].plan.startswith("blue box")
+
+
+def test_what_is_read_of_a_plan_counts_by_thing_and_less_than_the_text(run, monkeypatch):
+    """Boxes are read by the pixel: of many things that would drown what the text says of them."""
+    model = triptych.load(run[0], "cpu")
+    model._model.bundle.verifier = None
+    monkeypatch.setattr(planning, "is_learned", lambda *asked: True)
+    one = (Thing("red box", (0.1, 0.1, 0.5, 0.5)),)
+    plans = [one, (*one, Thing("blue box", (0.5, 0.5, 0.9, 0.9)))]
+    monkeypatch.setattr(planning, "write", lambda model, rows, how: plans[: len(rows)])
+    for said, gained, chosen in (
+        ([0.0, 0.4], [2.0, 0.0], one),
+        ([0.0, 0.6], [2.0, 0.0], plans[1]),
+        ([0.4, 0.0], [0.0, 4.0], plans[1]),
+        ([0.6, 0.0], [0.0, 4.0], one),
+    ):
+        monkeypatch.setattr(type(model._model), "caption_nats", lambda self, *rest, said=said: said)
+        monkeypatch.setattr(planning, "read_gains", lambda *rest, gained=gained: np.array(gained))
+        assert model.draw("a box", best_of=2)[0].plan == write(chosen)
 
 
 def test_a_plan_that_forgets_a_thing_is_no_surer():

@@ -30,7 +30,8 @@ from triptych.tasks.settings import PLANS
 
 AROUND = 1  # codes around what an edit changes that change with it: shadows and reflections
 OVERLAP = 3 / 7  # of a tile's side that lies on its neighbour
-VERIFIED = 2.0  # weight of what the verifier sees, in the choice among candidates (docs/log.md)
+VERIFIED = 4.0  # weight of what the verifier sees, in the choice among candidates (docs/log.md)
+READ = 0.25  # and of what a thing gains in being read: boxes are read by the pixel, which says little of what is right
 BLANK = 127  # grey of what is not drawn yet
 Progress = Callable[[int, int], None]
 Partial = Callable[[int, np.ndarray, float], None]
@@ -271,10 +272,10 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     Where a picture leads to it, it is the one that guidance finds likeliest, since no picture tells an instruction.
     Where codes were given behind drawn ones, candidate i is taken with a probability in proportion to exp(fit_i): as
     candidates grow in number, that draws from the model's own distribution given all that is given, not only what
-    stands before (importance resampling; likelihood weighting). Otherwise it is the one off which the model
-    reads its text and its own plan most surely: the text tells relations, the plan each thing's looks; and whose pixels
-    show its plan most surely. Of these counts what there is: no text, a model that can't read plans, no verifier,
-    nothing planned, or a canvas that isn't square, leave some out; without any, it is the first.
+    stands before (importance resampling; likelihood weighting). Otherwise it is the one off which the model reads its
+    text and its own plan most surely (the text tells relations, the plan each thing's looks, whatever their number),
+    and whose pixels show its plan most surely. Of these counts what there is: no text, a model that can't read plans,
+    no verifier, nothing planned, or a canvas that isn't square, leave some out; without any, it is the first.
     """
     if len(candidates) == 1:
         return candidates[0]
@@ -297,7 +298,8 @@ def _best(model: Model, candidates: list[Candidate]) -> Candidate:
     if planned:
         planned_by = [candidate.things for candidate in candidates]
         if planning.is_learned(model, "things"):
-            nats += planning.read_gains(model, pixels, planned_by, language)
+            gains = planning.read_gains(model, pixels, planned_by, language)
+            nats += READ * gains / np.maximum(1, [len(things) for things in planned_by])
         if model.bundle.verifier is not None:
             whole = request.settings.plan in PLANS  # a plan of the user's need not name all looks of a thing
             nats += VERIFIED * _shown(verifying.nats(model, pixels, planned_by, language, whole=whole))
