@@ -271,11 +271,11 @@ def test_a_plan_is_in_the_language_of_the_text_or_in_one_that_it_has(planned):
         assert own.spell("plan", 0, np.random.default_rng(0)).ids.tolist() == wanted
 
 
-def test_plans_come_of_long_texts_more_often_than_of_short_ones(planned):
+def test_plans_come_of_long_texts_as_often_as_of_short_ones(planned):
     """Drawings come more often of short ones; but where things stand is said in long ones."""
     short, long = Text(text="ball", lang="en"), Text(text="a red ball to the left of a cube", lang="en")
     own = planned(picture(0, texts=[short, long]), drop=0.0)
-    for spelling, least, most in (("plan", 0.8, 0.95), ("lay", 0.05, 0.2)):
+    for spelling, least, most in (("plan", 0.4, 0.6), ("lay", 0.05, 0.2)):
         starts = [row.ids[1 : 1 + len(own.encode(long.text))].tolist() for row in each(own, spelling, 300)]
         assert least < np.mean([ids == own.encode(long.text) for ids in starts]) < most
 

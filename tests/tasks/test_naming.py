@@ -9,7 +9,7 @@ from triptych.media import image, video
 from triptych.model.verifier import Verifier
 from triptych.sequence.plan import Thing
 from triptych.sequence.vocab import Special
-from triptych.tasks import ask, index, locate, naming, parts, planning, telling
+from triptych.tasks import ask, index, naming, parts, planning, telling
 from triptych.tasks.common import Medium
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220), "green": (30, 180, 30)}
@@ -308,48 +308,6 @@ def test_choices_are_understood_though_the_question_names_nothing(reads, monkeyp
     )
     model.ask(pixels, "?", choices=["the green bar", "the blue box"])
     assert spelled == ["the green box", "the blue box"]
-
-
-def test_events_are_looked_for_in_them(reads, tmp_path, monkeypatch):
-    """What ranks the segments is asked as the person said it, what finds the time by the model's own names."""
-    model, pixels, _ = reads
-    inner = model._model
-    video.write(tmp_path / "a.mp4", np.stack([pixels] * 17))
-    timed, ranked = [], []
-
-    def likelihood(prompts, texts):
-        timed.extend(prompts)
-        return [0.0] * len(texts)
-
-    def gains(model, text, media):
-        ranked.append(text)
-        return np.full(len(media), 9.0 if "green box" in text else -9.0)
-
-    monkeypatch.setattr(inner, "likelihood", likelihood)
-    monkeypatch.setattr(locate, "gains", gains)
-    spans = model.locate(tmp_path / "a.mp4", "the green bar stops")
-    assert ranked == ["the green bar stops", "the green box stops"]
-    assert all(holds(model, row, "the green box stops") for row in timed)
-    assert spans[0].confidence > 0.1  # as sure as the model is of the event under its own name
-    ranked.clear()
-    model.locate(tmp_path / "a.mp4", "the red bar stops")
-    assert ranked == ["the red bar stops"]
-
-
-def test_labels_are_understood_in_them(reads, monkeypatch):
-    model, pixels, _ = reads
-    spelled = []
-
-    def likelihood(prompts, texts):
-        spelled.append([model._model.decode(text[: -1 if text[-1] == Special.END else None]) for text in texts])
-        return [-1.0 if "green" in text else -9.0 for text in spelled[-1]]
-
-    monkeypatch.setattr(model._model, "likelihood", likelihood)
-    for medium in (pixels, np.stack([pixels] * 9)):
-        found = model.classify(medium, ["the blue box", "the green bar"])
-        assert found.text == "the green bar"
-        assert list(found.probabilities) == ["the blue box", "the green bar"]
-    assert {text for texts in spelled for text in texts} == {"the blue box", "the green box"}
 
 
 def test_what_is_watched_and_indexed_is_named(reads, tmp_path):

@@ -135,11 +135,11 @@ class Rows:
         """A text to draw from, or nothing in `drop` of the cases."""
         return self.encode(self._asked(record, rng).text)
 
-    def _asked(self, record: Record, rng: np.random.Generator, *, long: bool = False) -> Text:
+    def _asked(self, record: Record, rng: np.random.Generator, *, evenly: bool = False) -> Text:
         """A text to draw from, or an empty one in `drop` of the cases.
 
-        Each language is as likely; of its texts the short ones come more often, since people ask in few words, or the
-        `long` ones, which say more about what stands where.
+        Each language is as likely; of its texts the short ones come more often, since people ask in few words, unless
+        they are to come `evenly`.
         """
         texts = record.texts or ([Text(text=record.label)] if record.label else [])
         if not texts or rng.random() < self.drop:
@@ -147,7 +147,7 @@ class Rows:
         languages = sorted({text.lang for text in texts})
         language = languages[rng.integers(len(languages))]
         texts = [text for text in texts if text.lang == language]
-        chances = np.array([float(len(text.text)) for text in texts]) ** (1 if long else -1)
+        chances = np.ones(len(texts)) if evenly else 1 / np.array([len(text.text) for text in texts])
         return texts[rng.choice(len(texts), p=chances / chances.sum())]
 
     def _told(self, record: Record, rng: np.random.Generator) -> Text:
@@ -187,7 +187,7 @@ class Rows:
     def _plan(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         """The plan of a text."""
         record = self.shards.record(index)
-        return self._planned(builder, record, self._asked(record, rng, long=True), rng)
+        return self._planned(builder, record, self._asked(record, rng, evenly=True), rng)  # long ones say where
 
     def _foresee(self, builder: Builder, index: int, rng: np.random.Generator) -> Builder:
         """The plan of the next view of a scene, or of a picture that an instruction leads to."""

@@ -13,7 +13,7 @@ from triptych.errors import ConfigError
 from triptych.media.container import is_live
 from triptych.media.kind import is_clip
 from triptych.sequence import spell
-from triptych.tasks import naming, parts
+from triptych.tasks import parts
 from triptych.tasks.common import Media, Medium, Model, ended
 from triptych.tasks.parts import Part
 from triptych.tasks.relevance import gains, language_of
@@ -76,21 +76,18 @@ def _media(
 
 
 def _nats(model: Model, media: Sequence[Medium], labels: Sequence[str]) -> list[dict[str, np.ndarray]]:
-    """Log-likelihoods of the labels by spelling, for each medium: by the names that the model itself would tell."""
-    language = language_of(model, labels[0])
-    question = model.encode(spell.WHAT.get(language, spell.WHAT["en"]))
-    named = naming.of_media(model, media, [language] * len(media), [" ".join(labels)] * len(media))
-    heard = [names.choices(labels) for names in named]
-    gained = np.stack([gains(model, texts, media) for texts in zip(*heard, strict=True)], 1)
-    out = []
-    for medium, texts, row in zip(media, heard, gained, strict=True):
-        whole = [ended(model.encode(text)) for text in texts]
-        table = {"caption": row}
-        for name in ("label", "question"):
+    """Log-likelihoods of the labels by spelling, for each medium."""
+    whole = [ended(model.encode(label)) for label in labels]
+    question = model.encode(spell.WHAT.get(language_of(model, labels[0]), spell.WHAT["en"]))
+    out: list[dict[str, np.ndarray]] = [{} for _ in media]
+    for name in ("label", "question"):
+        for table, medium in zip(out, media, strict=True):
             shown = model.show(model.begin(), medium)
             asked = spell.label_prompt(shown) if name == "label" else spell.question_prompt(shown, question)
             table[name] = np.array(model.likelihood([asked.finish()] * len(whole), whole))
-        out.append(table)
+    gained = np.stack([gains(model, label, media) for label in labels], 1)
+    for table, row in zip(out, gained, strict=True):
+        table["caption"] = row
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 from triptych.clip_results import Span
 from triptych.errors import ConfigError
 from triptych.sequence import spell
-from triptych.tasks import naming, parts
-from triptych.tasks.common import Medium, Model, ended
+from triptych.tasks import parts
+from triptych.tasks.common import Model, ended
 from triptych.tasks.parts import Part
 from triptych.tasks.relevance import gains, language_of
 
@@ -34,9 +34,8 @@ def locate(
     """Find when an event happens, in the memory of a few segments.
 
     Every segment is asked how much likelier it makes the event. The best are then asked when: every time that could be
-    written gets its likelihood after LOCATE. They are asked by the names that the model itself would tell (see
-    tasks.naming), and so is how much likelier they make it. A span's confidence is the probability that its segment
-    shows the event, against the mean of the others, times the probability that it starts within NEAR of the answer.
+    written gets its likelihood after LOCATE. A span's confidence is the probability that its segment shows the event,
+    against the mean of the others, times the probability that it starts within NEAR of the answer.
 
     Args:
         model: what reads.
@@ -64,18 +63,11 @@ def locate(
             for part in some:
                 each(part)
     spans = []
-    for (gain, part), heard in zip(best, _heard(model, [part.medium for _, part in best], statement), strict=True):
+    for gain, part in best:
         # Beside the mean of all other segments, and of none: what most of the clip shows is no event.
         others = total + np.log1p(-min(np.exp(gain - total), 1 - 1e-9)) - np.log(count_read)
-        own = gain if heard == statement else float(gains(model, heard, [part.medium])[0])
-        spans += _spans(model, part, heard, float(1 / (1 + np.exp(others - own))))
+        spans += _spans(model, part, statement, float(1 / (1 + np.exp(others - gain))))
     return apart(spans, count)
-
-
-def _heard(model: Model, media: Sequence[Medium], statement: str) -> list[str]:
-    """A statement about each medium by the names that the model itself would tell."""
-    languages = [language_of(model, statement)] * len(media)
-    return [names.heard(statement) for names in naming.of_media(model, media, languages, [statement] * len(media))]
 
 
 def as_statement(model: Model, event: str) -> str:

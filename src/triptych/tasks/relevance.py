@@ -18,23 +18,13 @@ def language_of(model: Model, text: str) -> str:
     return tag if tag in known else known[0]
 
 
-def gains(model: Model, text: str | Sequence[str], media: Sequence[Medium]) -> np.ndarray:
+def gains(model: Model, text: str, media: Sequence[Medium]) -> np.ndarray:
     """Nats by which each medium makes a text likelier as its description: float64 (N,), pointwise mutual information.
 
     What a text costs anyway (long, rare words) falls out, so that media can be compared, and texts too.
-
-    Args:
-        model: what reads.
-        text: one of all media, or one of each, all in one language.
-        media: any number.
     """
-    texts = [text] * len(media) if isinstance(text, str) else list(text)
-    alone = list(dict.fromkeys(texts))
-    if not alone:
-        return np.zeros(0)
-    tag = model.encode(language_of(model, alone[0]))
-    shown: list[Medium | None] = [*media, *[None] * len(alone)]
+    tag, ids = model.encode(language_of(model, text)), model.encode(text)
+    shown: list[Medium | None] = [*media, None]
     prompts = [spell.caption_prompt(model.show(model.begin(), medium), tag).finish() for medium in shown]
-    nats = np.array(model.likelihood(prompts, [model.encode(one) for one in [*texts, *alone]]))
-    costs = dict(zip(alone, nats[len(texts) :], strict=True))
-    return nats[: len(texts)] - [costs[one] for one in texts]
+    nats = np.array(model.likelihood(prompts, [ids] * len(prompts)))
+    return nats[:-1] - nats[-1]
