@@ -138,6 +138,14 @@ def test_events_are_read_from_captions(text, expected):
     assert [(e.start, e.text) for e in events_of(text, 2.0, 4.0)] == expected
 
 
+def test_pictures_may_come_in_one_array(model, noise):
+    """Which gives other views of itself each time, by which nothing can be known again."""
+    pictures = np.stack([noise, noise[::-1]])
+    alone = [model._model.read([pixels])[0] for pixels in (noise, noise[::-1])]
+    for one, other in zip(model._model.read(pictures), alone, strict=True):
+        np.testing.assert_array_equal(one.maps[0].codes, other.maps[0].codes)
+
+
 def test_neighbouring_windows_tell_an_event_once():
     before = events_of("[0.5s] a; [2.0s] b hits c", 0, 2)
     assert [e.text for e in new(events_of("[0.1s] b hits c; [1.5s] b hits c", 2, 4), before)] == ["b hits c"]

@@ -264,6 +264,7 @@ class Model:
             start: where in a clip's file to begin, in seconds.
             framings: of each clip.
         """
+        media = list(media)  # an array gives other views of itself each time
         unique = {_key(medium): medium for medium in media if medium is not None}
         known: dict[Any, Medium] = {}
         for chunk in chunks(list(unique.items())):
