@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from triptych.evaluate import metrics
+from triptych.evaluate import metrics, words
 from triptych.evaluate.bench import LANGUAGES, Bench, Item, Scores, Skip
 from triptych.evaluate.detector import CLASSES, Found
 from triptych.evaluate.metrics import Object
@@ -59,7 +59,10 @@ def edit(bench: Bench) -> Scores:
         "reconstruction of the true picture": [bench.reconstruct(pixels) for pixels in after],
     }
     seen = {name: bench.detect(which) for name, which in pictures.items()}
-    made = {name: [asked_made(e, found) for e, found in zip(edits, which, strict=True)] for name, which in seen.items()}
+    made = {
+        name: [asked_made(e, found, bench.size) for e, found in zip(edits, which, strict=True)]
+        for name, which in seen.items()
+    }
     left = {name: [rest_left(e, found) for e, found in zip(edits, which, strict=True)] for name, which in seen.items()}
     both = {
         name: [
@@ -80,7 +83,12 @@ def edit(bench: Bench) -> Scores:
         out[name].baselines = {other: float(np.mean([which[n] for n in rows])) for other, which in beside.items()}
 
     everyone = range(len(edits))
-    told("asked change made", made, everyone, note="the object is found with its new looks at its place, or gone")
+    told(
+        "asked change made",
+        made,
+        everyone,
+        note="the object is found with its new looks where it was asked for, or gone",
+    )
     if any(total for _, total in left["drawn"]):
         note = "the others, with their shape and colour, where they were"
         out["objects left alone"] = bench.score(left["drawn"], metrics.ratio, note=note)
@@ -112,17 +120,51 @@ def _same(one: Object, two: Object) -> bool:
     return one["center"] == two["center"] and all(one.get(key) == two.get(key) for key in CLASSES)
 
 
-def asked_made(e: Edit, seen: Sequence[Found]) -> float:
-    """1 if what was asked for is there: the object with its looks at its new place, and gone from its old one."""
+def asked_made(e: Edit, seen: Sequence[Found], side: float) -> float:
+    """1 if what was asked for is there: the object with its looks where it was asked for, and gone from its old place.
+
+    Args:
+        e: what was asked.
+        seen: what the judge finds.
+        side: of the picture, in pixels.
+    """
     old, new = e.changed
     if new is not None:
-        # Looks that the instruction doesn't touch may be misread by the judge; shape, colour and the changed one count.
-        keys = {"shape", "color", e.kind} & set(CLASSES)
-        if not any(_near(new, o) and all(o[key] == new[key] for key in keys) for o in seen):
+        # Looks that the instruction doesn't touch may be misread by the judge; shape, colour and the changed one count,
+        # and of what is added those that are asked for.
+        looks = {key: new[key] for key in ("shape", "color", e.kind) if key in CLASSES}
+        if e.kind == "add":
+            looks = next((mention.looks for mention in words.mentions(e.text) if mention.new), looks)
+        stayed = metrics.match_places(e.rest, seen, REACH)
+        others = {
+            place
+            for thing, place in zip(e.rest, stayed, strict=True)
+            if place is not None and all(seen[place][key] == thing[key] for key in ("shape", "color"))
+        }
+        found = [o for place, o in enumerate(seen) if place not in others and metrics.fits(looks, o)]
+        if not any(_is_placed(e, new, o, side) for o in found):
             return 0.0
     if old is not None and (new is None or not _near(old, new)):
         return float(not any(_near(old, o) and o["shape"] == old["shape"] and o["color"] == old["color"] for o in seen))
     return 1.0
+
+
+def _is_placed(e: Edit, new: Object, found: Object, side: float) -> bool:
+    """Whether a thing stands where it was asked for: what is added or moved to a side may stand anywhere on that side,
+    and all else where the truth has it."""
+    if e.kind not in ("add", "move"):
+        return _near(new, found)
+    wanted, old = words.whither(e.text), e.changed[0]
+    if wanted is None:
+        return e.kind == "add" or _near(new, found)
+    relation, looks = wanted
+    if looks is None:
+        way = {"left": -1, "right": 1}[relation]
+        return old is not None and way * (found["center"][0] - old["center"][0]) > REACH
+    beside = [thing for thing in e.rest if metrics.fits(looks, thing)]
+    if len(beside) != 1:
+        return _near(new, found)
+    return metrics.relation_holds(found, relation, beside[0], side)
 
 
 def rest_left(e: Edit, seen: Sequence[Found]) -> tuple[int, int]:

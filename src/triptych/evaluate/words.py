@@ -119,6 +119,25 @@ def relations(text: str) -> list[tuple[int, str, int]]:
     return out
 
 
+_SIDE = re.compile(r"to the (left|right)\W*$|向(左|右)移")
+
+
+def whither(text: str) -> tuple[str, Object | None] | None:
+    """Where an instruction wants a thing: the relation, and the looks of what it is to stand beside; None for these
+    where that is its own place of before, and None at all where nothing is said of it.
+
+    >>> whither("put a ball behind the red cube"), whither("把方块向左移"), whither("add a ball")
+    (('behind', {'color': 'red', 'shape': 'cube'}), ('left', None), None)
+    """
+    for mention in mentions(text):
+        before, after = text[: mention.span[0]].rstrip(), text[mention.span[1] :]
+        for relation, (english, chinese) in RELATION.items():
+            if before.endswith(f" {english}") or after.startswith(chinese.split("{b}")[1]):
+                return relation, mention.looks
+    side = _SIDE.search(text)
+    return ({"左": "left", "右": "right"}.get(side[2], side[1]), None) if side else None
+
+
 def _joins(between: str, after: str, english: str, chinese: str) -> bool:
     head, tail = chinese.split("{b}")
     plain = between.strip().removeprefix("is ").removeprefix("are ")
