@@ -17,6 +17,7 @@ from triptych.evaluate.detector import CLASSES, Found
 from triptych.evaluate.metrics import Object
 
 REACH = 24.0  # pixels within which an object is the one that the truth means
+EDITS = 2  # times the limit of edits that are measured: of seven kinds, each of its own difficulty
 MARGIN = 8  # pixels around the changed object that are not "the rest": shadows and reflections
 
 
@@ -40,7 +41,7 @@ def edit(bench: Bench) -> Scores:
     drawer = getattr(bench.reader, "edit", None)
     if drawer is None:
         raise Skip("the model can't edit")
-    pairs = bench.choose(bench.edits, max(1, bench.limit // 2))
+    pairs = bench.choose(bench.edits, EDITS * bench.limit)
     whole = [pair for pair in pairs if bench.readable(pair) == pair]
     edits = [e for number, pair in enumerate(whole) if (e := _edit(pair[0], pair[1], number)) is not None]
     if not edits:
