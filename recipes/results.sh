@@ -2,8 +2,8 @@
 # Every number and picture that the pages show of a model, from held-out media; a second call renders nothing anew.
 #   bash recipes/results.sh [WORK] [MODEL]
 # A hundred minutes of two CPU cores by the `seconds` of docs/results.json, of them 39 predict beside trainings that shared
-# the cores, so less where nothing does, and 23 search among 500 clips. And what rendering takes. The detector and the feature network that judge are made apart from the GPT:
-# recipes/tabletop.sh trains the one, a package carries the other.
+# the cores, so less where nothing does, and 23 search among 500 clips. And what rendering takes. The detector and the
+# feature network that judge are made apart from the GPT: recipes/tabletop.sh trains the one, a package carries the other.
 set -euo pipefail
 WORK=${1:-work}
 MODEL=${2:-src/triptych/models/tabletop}
