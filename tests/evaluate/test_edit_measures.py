@@ -38,6 +38,7 @@ def at(one, x, y):
         ("在红色的方块的左边放一个球", ("left", {"color": "red", "shape": "cube"})),
         ("把球移到大方块的后面", ("behind", {"size": "large", "shape": "cube"})),
         ("move the ball to the left", ("left", None)),
+        ("Move the ball To the left of the Cube", ("left", {"shape": "cube"})),
         ("把球向右移", ("right", None)),
         ("add a red ball", None),
         ("加上一个红色的球", None),
@@ -79,8 +80,26 @@ def test_what_is_moved_stands_on_the_side_that_was_asked_for_and_not_where_it_wa
 def test_what_is_moved_aside_has_moved(text, way):
     e = edit("move", text, BALL, at(BALL, 60 + way * 50, 120))
     assert asked_made(e, [CUBE, at(BALL, 60 + way * 30, 140)], SIDE) == 1
-    assert asked_made(e, [CUBE, at(BALL, 60 + way * 15, 120)], SIDE) == 0
+    assert asked_made(e, [CUBE, at(BALL, 60 + way * 10, 150)], SIDE) == 0
     assert asked_made(e, [CUBE, at(BALL, 60 - way * 30, 120)], SIDE) == 0
+
+
+def test_what_stood_on_that_side_before_has_to_move_that_way():
+    """Or a thing that drifts anywhere would count as moved."""
+    e = edit("move", "move the blue ball to the left of the red cube", BALL, at(BALL, 25, 60))
+    assert asked_made(e, [CUBE, at(BALL, 62, 160)], SIDE) == 0
+    assert asked_made(e, [CUBE, at(BALL, 90, 110)], SIDE) == 0
+    assert asked_made(e, [CUBE, at(BALL, 30, 160)], SIDE) == 1
+    assert asked_made(e, [CUBE, at(BALL, 30, 65)], SIDE) == 1
+
+
+def test_a_place_that_is_not_understood_is_that_of_the_truth():
+    e = edit("add", "add a small blue rubber ball next to the red cube", None, BALL)
+    assert asked_made(e, [CUBE, at(BALL, 65, 125)], SIDE) == 1
+    assert asked_made(e, [CUBE, at(BALL, 200, 30)], SIDE) == 0
+    moved = edit("move", "move the ball away", BALL, at(BALL, 200, 60))
+    assert asked_made(moved, [CUBE, at(BALL, 200, 65)], SIDE) == 1
+    assert asked_made(moved, [CUBE, at(BALL, 120, 200)], SIDE) == 0
 
 
 def test_where_it_is_unclear_beside_what_the_place_is_that_of_the_truth():

@@ -249,11 +249,11 @@ def test_of_several_drawings_the_one_whose_text_and_plan_are_read_most_surely_is
         asked.append((told, is_shown(prompts[0])))
         if told[0] == "一个球":
             return [-6.0, -4.0, -5.0]
-        return [-1.0, -9.0, -8.0] if is_shown(prompts[0]) else [-20.0, -10.0, -10.0]
+        return [-8.0, -9.0, -2.0] if is_shown(prompts[0]) else [-40.0, -10.0, -3.0]
 
     monkeypatch.setattr(type(model._model), "likelihood", likelihood)
     taken = [model.draw("一个球", best_of=1, plan=write(things))[0].plan for things in plans]
-    # -6 + 19 / 8, -4 + 1 / 4 and -5 + 2 / 4: the text alone would take the second
+    # -6 + 32 / 8, -4 + 1 / 4 and -5 + 1 / 4: the text alone would take the second, with plans as they cost the third
     assert model.draw("一个球", best_of=3)[0].plan == taken[0]
     assert asked == [(["一个球"] * 3, True), (taken, True), (taken, False)]
     asked.clear()

@@ -268,3 +268,20 @@ def test_a_model_that_learns_on_tells_what_it_went_through(tmp_path):
     before = made["before"]["before"]
     assert (before["steps"], before["recipe"]) == (7, {"batch": 3})
     assert set(before) == {"steps", "recipe", "data"}
+
+
+def test_another_visual_tokenizer_has_another_past(tmp_path):
+    data = tiny.tokens(tmp_path / "data")
+    first = GPTJob(tiny.settings(data, tmp_path / "run"))
+    first.past = {"tokenizer": {"steps": 8}, "decoder": {"steps": 7}, "namer": {"steps": 9}}
+    first.export(tmp_path / "first", {})
+    other = tiny.tokens(tmp_path / "other")
+    model = zoo.load(other / "tokenizers")
+    with torch.no_grad():
+        for parameter in model.visual.parameters():
+            parameter.add_(0.01)
+    zoo.save(other / "tokenizers", model.info, model.text, model.visual)
+    kept = GPTJob(tiny.settings(data, tmp_path / "run", f"start={tmp_path / 'first'}"))
+    assert set(kept.past) == {"tokenizer", "decoder", "namer", "before"}
+    new = GPTJob(tiny.settings(other, tmp_path / "run", f"start={tmp_path / 'first'}", "new_codes=true"))
+    assert set(new.past) == {"namer", "before"}

@@ -153,18 +153,17 @@ def asked_made(e: Edit, seen: Sequence[Found], side: float) -> float:
 def _is_placed(e: Edit, new: Object, found: Object, side: float) -> bool:
     """Whether a thing stands where it was asked for: what is added or moved to a side may stand anywhere on that side,
     and all else where the truth has it."""
-    if e.kind not in ("add", "move"):
+    if _near(new, found) or e.kind not in ("add", "move"):
         return _near(new, found)
     wanted, old = words.whither(e.text), e.changed[0]
     if wanted is None:
-        return e.kind == "add" or _near(new, found)
+        return e.kind == "add" and len(words.mentions(e.text)) == 1
     relation, looks = wanted
-    if looks is None:
-        way = {"left": -1, "right": 1}[relation]
-        return old is not None and way * (found["center"][0] - old["center"][0]) > REACH
-    beside = [thing for thing in e.rest if metrics.fits(looks, thing)]
+    if old is not None and not metrics.relation_holds(found, relation, old, side):
+        return False  # it has not moved that way, though it may have stood on that side before
+    beside = [thing for thing in e.rest if looks is not None and metrics.fits(looks, thing)]
     if len(beside) != 1:
-        return _near(new, found)
+        return looks is None
     return metrics.relation_holds(found, relation, beside[0], side)
 
 

@@ -129,6 +129,7 @@ def whither(text: str) -> tuple[str, Object | None] | None:
     >>> whither("put a ball behind the red cube"), whither("把方块向左移"), whither("add a ball")
     (('behind', {'color': 'red', 'shape': 'cube'}), ('left', None), None)
     """
+    text = text.lower()
     for mention in mentions(text):
         before, after = text[: mention.span[0]].rstrip(), text[mention.span[1] :]
         for relation, (english, chinese) in RELATION.items():

@@ -29,6 +29,7 @@ from triptych.train.summary import Learner
 
 Z_LOSS = 1e-4  # keeps the logits' normaliser near 1 (PaLM, arXiv 2204.02311)
 VALIDATION_ROWS = 128
+VISUAL = ("tokenizer", "first decoder", "decoder")  # facts of a model that tell of its visual tokenizer
 Preview = Callable[[zoo.Bundle, Path, int], None]
 
 
@@ -84,6 +85,8 @@ class GPTJob:
             name: made[name] for name in ("planned", "plan languages", "plan ids") if name in made
         }
         self.past = _past(made)
+        if start is not None and self.parts.visual is not start.visual:
+            self.past = {name: facts for name, facts in self.past.items() if name not in VISUAL}
         self.known: list[str] | None = [] if start is None or config.new_codes else made.get("spellings")
         if start is not None:
             before = start.need_gpt()
@@ -329,7 +332,7 @@ class GPTJob:
 
 def _past(made: dict[str, Any]) -> dict[str, Any]:
     """Of the facts of a model that learns on, those of its other parts, and what its GPT went through `before`."""
-    others = ("tokenizer", "first decoder", "decoder", "verifier", "namer")
+    others = (*VISUAL, "verifier", "namer")
     own = {name: made[name] for name in ("steps", "hours", "device", "recipe", "data", "before") if name in made}
     return {name: made[name] for name in others if name in made} | ({"before": own} if own else {})
 
