@@ -256,6 +256,7 @@ def test_a_model_tells_what_it_has_learned(tmp_path):
 def test_a_model_that_learns_on_tells_what_it_went_through(tmp_path):
     data = tiny.tokens(tmp_path)
     first = GPTJob(tiny.settings(data, tmp_path / "run"))
+    assert first.past == {}
     first.past = {"namer": {"steps": 9}}
     first.export(tmp_path / "first", {"steps": 7, "torch": "2", "recipe": {"batch": 3}})
     assert "before" not in zoo.load(tmp_path / "first").info.made
