@@ -97,6 +97,8 @@ def test_a_place_that_is_not_understood_is_that_of_the_truth():
     e = edit("add", "add a small blue rubber ball next to the red cube", None, BALL)
     assert asked_made(e, [CUBE, at(BALL, 65, 125)], SIDE) == 1
     assert asked_made(e, [CUBE, at(BALL, 200, 30)], SIDE) == 0
+    aside = edit("add", "add a small blue rubber ball to the left", None, BALL)
+    assert asked_made(aside, [CUBE, at(BALL, 200, 30)], SIDE) == 0
     moved = edit("move", "move the ball away", BALL, at(BALL, 200, 60))
     assert asked_made(moved, [CUBE, at(BALL, 200, 65)], SIDE) == 1
     assert asked_made(moved, [CUBE, at(BALL, 120, 200)], SIDE) == 0

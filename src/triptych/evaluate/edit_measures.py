@@ -136,12 +136,7 @@ def asked_made(e: Edit, seen: Sequence[Found], side: float) -> float:
         looks = {key: new[key] for key in ("shape", "color", e.kind) if key in CLASSES}
         if e.kind == "add":
             looks = next((mention.looks for mention in words.mentions(e.text) if mention.new), looks)
-        stayed = metrics.match_places(e.rest, seen, REACH)
-        others = {
-            place
-            for thing, place in zip(e.rest, stayed, strict=True)
-            if place is not None and all(seen[place][key] == thing[key] for key in ("shape", "color"))
-        }
+        others = _stayed(e, seen)
         found = [o for place, o in enumerate(seen) if place not in others and metrics.fits(looks, o)]
         if not any(_is_placed(e, new, o, side) for o in found):
             return 0.0
@@ -161,20 +156,25 @@ def _is_placed(e: Edit, new: Object, found: Object, side: float) -> bool:
     relation, looks = wanted
     if old is not None and not metrics.relation_holds(found, relation, old, side):
         return False  # it has not moved that way, though it may have stood on that side before
-    beside = [thing for thing in e.rest if looks is not None and metrics.fits(looks, thing)]
-    if len(beside) != 1:
-        return looks is None
-    return metrics.relation_holds(found, relation, beside[0], side)
+    if looks is None:
+        return old is not None
+    beside = [thing for thing in e.rest if metrics.fits(looks, thing)]
+    return len(beside) == 1 and metrics.relation_holds(found, relation, beside[0], side)
 
 
 def rest_left(e: Edit, seen: Sequence[Found]) -> tuple[int, int]:
     """How many of the other objects are found with their shape and colour where they were, of how many."""
+    return len(_stayed(e, seen)), len(e.rest)
+
+
+def _stayed(e: Edit, seen: Sequence[Found]) -> set[int]:
+    """Which of the objects found are others, with their shape and colour where they were."""
     places = metrics.match_places(e.rest, seen, REACH)
-    right = [
-        place is not None and all(seen[place][key] == thing[key] for key in ("shape", "color"))
+    return {
+        place
         for thing, place in zip(e.rest, places, strict=True)
-    ]
-    return sum(right), len(right)
+        if place is not None and all(seen[place][key] == thing[key] for key in ("shape", "color"))
+    }
 
 
 def untouched(e: Edit, drawn: np.ndarray, before: np.ndarray) -> float:
