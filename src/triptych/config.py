@@ -182,10 +182,10 @@ class OptimConfig(Settings):
 class RunConfig(Settings):
     """One training run, of one part of a model."""
 
-    kind: Literal["tokenizer", "gpt", "retrieval", "verifier", "namer"]
+    kind: Literal["tokenizer", "gpt", "retrieval", "verifier", "namer", "mover"]
     """What is trained."""
     data: Path
-    """Folder that `triptych prepare` wrote."""
+    """Folder that `triptych prepare` wrote; of kind mover, one that holds motions.jsonl."""
     more: list[Path] = []
     """Further such folders, of media that came later, to learn from too (not kind tokenizer). Those of a GPT or a
     head for retrieval are cut by the same tokenizer (`triptych prepare FOLDER OUT --tokenizer DATA/tokenizers`)."""

@@ -8,6 +8,7 @@ A model is a folder:
     retrieval.safetensors the head that finds media of a text (if one was trained)
     verifier.safetensors  the network that looks whether drawings show what was planned (if one was trained)
     namer.safetensors     the network that looks what things that are read are called (if one was trained)
+    mover.safetensors     the network that tells how things in motion go on (if one was trained)
     SHA256.json           the hash of each file; a damaged file is refused
 Nothing is fetched, nothing is unpickled, no code is run from the folder.
 """
@@ -31,6 +32,7 @@ from triptych.config import READ, SPELLING, GPTConfig, Settings, VisualTokenizer
 from triptych.errors import ModelError
 from triptych.files import hashes_of, sha256, write_atomically, write_json
 from triptych.model.gpt import GPT
+from triptych.model.mover import Mover
 from triptych.model.retrieval import RetrievalHead
 from triptych.model.verifier import Verifier
 from triptych.tokenizers.text import TextTokenizer
@@ -45,6 +47,7 @@ FILES = (
     "retrieval.safetensors",
     "verifier.safetensors",
     "namer.safetensors",
+    "mover.safetensors",
 )
 
 
@@ -57,6 +60,15 @@ class NamerInfo(Settings):
     """By language what things are called in what it learned from."""
     colourless: dict[str, list[int]]
     """By language the text ids of the words that it tells without colour."""
+
+
+class MoverInfo(Settings):
+    """What model.json holds of a mover; see model.mover."""
+
+    span: int
+    """Frames before the last one that it looks at."""
+    ahead: int
+    """Frames that it tells."""
 
 
 class ModelInfo(Settings):
@@ -76,6 +88,8 @@ class ModelInfo(Settings):
     """Of the verifier, by language, the text ids of the words that it knows; none where there is no verifier."""
     namer: NamerInfo | None = None
     """The namer; none where there is none."""
+    mover: MoverInfo | None = None
+    """The mover; none where there is none."""
     size: int = 224
     """Side of its pictures in pixels."""
     fps: float = 8.0
@@ -107,6 +121,7 @@ class Bundle:
     retrieval: RetrievalHead | None = None
     verifier: Verifier | None = None
     namer: Verifier | None = None
+    mover: Mover | None = None
 
     def need_gpt(self) -> GPT:
         """The GPT; ModelError where the folder holds tokenizers only."""
@@ -181,8 +196,13 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
         namer = Verifier(info.namer.words, info.namer.names, info.namer.colourless)
         _read_weights(namer, path / "namer.safetensors")
         namer = namer.eval().to(device)
+    mover = None
+    if info.mover is not None:
+        mover = Mover(info.mover.span, info.mover.ahead)
+        _read_weights(mover, path / "mover.safetensors")
+        mover = mover.eval()  # so small that a GPU's answers would be waited for
     visual = visual.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Bundle(path, info, TextTokenizer.load(path / "text.json"), visual, gpt, retrieval, verifier, namer)
+    return Bundle(path, info, TextTokenizer.load(path / "text.json"), visual, gpt, retrieval, verifier, namer, mover)
 
 
 def save(
@@ -194,6 +214,7 @@ def save(
     retrieval: RetrievalHead | None = None,
     verifier: Verifier | None = None,
     namer: Verifier | None = None,
+    mover: Mover | None = None,
     *,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
@@ -215,10 +236,13 @@ def save(
         _write_weights(verifier, path / "verifier.safetensors", torch.float16)
     if namer is not None:
         _write_weights(namer, path / "namer.safetensors", torch.float16)
+    if mover is not None:
+        _write_weights(mover, path / "mover.safetensors", torch.float16)
     told = {
         "retrieval": retrieval is not None,
         "verifier": verifier and verifier.words,
         "namer": namer and _facts(namer),
+        "mover": mover and MoverInfo(span=mover.span, ahead=mover.ahead),
     }
     write_json(path / "model.json", info.model_copy(update=told).model_dump(mode="json"))
     seal(path)
@@ -246,6 +270,14 @@ def with_namer(path: Path | str, model: Bundle, namer: Verifier, made: dict[str,
     path = _copied(Path(path), model)
     _write_weights(namer, path / "namer.safetensors", torch.float16)
     return _told(path, model, {"namer": _facts(namer), "made": model.info.made | {"namer": made}})
+
+
+def with_mover(path: Path | str, model: Bundle, mover: Mover, made: dict[str, Any]) -> Path:
+    """As `with_verifier`, with a mover."""
+    path = _copied(Path(path), model)
+    _write_weights(mover, path / "mover.safetensors", torch.float16)
+    told = MoverInfo(span=mover.span, ahead=mover.ahead)
+    return _told(path, model, {"mover": told, "made": model.info.made | {"mover": made}})
 
 
 def _facts(namer: Verifier) -> NamerInfo:

@@ -30,6 +30,7 @@ def world_tabletop(
     images: Count = 1000,
     clips: Count = 100,
     edits: Count = 0,
+    motions: Count = 0,
     seed: Count = 0,
     split: Literal["train", "validation", "test"] = "train",
     level: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=3))] = 1,
@@ -43,6 +44,7 @@ def world_tabletop(
         images: Pictures.
         clips: Clips of 17 frames at 8 a second.
         edits: Instructions, each with a picture before and one after it, in chains of three.
+        motions: Clips that aren't drawn: where their things are in each frame, in motions.jsonl, for a mover.
         seed: Another seed, other scenes.
         split: Scenes of one split never occur in another; some pairs of colour and shape occur in test only.
         level: 0 (a studio in which only the objects vary), 1 (few objects, calm) to 3 (many objects, all cameras).
@@ -57,6 +59,7 @@ def world_tabletop(
             images=images,
             clips=clips,
             edits=edits,
+            motions=motions,
             seed=seed,
             split=split,
             level=level,

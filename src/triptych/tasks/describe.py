@@ -16,7 +16,7 @@ def describe(bundle: zoo.Bundle) -> dict[str, Any]:
     """Name, parts, parameters, cost a token, files with sizes and hashes, and what made it, as plain values."""
     info, gpt = bundle.info, bundle.gpt
     parts: dict[str, nn.Module | None] = {"visual tokenizer": bundle.visual, "gpt": gpt, "retrieval": bundle.retrieval}
-    parts |= {"verifier": bundle.verifier, "namer": bundle.namer}
+    parts |= {"verifier": bundle.verifier, "namer": bundle.namer, "mover": bundle.mover}
     facts: dict[str, Any] = {
         "name": info.name,
         "folder": str(bundle.path),

@@ -15,7 +15,7 @@ from triptych.sequence import spell
 from triptych.sequence.layout import Row
 from triptych.sequence.plan import Thing
 from triptych.sequence.vocab import Special
-from triptych.tasks import kept, learned, planning, verifying
+from triptych.tasks import kept, learned, moving, planning, verifying
 from triptych.tasks.carried import carry
 from triptych.tasks.common import Media, Medium, Model, chunks, counter, language_of
 from triptych.tasks.settings import PredictSettings
@@ -117,9 +117,12 @@ def _draw(
         later: list[list[tuple[Thing, ...]]] = [[] for _ in part]
         if planned:
             same = 1 if number else len(media)  # at first all seeds go on from the same clip
-            told = planning.seen(model, media[::same], text, last=planning.ASKED - 1) * same
-            now = [plans[-1] for plans in told]
-            later = planning.follow(model, media, told, text, drawn, how)
+            told = planning.seen(model, media[::same], text, last=planning.ASKED - 1)
+            shown_by = [frames for frames, _ in part[::same]]
+            ending = [moving.at_end(*clip, info.visual.span) for clip in zip(shown_by, told, strict=True)] * same
+            now = [tuple(one.thing for one in some) for some in ending]
+            told = [[*plans[:-1], things] for plans, things in zip(told * same, now, strict=True)]
+            later = moving.go_on(model, media, told, ending, text, drawn, how)
             prompts = [_by_plans(model, prompt, plans) for prompt, plans in zip(prompts, later, strict=True)]
         outputs = model.engine.generate(
             prompts,

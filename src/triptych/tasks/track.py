@@ -11,7 +11,7 @@ from triptych.clip_results import Track
 from triptych.errors import ConfigError, ModelError
 from triptych.generate.sample import Sampling
 from triptych.sequence import spell
-from triptych.tasks import naming, planning
+from triptych.tasks import moving, naming, planning
 from triptych.tasks.common import Media, Medium, Model, language_of
 
 
@@ -52,10 +52,13 @@ def track(
     frames = model.frames(medium, start=start, filled=False)
     seen = replace(_framed(model, frames, start), pixels=frames[:: info.visual.span])
     (told,) = planning.seen(model, [seen], text, language)
+    ending = moving.at_end(frames, told, info.visual.span)
+    told[-1] = tuple(one.thing for one in ending)
     names = naming.by_pixels(model, frames[:: info.visual.span], told, language)
     if drawn:
         last = frames[-(1 + info.visual.span * (most - drawn)) :]  # as much as leaves room in a window
-        told += planning.follow(model, [_framed(model, last, start)], [told], text, drawn, [Sampling(0.0)], language)[0]
+        shown = [_framed(model, last, start)]
+        told += moving.go_on(model, shown, [told], [ending], text, drawn, [Sampling(0.0)], language)[0]
     times = [start + spell.time_of(index, info.fps, info.visual.span) for index in range(len(told))]
     return Track(tuple(times), tuple(names.of(things) for things in told), len(seen.maps), text, model.label)
 

@@ -70,7 +70,7 @@ class GPTJob:
                 self.other_decoder = not cut.same(start.visual, self.parts.visual)
                 self.parts.visual = start.visual
                 self.parts.info = self.parts.info.model_copy(update={"visual": start.info.visual})
-            self.parts.verifier, self.parts.namer = start.verifier, start.namer
+            self.parts.verifier, self.parts.namer, self.parts.mover = start.verifier, start.namer, start.mover
             self.parts.text = start.text  # shards hold texts as they are: they are spelled in the ids that it knows
         self.config = config.gpt.model_copy(
             update={
@@ -277,6 +277,7 @@ class GPTJob:
                 self.gpt,
                 verifier=self.parts.verifier,  # it reads pixels, whatever the GPT learns
                 namer=self.parts.namer,
+                mover=self.parts.mover,
                 dtype=torch.bfloat16,
             )
             precision.store(folder, precision.measure(self.gpt, self.held))
@@ -332,7 +333,7 @@ class GPTJob:
 
 def _past(made: dict[str, Any]) -> dict[str, Any]:
     """Of the facts of a model that learns on, those of its other parts, and what its GPT went through `before`."""
-    others = (*VISUAL, "verifier", "namer")
+    others = (*VISUAL, "verifier", "namer", "mover")
     own = {name: made[name] for name in ("steps", "hours", "device", "recipe", "data", "before") if name in made}
     return {name: made[name] for name in others if name in made} | ({"before": own} if own else {})
 

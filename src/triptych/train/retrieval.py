@@ -136,5 +136,5 @@ class RetrievalJob:
         facts = {**self.parts.info.made, "retrieval": made}
         info = self.parts.info.model_copy(update={"made": facts, "name": Path(self.run.out).name})
         parts = self.parts
-        others = parts.verifier, parts.namer
+        others = parts.verifier, parts.namer, parts.mover
         zoo.save(folder, info, parts.text, parts.visual, parts.gpt, self.model, *others, dtype=torch.bfloat16)

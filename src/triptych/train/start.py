@@ -11,6 +11,7 @@ from triptych.config import RunConfig
 from triptych.device import settle
 from triptych.train.gpt import GPTJob, Preview
 from triptych.train.loop import Job, Loop
+from triptych.train.mover import MoverJob
 from triptych.train.retrieval import RetrievalJob
 from triptych.train.tokenizer import TokenizerJob
 from triptych.train.verifier import VerifierJob
@@ -41,6 +42,8 @@ def _job(config: RunConfig, preview: Preview | None) -> Job:
         return TokenizerJob(config)
     if config.kind in ("verifier", "namer"):
         return VerifierJob(config)
+    if config.kind == "mover":
+        return MoverJob(config)
     return RetrievalJob(config) if config.kind == "retrieval" else GPTJob(config, preview)
 
 

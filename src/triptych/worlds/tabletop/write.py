@@ -19,13 +19,13 @@ from triptych.worlds.tabletop.render import DRIVERS
 from triptych.worlds.tabletop.scene import Split, generator
 
 # Multiples of a block of pictures, of a clip and its twin, and of a chain of edits.
-CHUNK = {"images": 40, "clips": 10, "edits": 30}
+CHUNK = {"images": 40, "clips": 10, "edits": 30, "motions": 100}
 RECYCLE = 12  # chunks a worker lives for: the renderer leaks about 3 MB a scene
 DIED = "the process died"
 _FORMAT = 4  # 1 had no words about places, 2 no boxes, 3 none of clips
 
 
-Medium = Literal["images", "clips", "edits"]
+Medium = Literal["images", "clips", "edits", "motions"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def write_world(
     images: int,
     clips: int,
     edits: int = 0,
+    motions: int = 0,
     seed: int = 0,
     split: Split = "train",
     level: int = 1,
@@ -72,6 +73,7 @@ def write_world(
         images: number of pictures, JPEG; half of them come as four views of one scene.
         clips: number of clips, H.264, 17 frames at 8 a second.
         edits: number of instructions, each with a picture before and one after it; three follow one another.
+        motions: number of clips that aren't drawn: only where their things are in each frame, in motions.jsonl.
         seed: any whole number from 0.
         split: train, validation or test: disjoint seeds; test also holds withheld pairs of colour and shape, and
             validation and test hold impossible twins among the clips.
@@ -81,7 +83,8 @@ def write_world(
         device: where to render; auto tries an NVIDIA GPU and falls back to software.
         progress: whether to show a bar.
 
-    Returns: counts: images, clips, edits, questions, failed (attempts that were replaced), and the device in words.
+    Returns: counts: images, clips, edits, motions, questions, failed (attempts that were replaced), and the device in
+        words.
 
     Raises:
         ConfigError: a number is out of range.
@@ -94,21 +97,23 @@ def write_world(
     from triptych.worlds.tabletop.mjcf import require_mujoco
     from triptych.worlds.tabletop.render import choose_device, require_vulkan
 
-    counts: dict[Medium, int] = {"images": images, "clips": clips, "edits": edits}
+    counts: dict[Medium, int] = {"images": images, "clips": clips, "edits": edits, "motions": motions}
     if min(counts.values()) < 0 or not any(counts.values()):
         asked = ", ".join(f"{medium}={count}" for medium, count in counts.items())
-        raise ConfigError(f"{asked}: give at least one picture, clip or edit, and no negative number")
+        raise ConfigError(f"{asked}: give at least one picture, clip, edit or motion, and no negative number")
     if level not in (0, 1, 2, 3):
         raise ConfigError(f"level={level}: choose 0, 1, 2 or 3")
     if size < 64 or size % 2:
         raise ConfigError(f"size={size}: choose an even number of pixels from 64")
     generator(seed, split, level, "picture", 0)  # raises for an unknown split or a negative seed
     require_mujoco()
-    require_vulkan()
+    drawn = any(count for medium, count in counts.items() if medium != "motions")
+    if drawn:
+        require_vulkan()
     out = Path(out)
     settings = {"format": _FORMAT, "world": "tabletop", "seed": seed, "split": split, "level": level, "size": size}
     _claim(out, settings)
-    software, reason = choose_device(device)
+    software, reason = choose_device(device) if drawn else (True, "nothing was drawn")
     jobs = [
         Job(str(out), medium, first, min(first + CHUNK[medium], count), seed, split, level, size, software)
         for medium, count in counts.items()
@@ -131,7 +136,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
             raise DataError(f"{out} holds a world of other settings ({'; '.join(differing)}): choose another folder")
     elif (out / "metadata.jsonl").exists():
         raise DataError(f"{out} holds media that this world did not make: choose another folder")
-    for name in (*CHUNK, ".parts"):
+    for name in (*(medium for medium in CHUNK if medium != "motions"), ".parts"):
         (out / name).mkdir(parents=True, exist_ok=True)
     if not path.exists():
         write_json(path, settings)
@@ -227,11 +232,14 @@ def make_chunk(job: Job) -> None:
     """Make one chunk: its media, then its metadata."""
     from triptych.worlds.tabletop.clips import write_clips
     from triptych.worlds.tabletop.edits import write_edits
+    from triptych.worlds.tabletop.motions import write_motions
     from triptych.worlds.tabletop.render import shared_renderer
 
-    renderer = shared_renderer(job.size, job.software)
-    write = {"images": _pictures, "clips": write_clips, "edits": write_edits}[job.medium]
-    rows = write(job, renderer)
+    if job.medium == "motions":
+        rows = write_motions(job)
+    else:
+        write = {"images": _pictures, "clips": write_clips, "edits": write_edits}[job.medium]
+        rows = write(job, shared_renderer(job.size, job.software))
     write_text(job.part, "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows))
 
 
@@ -273,17 +281,27 @@ def _pictures(job: Job, renderer: Any) -> list[dict[str, Any]]:
 def _merge(out: Path, jobs: list[Job]) -> dict[str, Any]:
     """Join the chunks' metadata, in order, and count."""
     counts = {**dict.fromkeys(CHUNK, 0), "questions": 0, "failed": 0}
-    target = out / "metadata.jsonl"
-    part = out / "metadata.jsonl.tmp"
+    moving = [job for job in jobs if job.medium == "motions"]
+    if moving:
+        _join(out / "motions.jsonl", moving)
+        counts["motions"] = sum(job.last - job.first for job in moving)
+    files = [job for job in jobs if job.medium != "motions"]
+    if files:
+        _join(out / "metadata.jsonl", files)
+    for job in files:
+        with job.part.open(encoding="utf-8") as lines:
+            for line in lines:
+                row = json.loads(line)
+                counts[job.medium] += job.medium != "edits" or "instruction" in row
+                counts["questions"] += len(row.get("qa", []))
+                counts["failed"] += row["truth"].get("failed", 0)
+    return counts
+
+
+def _join(target: Path, jobs: list[Job]) -> None:
+    part = target.with_name(f"{target.name}.tmp")
     with part.open("wb") as merged:
         for job in jobs:
             with job.part.open("rb") as source:
                 shutil.copyfileobj(source, merged)
-            with job.part.open(encoding="utf-8") as lines:
-                for line in lines:
-                    row = json.loads(line)
-                    counts[job.medium] += job.medium != "edits" or "instruction" in row
-                    counts["questions"] += len(row.get("qa", []))
-                    counts["failed"] += row["truth"].get("failed", 0)
     os.replace(part, target)
-    return counts
