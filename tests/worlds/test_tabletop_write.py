@@ -224,3 +224,34 @@ def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with pytest.raises(MissingExtra, match=r"pip install 'triptych\[world\]'"):
         mjcf.require_mujoco()
+
+
+def test_motions_are_those_of_the_clips_and_need_no_renderer(
+    tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from triptych.data.motions import read
+
+    monkeypatch.setattr(render, "require_vulkan", lambda: pytest.fail("nothing is to be drawn"))
+    out = tmp_path / "motions"
+    asked = {"images": 0, "clips": 0, "motions": CLIPS, "seed": 5, "split": "validation", "size": SIZE, "workers": 2}
+    counts = write_world(out, **asked, progress=False)
+    assert (counts["motions"], counts["clips"], counts["device"]) == (CLIPS, 0, "nothing was drawn")
+    assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == [
+        "clips", "edits", "images", "motions.jsonl", "world.json"
+    ]  # fmt: skip
+    boxes, seen = read(out / "motions.jsonl", 8.0)
+    clips = [row for row in rows_of(world) if row["file_name"].startswith("clips/")]
+    possible = [place for place, row in enumerate(clips) if not row["truth"]["impossible"]]
+    assert len(possible) > 2
+    for place in possible:
+        frames = clips[place]["truth"]["frames"]
+        ids = sorted({row["id"] for frame in frames for row in frame})
+        for frame, rows in enumerate(frames):
+            told = {row["id"]: row for row in rows}
+            for number, id_ in enumerate(ids):
+                if id_ in told:
+                    assert np.allclose(boxes[place, frame, number] * SIZE, told[id_]["box"], atol=0.02)
+                    assert abs(seen[place, frame, number] - told[id_]["visible"]) < 0.01
+                else:
+                    assert np.isnan(boxes[place, frame, number]).all()
+                    assert seen[place, frame, number] == 0
