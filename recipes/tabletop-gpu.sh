@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A model of the tabletop world from nothing, on one machine with a GPU that renders and some sixteen cores. Its parts took half
-# an hour of an H100, one by one; in one piece, but for the namer, it has been run on a CPU only, with few media.
+# an hour of an H100, one by one; in one piece, but for namer and mover, it has been run on a CPU only, with few media.
 #   bash recipes/tabletop-gpu.sh WORK [key=value of the GPT ...]
 # Media are rendered and cleaned as long as the tokenizer trains: what is done by then is what there is to learn from.
-# Minutes of the parts: FIRST and STEADY (tokenizer), DECODER, GPT, VERIFIER, NAMER. WORK/namer/model is the model; what judges it is made by
+# Minutes of the parts: FIRST and STEADY (tokenizer), DECODER, GPT, VERIFIER, NAMER; MOVER is steps. WORK/mover/model is the model; what judges it is made by
 # recipes/detector.yaml. A second call goes on where the first one stopped. `recipes/tabletop.sh` needs no GPU, and hours.
 set -euo pipefail
 WORK=$1
@@ -105,4 +105,6 @@ triptych train "$HERE/tabletop-verifier.yaml" data="$WORK/data/first" more="[${m
   minutes="${VERIFIER:-2}" workers=12
 triptych train "$HERE/tabletop-namer.yaml" data="$WORK/data/first" more="[${more%,}]" start="$WORK/verifier/model" out="$WORK/namer" \
   minutes="${NAMER:-4}" workers=12
-say "done: $WORK/namer/model"
+triptych world tabletop "$WORK/motions" --images 0 --clips 0 --motions "${MOTIONS:-16000}" --seed 71 --level 0 --workers "$CORES"
+triptych train "$HERE/tabletop-mover.yaml" data="$WORK/motions" start="$WORK/namer/model" out="$WORK/mover" steps="${MOVER:-20000}" device=cpu
+say "done: $WORK/mover/model"

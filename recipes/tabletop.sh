@@ -32,10 +32,13 @@ triptych train "$HERE/tabletop-decoder.yaml" data="$WORK/data" start="$WORK/tabl
 triptych train "$HERE/tabletop-verifier.yaml" data="$WORK/data" start="$WORK/decoder/model" out="$WORK/verifier" minutes="$(share 12)"
 triptych train "$HERE/tabletop-namer.yaml" data="$WORK/data" start="$WORK/verifier/model" out="$WORK/namer" minutes="$(share 40)"
 
-[ -f "$WORK/namer/model/detector.safetensors" ] ||
-  python -m triptych.evaluate.detector "$HERE/detector.yaml" data="$WORK/detector" out="$WORK/namer/model" \
+triptych world tabletop "$WORK/motions" --images 0 --clips 0 --motions "$(count 16000 100)" --seed 71 --level 0
+triptych train "$HERE/tabletop-mover.yaml" data="$WORK/motions" start="$WORK/namer/model" out="$WORK/mover" steps="$(count 20000 20)"
+
+[ -f "$WORK/mover/model/detector.safetensors" ] ||
+  python -m triptych.evaluate.detector "$HERE/detector.yaml" data="$WORK/detector" out="$WORK/mover/model" \
     steps="$(count 2400 10)" batch=32 precision=bf16
 mkdir -p "$MODEL"
 [ -f "$MODEL/README.md" ] || cp "$HERE/../src/triptych/models/tabletop/README.md" "$MODEL/"
-cp "$WORK"/namer/model/* "$MODEL/"
+cp "$WORK"/mover/model/* "$MODEL/"
 bash "$HERE/results.sh" "$WORK" "$MODEL"

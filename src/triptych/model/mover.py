@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-WIDTH, ROUNDS = 64, 2
+WIDTH, ROUNDS = 56, 2
 NEAR, FAST, FAR = 4.0, 8.0, 0.25  # what gaps and shifts are multiplied by, and what comes out, to be about one
 
 
