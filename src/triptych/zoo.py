@@ -69,6 +69,8 @@ class MoverInfo(Settings):
     """Frames before the last one that it looks at."""
     ahead: int
     """Frames that it tells."""
+    width: int
+    """Of its layers."""
 
 
 class ModelInfo(Settings):
@@ -198,7 +200,12 @@ def load(name: str | Path, device: str = "cpu", *, verify: bool = True) -> Bundl
         namer = namer.eval().to(device)
     mover = None
     if info.mover is not None:
-        mover = Mover(info.mover.span, info.mover.ahead)
+        if info.mover.span != info.visual.span:
+            raise ModelError(
+                f"{path}: its mover looks at {info.mover.span} frames, its visual tokenizer tells a time every "
+                f"{info.visual.span}: train a mover for it (recipes/tabletop-mover.yaml)"
+            )
+        mover = Mover(info.mover.span, info.mover.ahead, info.mover.width)
         _read_weights(mover, path / "mover.safetensors")
         mover = mover.eval()  # so small that a GPU's answers would be waited for
     visual = visual.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -242,7 +249,7 @@ def save(
         "retrieval": retrieval is not None,
         "verifier": verifier and verifier.words,
         "namer": namer and _facts(namer),
-        "mover": mover and MoverInfo(span=mover.span, ahead=mover.ahead),
+        "mover": mover and _moves(mover),
     }
     write_json(path / "model.json", info.model_copy(update=told).model_dump(mode="json"))
     seal(path)
@@ -276,12 +283,15 @@ def with_mover(path: Path | str, model: Bundle, mover: Mover, made: dict[str, An
     """As `with_verifier`, with a mover."""
     path = _copied(Path(path), model)
     _write_weights(mover, path / "mover.safetensors", torch.float16)
-    told = MoverInfo(span=mover.span, ahead=mover.ahead)
-    return _told(path, model, {"mover": told, "made": model.info.made | {"mover": made}})
+    return _told(path, model, {"mover": _moves(mover), "made": model.info.made | {"mover": made}})
 
 
 def _facts(namer: Verifier) -> NamerInfo:
     return NamerInfo(words=namer.words, names=namer.names, colourless=dict(namer.colourless))
+
+
+def _moves(mover: Mover) -> MoverInfo:
+    return MoverInfo(span=mover.span, ahead=mover.ahead, width=mover.width)
 
 
 def _copied(path: Path, model: Bundle) -> Path:

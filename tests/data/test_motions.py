@@ -47,12 +47,57 @@ def test_motions_are_read_as_they_are_told(tmp_path):
         ('{"fps": 8, "things": [{"boxes": [[0, 0, 1]]}]}', "line 2: things.0.boxes.0"),
         ('{"fps": 8, "things": [{"boxes": [null], "colour": 1}]}', "line 2: things.0.colour: Extra inputs"),
         (json.dumps({"fps": 8, "things": [thing(0, 0), thing(0, 0, frames=3)]}), r"lists of \[3, 9\] frames"),
+        (json.dumps({"fps": 8, "things": [{"boxes": [[10, 40, 60, 90]]}]}), "frame 0: .* is no box: .* shares"),
+        (json.dumps({"fps": 8, "things": [{"boxes": [None, [0.5, 0.5, 0.1, 0.9]]}]}), "frame 1: .* is no box"),
+        ('{"fps": 8, "things": [{"boxes": [[0, 0, 1, NaN]]}]}', "line 2"),
+        (json.dumps({"fps": 8, "things": [{"boxes": [None]}]}), "no thing has a box in any frame"),
         (json.dumps({"fps": 30, "things": [thing(0, 0)]}), "line 2: 30 frames a second, the model reads 8"),
     ],
 )
 def test_what_cant_be_used_is_named(tmp_path, row, told):
     with pytest.raises(DataError, match=told):
         read(written(tmp_path, [[thing(0, 0)], row]) / FILE, 8.0)
+
+
+def test_what_isnt_utf8_is_named_and_empty_lines_are_passed_over(tmp_path):
+    line = json.dumps({"fps": 8, "things": [thing(0, 0)]})
+    (tmp_path / FILE).write_text(f"{line}\n\n{line}\n\n")
+    assert len(read(tmp_path / FILE, 8.0)[0]) == 2
+    (tmp_path / FILE).write_bytes(line.encode() + b"\n\xff\xfe\n")
+    with pytest.raises(DataError, match="line 2"):
+        read(tmp_path / FILE, 8.0)
+
+
+def test_things_that_are_never_there_take_no_place(tmp_path):
+    nothing = {"boxes": [None] * FRAMES}
+    folder = written(tmp_path, [[nothing] * MOST + [thing(0.1, 0.05)]])
+    out = MotionBatches([folder], 8, SPAN, AHEAD, 1, 0).examples([0], None)
+    assert out["there"].tolist() == [[1]]
+
+
+def test_a_clip_that_ends_tells_no_more(tmp_path):
+    folder = written(tmp_path, [[thing(0.1, 0.05, frames=4)], [thing(0.1, 0.05)]])
+    out = MotionBatches([folder], 8, SPAN, AHEAD, 1, 0).examples([0], None)  # in the third of four frames
+    assert out["told"].tolist() == out["judged"].tolist() == [[[1, 0, 0]]]
+
+
+def test_what_the_edge_cuts_off_goes_as_fast_as_its_free_edge(tmp_path):
+    coming = {"boxes": [[0.0, 0.4, 0.05 + 0.02 * frame, 0.6] for frame in range(FRAMES)]}
+    out = MotionBatches([written(tmp_path, [[coming]])], 8, SPAN, AHEAD, 1, 0).examples([0], None)
+    assert torch.allclose(out["shifts"][0, 0, :, 0], torch.tensor([0.02, 0.04]), atol=1e-6)
+
+
+def test_all_folders_are_learned_from(tmp_path):
+    one, two = (written(tmp_path / name, [[thing(0, 0)]] * count) for name, count in (("one", 3), ("two", 40)))
+    batches = MotionBatches([one, two], 8, SPAN, AHEAD, 1, 0)
+    assert len(batches.train) + len(batches.held) == 43
+
+
+def test_motions_are_held_out_by_lot(tmp_path):
+    """The world shows an arm in every fifth: none may be left out for that."""
+    held = MotionBatches([written(tmp_path, [[thing(0, 0)]] * 400)], 8, SPAN, AHEAD, 1, 0).held
+    assert len(held) == 20
+    assert {number % 5 for number in held.tolist()} == set(range(5))
 
 
 def test_a_folder_without_motions_is_told_how_to_get_some(tmp_path):
@@ -111,6 +156,7 @@ def test_what_is_read_is_inexact_and_what_comes_is_not(batches, monkeypatch):
         monkeypatch.setattr(motions, name, 0.0)
     rng = np.random.default_rng(0)
     out = batches.examples([1] * 200, rng)
+    assert 0.5 * motions.PLACED < out["boxes"][:, 0, 1].std() < 2 * motions.PLACED
     steps = out["later"][..., 0, 0]
     assert torch.allclose(steps.abs(), torch.full_like(steps, 0.02), atol=1e-6)
     assert (steps > 0).any()  # half of them mirrored
@@ -119,6 +165,12 @@ def test_what_is_read_is_inexact_and_what_comes_is_not(batches, monkeypatch):
     shifts = out["shifts"][..., 0, 0][known]
     assert 0.5 * motions.MATCHED < (shifts.abs() - 0.02).std() < 3 * motions.MATCHED
     assert torch.equal(torch.sign(shifts), torch.sign(steps[known]))
+
+
+def test_some_shifts_are_read_quite_wrongly(batches):
+    out = batches.examples([1] * 400, np.random.default_rng(0))
+    wrong = (out["shifts"][..., 0, 0].abs() - 0.02).abs() > 8 * motions.MATCHED
+    assert 0.3 * motions.ASTRAY < wrong[out["known"][..., 0] > 0].float().mean() < 2 * motions.ASTRAY
 
 
 def test_some_of_the_past_and_some_things_are_kept_back(batches):

@@ -7,7 +7,7 @@ import torch
 from triptych.model.mover import Ahead, Mover
 from triptych.sequence.plan import Thing, middle
 from triptych.tasks import moving
-from triptych.tasks.matching import match
+from triptych.tasks.matching import LOST, match
 from triptych.tasks.moving import Moving, at_end, foretold
 
 SIDE, SPAN, HALF = 112, 4, 8
@@ -67,7 +67,67 @@ def test_what_hides_or_leaves_costs():
     over = [(90, 90), (60, 60), (40, 45), (24, 34), (20, 31)]
     costs = match(clip((RED, red), (BLUE, over)), [at("red", *red[0])]).costs[0]
     assert costs[0] < 5
-    assert costs[-1] > moving.UNLIKE
+    assert costs[-1] > LOST
+
+
+def test_what_is_hidden_for_a_moment_is_taken_to_go_on_as_it_went():
+    red, blue = way((20, 30), *[(6, 1)] * 4), [(90, 90), (90, 90), (32, 32), (90, 90), (90, 90)]
+    found = match(clip((RED, red), (BLUE, blue)), [at("red", *red[0])])
+    assert (found.shifts[0] * SIDE).round().tolist() == [[6, 1], [12, 2], [18, 3], [24, 4]]
+    assert (found.costs[0] < LOST).tolist() == [True, False, True, True]
+
+
+def test_what_has_come_in_is_known_since_it_did():
+    red = [(20, -40), (20, -40), (20, 20), (20, 30), (20, 41)]
+    shown = clip((RED, [(20, 20)] * 5))
+    shown[:2] = ground().astype(np.uint8)
+    for number, place in enumerate(red[2:], 2):
+        shown[number] = clip((RED, [place]))[0]
+    (one,) = at_end(shown, [[], [at("red", *red[-1])]], SPAN)
+    assert one.known.tolist() == [True, True, False, False]
+    assert (one.shifts[:2] * SIDE).round().tolist() == [[0, 11], [0, 21]]
+    assert one.sure
+
+
+@pytest.mark.parametrize("repeated", [1, 2, 3])
+def test_frames_that_only_fill_a_clip_up_stand_for_nothing(steady, repeated):
+    """What isn't a whole number of times long ends in frames that repeat the last one."""
+    red = way((20, 30), *[(5, 1)] * 8)
+    frames = clip((RED, red))
+    frames[-repeated:] = frames[-1 - repeated]
+    last = red[-1 - repeated]
+    (one,) = at_end(frames, [[at("red", *red[4])], [at("red", *last)]], SPAN)
+    assert one.late == repeated
+    assert one.sure
+    assert (one.shifts * SIDE).round().tolist() == [[5, 1], [10, 2], [15, 3], [20, 4]]
+    (plan,) = foretold(steady, [one], [[]], SPAN)
+    assert centres([*plan])["red"] == (red[-1][0] + 20, red[-1][1] + 4)
+    # The same where the end was told wrongly, and it is followed from half a second before.
+    (one,) = at_end(frames, [[at("red", *red[4])], [at("red", 90, 20)]], SPAN)
+    assert np.abs(np.array(middle(one.thing.box)) * SIDE - last).max() < 1
+    assert (one.shifts * SIDE).round()[: SPAN - repeated].tolist() == [[5, 1], [10, 2], [15, 3]][: SPAN - repeated]
+    assert one.known.tolist() == [place < SPAN - repeated for place in range(SPAN)]
+
+
+def test_frames_of_any_size_are_followed(monkeypatch):
+    red = way((20, 30), *RIGHT)
+    frames = clip((RED, red)).repeat(4, 1).repeat(4, 2)  # 448 pixels, which are looked at as 224
+    found = match(frames, [at("red", *red[0])])
+    assert np.allclose(found.shifts[0] * SIDE, [[5, 0], [11, 1], [18, 2], [26, 4]], atol=0.6)
+
+
+def test_what_goes_beyond_the_edge_is_followed_by_what_is_left():
+    red = way((80, 60), *[(8, 0)] * 4)
+    frames = clip((RED, [*red[:3], (103, 60), (103, 60)]))
+    for number, (x, y) in enumerate(red[3:], 3):  # half of it outside at the end
+        frame = ground()
+        shade = np.linspace(0.8, 1.2, 2 * HALF)[:, None, None]
+        frame[y - HALF : y + HALF, x - HALF :] = (np.array(RED) * shade).repeat(SIDE - x + HALF, 1)
+        frames[number] = frame.clip(0, 255).astype(np.uint8)
+    last = at("red", *red[-1]).within(0, 0, 1, 1)
+    (one,) = at_end(frames, [[at("red", *red[0])], [last]], SPAN)
+    assert all(0 <= edge <= 1 for edge in one.thing.box)
+    assert (one.shifts[:, 0] * SIDE).round().tolist() == [8, 16, 24, 32]
 
 
 def test_a_place_told_wrongly_is_where_it_was_followed_to():
@@ -136,6 +196,7 @@ def moving_thing(words, x, y, step, sure=True):
 
 
 def centres(plan):
+    assert len({thing.words for thing in plan}) == len(plan)  # nothing is told twice
     return {thing.words: tuple((np.array(middle(thing.box)) * SIDE).round().astype(int)) for thing in plan}
 
 
@@ -158,6 +219,23 @@ def test_more_than_it_tells_at_once_is_told_after_that(steady):
     now = [moving_thing("red", 20, 30, (1, 1))]
     plans = foretold(steady, now, [[]] * 5, SPAN)
     assert [centres(plan)["red"] for plan in plans] == [(24, 34), (28, 38), (32, 42), (36, 46), (40, 50)]
+
+
+def test_what_left_stays_away_when_more_is_told(steady):
+    """After what it tells at once, a network might well say that what is outside comes back."""
+    now = [moving_thing("red", 94, 30, (3, 0)), moving_thing("blue", 20, 60, (0, 0))]
+
+    def back(boxes, shifts, known, there):
+        ahead = Steady.forward(steady, boxes, shifts, known, there)
+        return ahead if float(boxes[0, 0, 0]) < 1 else ahead._replace(stays=ahead.stays.abs(), edges=ahead.edges * -1)
+
+    steady.forward = back
+    plans = foretold(steady, now, [[]] * 5, SPAN)
+    assert [sorted(centres(plan)) for plan in plans] == [["blue", "red"], *[["blue"]] * 4]
+
+
+def test_seeds_may_be_any_number(steady):
+    assert foretold(steady, [moving_thing("red", 50, 50, (1, 1))], [[]], SPAN, temperature=1.0, seed=-1)
 
 
 def test_seeds_go_other_ways_as_far_as_it_is_unsure(steady):

@@ -7,9 +7,10 @@ import torch
 from tests.data.test_motions import thing, written
 from triptych import zoo
 from triptych.config import RunConfig, load_settings
-from triptych.errors import ConfigError, DataError
+from triptych.errors import ConfigError, DataError, ModelError
 from triptych.model.mover import Mover
 from triptych.tasks.describe import describe
+from triptych.train import gpt
 from triptych.train.loop import Loop
 from triptych.train.mover import MAPS, MoverJob
 
@@ -60,17 +61,17 @@ def test_what_isnt_known_isnt_read(mover):
 
 
 def settings(data, out, start, *more):
-    base = ["kind=mover", f"data={data}", f"out={out}", f"start={start}", "batch=64", "steps=250", "workers=0"]
+    base = ["kind=mover", f"data={data}", f"out={out}", f"start={start}", "batch=64", "steps=400", "workers=0"]
     base += ["optim.optimizer=adamw", "optim.lr=0.003", "optim.warmup=5", "optim.ema=0", "device=cpu", *more]
     return load_settings(RunConfig, None, base)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Things that go right at steady speeds, alone or in pairs."""
+    """Things that go right at steady speeds, alone or in pairs, and out of the picture."""
     rng = np.random.default_rng(0)
     rows = [
-        [thing(rng.uniform(0, 0.3), rng.uniform(0, 0.03), frames=17) for _ in range(1 + number % 2)]
+        [thing(rng.uniform(0, 0.8), rng.uniform(0, 0.03), frames=17) for _ in range(1 + number % 2)]
         for number in range(200)
     ]
     return written(tmp_path_factory.mktemp("motions") / "data", rows, fps=8)
@@ -90,11 +91,47 @@ def test_it_learns_how_things_go_on(run):
     assert scores["loss"] == scores["off after 8 frames"]
 
 
+@torch.no_grad()
+def test_it_learns_what_leaves_and_where_it_is_unsure(run):
+    mover = zoo.load(run[0]).mover
+
+    def asked(left, step):
+        box = torch.tensor([[[left, 0.4, min(left + 0.2, 1.0), 0.6]]])
+        shifts = torch.tensor([[[[step * back, 0.0] for back in range(1, 5)]]])
+        return mover(box, shifts, torch.ones(1, 1, 4), torch.ones(1, 1))
+
+    inside, leaving = asked(0.3, 0.01), asked(0.95, 0.03)
+    assert inside.stays[0, 0, -1] > 0 > leaving.stays[0, 0, -1]
+    assert 1e-4 < inside.spread[0, 0, 0] < inside.spread[0, 0, -1] < 0.1
+
+
+def test_short_motions_are_judged_as_far_as_they_go(tiny_model, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [[thing(rng.uniform(0, 0.3), rng.uniform(0, 0.03), frames=9)] for _ in range(60)]
+    data = written(tmp_path / "short", rows)
+    scores = MoverJob(settings(data, tmp_path / "run", tiny_model)).validate()
+    assert set(scores) == {"off after 4 frames", "still after 4 frames", "loss"}
+    assert scores["loss"] == scores["off after 4 frames"] > 0
+
+
+def test_a_mover_of_other_times_is_refused(run, tmp_path):
+    bundle = zoo.load(run[0])
+    other = zoo.with_mover(tmp_path / "other", bundle, Mover(2, 4), {})
+    with pytest.raises(ModelError, match=r"looks at 2 frames.*every 4.*tabletop-mover\.yaml"):
+        zoo.load(other)
+
+
+def test_what_trains_on_keeps_it(run):
+    own = zoo.load(run[0]).info
+    assert gpt._same_times(own, own)
+    assert not gpt._same_times(own, own.model_copy(update={"fps": 4.0}))
+
+
 def test_a_model_carries_it(run, data, tiny_model, tmp_path):
     bundle = zoo.load(run[0])
     assert bundle.mover is not None
-    assert (bundle.mover.span, bundle.mover.ahead) == (4, 4 * MAPS)
-    assert bundle.info.made["mover"]["steps"] == 250
+    assert (bundle.mover.span, bundle.mover.ahead, bundle.mover.width) == (4, 4 * MAPS, 56)
+    assert bundle.info.made["mover"]["steps"] == 400
     before = zoo.load(tiny_model)
     assert before.mover is None
     assert describe(bundle)["parameters"]["mover"] == sum(p.numel() for p in bundle.mover.parameters())

@@ -10,6 +10,7 @@ from triptych.config import RunConfig, load_settings
 from triptych.data.pairs import pairs
 from triptych.errors import ConfigError
 from triptych.generate.vectors import layer_of, vectors
+from triptych.model.mover import Mover
 from triptych.model.verifier import Verifier
 from triptych.sequence.pack import collate
 from triptych.sequence.vocab import Special
@@ -72,7 +73,8 @@ def test_pairs_hold_every_medium_once_with_its_own_texts(data, tmp_path):
 def test_texts_find_their_media_and_the_model_carries_the_head(data, start, tmp_path):
     verifier = Verifier({"en": [300, 301]})
     with_one = zoo.with_verifier(tmp_path / "one", zoo.load(start), verifier, {})
-    with_one = zoo.with_namer(tmp_path / "start", zoo.load(with_one), verifier, {})
+    with_one = zoo.with_namer(tmp_path / "two", zoo.load(with_one), verifier, {})
+    with_one = zoo.with_mover(tmp_path / "start", zoo.load(with_one), Mover(4, 8), {})
     config = settings(data, tmp_path / "run", with_one)
     job = RetrievalJob(config)
     before = job.losses(job.batches[0], lambda loss: None)
@@ -86,11 +88,14 @@ def test_texts_find_their_media_and_the_model_carries_the_head(data, start, tmp_
     assert bundle.verifier is not None
     assert bundle.verifier.words == verifier.words
     assert bundle.namer is not None
+    assert bundle.mover is not None
     old = zoo.load(start).gpt.state_dict()
     assert all(torch.equal(value, old[name]) for name, value in bundle.gpt.state_dict().items())
     # A GPT that learns on has other vectors: its old head would point elsewhere.
     tiny.train(tiny.settings(data, tmp_path / "on", f"start={tmp_path / 'run' / 'model'}", "steps=1"))
-    assert zoo.load(tmp_path / "on" / "model").retrieval is None
+    on = zoo.load(tmp_path / "on" / "model")
+    assert on.retrieval is None
+    assert torch.equal(on.mover.tell.bias, bundle.mover.tell.bias)
 
 
 def test_equal_texts_are_no_contrast_to_each_other(data, start, tmp_path):

@@ -255,3 +255,25 @@ def test_motions_are_those_of_the_clips_and_need_no_renderer(
                 else:
                     assert np.isnan(boxes[place, frame, number]).all()
                     assert seen[place, frame, number] == 0
+
+
+def test_motions_and_files_share_a_folder(world: Path, tmp_path: Path) -> None:
+    import shutil
+
+    out = tmp_path / "both"
+    shutil.copytree(world, out)
+    told = json.loads((out / "world.json").read_text())
+    settings = {"seed": 5, "split": "validation", "size": SIZE, "workers": 1, "progress": False}
+    counts = write_world(out, images=0, clips=0, motions=2, **settings)
+    after = json.loads((out / "world.json").read_text())
+    assert (after["images"], after["clips"], after["motions"]) == (IMAGES, CLIPS, 2)
+    assert {name: after[name] for name in told if name != "motions"} == {n: told[n] for n in told if n != "motions"}
+    assert counts["motions"] == 2
+    assert len(rows_of(out)) == len(rows_of(world))
+
+
+def test_motions_of_somebody_else_are_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "motions.jsonl").write_text("mine")
+    with pytest.raises(DataError, match="this world did not make"):
+        write_world(tmp_path, images=0, clips=0, motions=2, size=SIZE, progress=False)
+    assert (tmp_path / "motions.jsonl").read_text() == "mine"

@@ -19,10 +19,12 @@ from torch.utils.data import Dataset
 
 from triptych.data.shuffle import shuffled
 from triptych.errors import DataError
+from triptych.sequence.boxes import travelled
 
 FILE = "motions.jsonl"
 MOST = 8  # things of one motion; of more, the first
-HELD_EVERY = 20  # every so manieth motion is kept for validation
+HELD_EVERY = 20  # one motion of so many, by lot, is kept for validation
+EDGE = 0.01  # of a side: so far outside a box may end, of rounding
 CLEAR = 0.3  # part of a thing from which on it counts as seen
 ORDER = 17  # salt of this job's order
 PLACED, MATCHED, SPEED = 0.007, 0.0025, 0.05
@@ -41,6 +43,19 @@ class MovingThing(BaseModel):
     boxes: list[Edges | None]
     seen: list[Annotated[float, Field(ge=0, le=1)]] | None = None
 
+    @model_validator(mode="after")
+    def _are_boxes(self) -> MovingThing:
+        for frame, box in enumerate(self.boxes):
+            if box is None:
+                continue
+            left, top, right, bottom = box
+            if not (-EDGE <= left < right <= 1 + EDGE and -EDGE <= top < bottom <= 1 + EDGE):
+                raise ValueError(
+                    f"frame {frame}: {list(box)} is no box: give left, top, right and bottom as shares of the "
+                    "picture's sides, 0 to 1, and null where nothing can be seen"
+                )
+        return self
+
 
 class Motion(BaseModel):
     """A line of motions.jsonl: the things of a clip, and its frames a second."""
@@ -54,6 +69,8 @@ class Motion(BaseModel):
         lengths = {len(values) for thing in self.things for values in (thing.boxes, thing.seen) if values is not None}
         if len(lengths) != 1:
             raise ValueError(f"lists of {sorted(lengths)} frames: tell each thing in as many frames")
+        if not any(box for thing in self.things for box in thing.boxes):
+            raise ValueError("no thing has a box in any frame: leave the line out")
         return self
 
 
@@ -74,8 +91,10 @@ def read(path: Path, fps: float) -> tuple[np.ndarray, np.ndarray]:
     if not path.is_file():
         raise DataError(f"{path.parent}: holds no {FILE}; write one (docs/data.md), or make a world with `--motions`")
     found: list[Motion] = []
-    with open(path, encoding="utf-8") as lines:
+    with open(path, "rb") as lines:
         for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
             try:
                 motion = Motion.model_validate_json(line)
             except ValidationError as error:
@@ -83,7 +102,10 @@ def read(path: Path, fps: float) -> tuple[np.ndarray, np.ndarray]:
                 where = ".".join(map(str, first["loc"]))
                 raise DataError(f"{path}, line {number}: {where and where + ': '}{first['msg']}") from error
             if abs(motion.fps - fps) > 0.01:
-                raise DataError(f"{path}, line {number}: {motion.fps:g} frames a second, the model reads {fps:g}")
+                raise DataError(
+                    f"{path}, line {number}: {motion.fps:g} frames a second, the model reads {fps:g}: tell boxes "
+                    "at that rate"
+                )
             found.append(motion)
     if not found:
         raise DataError(f"{path}: holds no motion")
@@ -92,7 +114,8 @@ def read(path: Path, fps: float) -> tuple[np.ndarray, np.ndarray]:
     seen = np.full((len(found), frames, MOST), np.nan, np.float32)
     for row, motion in enumerate(found):
         seen[row, : len(motion.things[0].boxes)] = 0
-        for place, thing in enumerate(motion.things[:MOST]):
+        things = [thing for thing in motion.things if any(thing.boxes)]
+        for place, thing in enumerate(things[:MOST]):
             for frame, box in enumerate(thing.boxes):
                 if box is not None:
                     boxes[row, frame, place] = box
@@ -125,7 +148,7 @@ class MotionBatches(Dataset[dict[str, Tensor]]):
         self.boxes, self.seen = (np.concatenate([_longer(part[which], frames) for part in parts]) for which in (0, 1))
         if np.isfinite(self.seen[:, 2:, 0]).sum() == 0:
             raise DataError(f"{folders[0] / FILE}: no motion has three frames")
-        held = np.arange(len(self.boxes)) % HELD_EVERY == HELD_EVERY - 1
+        held = np.random.default_rng(ORDER).permutation(len(self.boxes)) % HELD_EVERY == HELD_EVERY - 1
         self.held, self.train = np.flatnonzero(held), np.flatnonzero(~held)
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
@@ -136,7 +159,8 @@ class MotionBatches(Dataset[dict[str, Tensor]]):
     def examples(self, rows: list[int] | np.ndarray, rng: np.random.Generator | None) -> dict[str, Tensor]:
         """Motions each at a moment by lot, read inexactly; at the middle of its clip and exactly without `rng`."""
         boxes, seen = self.boxes[rows], self.seen[rows]
-        count = int(np.isfinite(boxes[..., 0]).any((0, 1)).sum())  # most scenes have few, and pairs cost most
+        used = np.flatnonzero(np.isfinite(boxes[..., 0]).any((0, 1)))
+        count = int(used[-1]) + 1  # most scenes have few things, and pairs cost most
         boxes, seen = boxes[:, :, :count], seen[:, :, :count]
         lengths = np.isfinite(seen[:, :, 0]).sum(1)
         if rng is None:
@@ -158,7 +182,7 @@ class MotionBatches(Dataset[dict[str, Tensor]]):
         there = np.nan_to_num(at(seen, 0)) >= CLEAR
         past = [at(boxes, -back) for back in range(1, self.span + 1)]
         clear = [np.nan_to_num(at(seen, -back)) >= CLEAR for back in range(1, self.span + 1)]
-        shifts = np.stack([_middles(start) - _middles(box) for box in past], 2)
+        shifts = np.stack([travelled(box, start) for box in past], 2)
         known = np.stack(clear, -1)
         later = np.stack([at(boxes, forth) - start for forth in range(1, self.ahead + 1)], 2)
         judged = np.stack([np.isfinite(at(seen, forth)) for forth in range(1, self.ahead + 1)], -1) & there[..., None]
@@ -185,10 +209,6 @@ def _inexact(
     reach = rng.integers(0, known.shape[-1], known.shape[:2])
     cut = (rng.random(known.shape[:2]) < FORGOTTEN)[..., None] & (np.arange(known.shape[-1]) >= reach[..., None])
     return start, shifts, known & ~cut
-
-
-def _middles(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
 def _mirrored(boxes: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-WIDTH, ROUNDS = 56, 2
+ROUNDS = 2
 NEAR, FAST, FAR = 4.0, 8.0, 0.25  # what gaps and shifts are multiplied by, and what comes out, to be about one
 
 
@@ -40,20 +40,21 @@ class Mover(nn.Module):
 
     Args:
         span: S, frames before the last one that it looks at.
-        ahead: A, frames that it tells.
+        ahead: A, frames that it tells; more than S.
+        width: of its layers.
     """
 
-    def __init__(self, span: int, ahead: int) -> None:
+    def __init__(self, span: int, ahead: int, width: int = 56) -> None:
         super().__init__()
-        self.span, self.ahead = span, ahead
+        self.span, self.ahead, self.width = span, ahead, width
         own = 4 + 3 * span
-        self.own = _two_layers(own, WIDTH, WIDTH)
-        self.pair = _two_layers(2 * own + 6, WIDTH, WIDTH)
-        self.acts = nn.ModuleList(_two_layers(3 * WIDTH, WIDTH, WIDTH) for _ in range(ROUNDS))
+        self.own = _two_layers(own, width, width)
+        self.pair = _two_layers(2 * own + 6, width, width)
+        self.acts = nn.ModuleList(_two_layers(3 * width, width, width) for _ in range(ROUNDS))
         self.turns = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(2 * WIDTH), _two_layers(2 * WIDTH, 2 * WIDTH, WIDTH)) for _ in range(ROUNDS)
+            nn.Sequential(nn.LayerNorm(2 * width), _two_layers(2 * width, 2 * width, width)) for _ in range(ROUNDS)
         )
-        self.tell = nn.Linear(WIDTH, ahead * 6)
+        self.tell = nn.Linear(width, ahead * 6)
 
     def forward(self, boxes: Tensor, shifts: Tensor, known: Tensor, there: Tensor) -> Ahead:
         """See above.

@@ -28,7 +28,6 @@ REACH = 4.0  # codes; edges further out count as that far
 THINGS = 32  # of one plan
 LONGEST = 4096  # characters of one plan
 SAME = 0.3  # overlap from which two things of the same words, in two plans of one scene, are taken for one
-CUT = 0.015  # of a side: a box that ends so near a picture's edge is cut off by it
 APART = 0.15  # of a side: how far the middles of a thing may be apart in several readings of one picture
 MISREAD = 0.2  # of a side: how far a box that was read in a clip may lie off the one that was read in its frame
 ONE = 0.7  # overlap from which on two things of several readings are one, whatever it is called

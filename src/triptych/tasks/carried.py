@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from triptych.sequence.plan import CUT, Thing, overlap, paired, shared
+from triptych.sequence.boxes import travelled
+from triptych.sequence.plan import Thing, overlap, paired, shared
 from triptych.tasks import kept
 from triptych.tasks.cutout import MARGIN, Box, cut_out, filled, hues, inside, pixels_of, wider
 
@@ -211,7 +212,7 @@ def _followed(
                 continue
             last_told[number] = step
             box = plan[pairs[number]].box
-            moved = _moved(one.boxes[0], box)
+            moved = travelled(np.array(one.boxes[0]), np.array(box))
             far = np.abs(moved - one.places[step - 1]).max()
             if far > (FAR if stirs[number] else LEAP):
                 continue  # another thing was taken for it
@@ -358,16 +359,6 @@ def _shifted(layer: np.ndarray, by: np.ndarray) -> tuple[tuple[slice, slice], np
         where.append(slice(begin, end))
         inner.append(slice(begin - start, end - start))
     return (where[0], where[1]), piece[inner[0], inner[1]]
-
-
-def _moved(before: Box, after: Box) -> np.ndarray:
-    """How far right and down a box went, as shares: by its middle, or by the edge that the picture doesn't cut off."""
-    out = []
-    for low, high in ((0, 2), (1, 3)):
-        cut = min(before[low], after[low]) < CUT, max(before[high], after[high]) > 1 - CUT
-        edges = {(True, False): (high,), (False, True): (low,)}.get(cut, (low, high))
-        out.append(sum(after[edge] - before[edge] for edge in edges) / len(edges))
-    return np.array(out)
 
 
 def _hull(one: Box, two: Box) -> Box:

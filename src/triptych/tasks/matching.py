@@ -20,6 +20,8 @@ REACH, NEXT = 36, 22  # pixels (of 224) from frame to frame: how far at first, a
 UNLIKE = 48.0  # levels of 255 from which on pixels are as unlike as can be: a thing may be hidden in part
 POINTS = 300  # of a thing's pixels that are compared, at most
 LEAST = 30  # pixels (of 224 x 224) by which a thing can be known again
+LOST = 30.0  # levels from which on a thing isn't where it seems to be likest
+SIDE = 224  # pixels of a side beyond which frames are made smaller first: a table of all ways would grow too large
 OUTER = 0.01  # share of a thing's pixels that may lie beyond each edge of its box: specks
 
 
@@ -29,7 +31,8 @@ class Matched:
 
     Args:
         shifts: float64 (N, F, 2), how far right and down they are in each of the other frames, as shares of the sides.
-        costs: float64 (N, F), levels of 255 by which their pixels differ there; infinite where nothing is known.
+        costs: float64 (N, F), levels of 255 by which their pixels differ there, lost from LOST on; infinite where
+            nothing is known.
         middles: float64 (N, 2), of their pixels in that frame, as shares; nan where too few can be told apart.
     """
 
@@ -41,16 +44,18 @@ class Matched:
 def match(frames: np.ndarray, things: Sequence[Thing]) -> Matched:
     """Follow the pixels of things from a frame to the next ones, by the least difference of those that are theirs.
 
-    What moves is taken to go on as it went (template matching with constant velocity); what a thing looks like is what
-    it looked like in the first frame, so errors don't add up.
+    What moves is taken to go on as it went (template matching with constant velocity), and so is what is lost, since
+    something hides it or it is outside. What a thing looks like is what it looked like in the first frame, so errors
+    don't add up.
 
     Args:
         frames: uint8 (1 + F, S, S, 3): the frame of the boxes, and others in order of time, forth or back.
         things: with their boxes in the first frame.
     """
-    side, others = len(frames[0]), len(frames) - 1
-    masks, _ = cut_out(frames[0], things)
     pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
+    pictures = F.avg_pool2d(pictures, max(1, len(frames[0]) // SIDE))
+    side, others = pictures.shape[-1], len(frames) - 1
+    masks, _ = cut_out(pictures[0].permute(1, 2, 0).numpy(), things)
     shifts, costs = np.zeros((len(things), others, 2)), np.full((len(things), others), np.inf)
     middles = np.full((len(things), 2), np.nan)
     for number, mask in enumerate(masks):
@@ -66,7 +71,7 @@ def match(frames: np.ndarray, things: Sequence[Thing]) -> Matched:
         for place in range(others):
             reach = pixels_of(NEXT if place else REACH, side)
             found, cost = _nearest(pictures[place + 1], places + torch.from_numpy(at + way), looks, reach)
-            way = way + found
+            way = way + found if cost < LOST else way
             at = at + way
             shifts[number, place], costs[number, place] = at[::-1] / side, cost
     return Matched(shifts, costs, middles)

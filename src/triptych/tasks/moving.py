@@ -15,15 +15,15 @@ import torch
 
 from triptych.generate.sample import Sampling
 from triptych.model.mover import Mover
+from triptych.sequence.boxes import travelled
 from triptych.sequence.plan import Thing, middle, paired, shared
 from triptych.tasks import planning
 from triptych.tasks.common import Medium, Model
-from triptych.tasks.matching import Matched, match
+from triptych.tasks.matching import LOST, Matched, match
 
 APART = 4 / 224  # of a side: from which on the place that was told and the one that was followed are not the same
 ALIKE = 2.5 / 224  # of a side: so near to it, a thing's own pixels confirm a place that was told
 STRAY = 15 / 224  # of a side: how far back a thing's way may end from where it was told to be then
-UNLIKE = 40.0  # levels by which pixels may differ where a thing is followed
 HIDDEN = 0.6  # share of a box behind a lower one, from which on its pixels are taken to be the other's
 
 Box = tuple[float, float, float, float]
@@ -38,12 +38,14 @@ class Moving:
         shifts: (S, 2), how far right and down it has come since 1, 2, ... S frames before, as shares of the sides.
         known: (S,) bool, where that is known.
         sure: whether its motion can be built on.
+        late: frames since then, of a clip whose last frame was repeated.
     """
 
     thing: Thing
     shifts: np.ndarray
     known: np.ndarray
     sure: bool
+    late: int = 0
 
 
 def at_end(frames: np.ndarray, told: Sequence[Sequence[Thing]], span: int) -> list[Moving]:
@@ -55,35 +57,51 @@ def at_end(frames: np.ndarray, told: Sequence[Sequence[Thing]], span: int) -> li
         span: frames from one time to the next.
     """
     last = told[-1]
-    if len(frames) <= span or not last:
-        return [Moving(thing, np.zeros((span, 2)), np.zeros(span, bool), False) for thing in last]
-    window = frames[-1 - span :]
-    back = match(window[::-1], last)
+    late = _repeated(frames, span)
+    frames = frames[: len(frames) - late]
+    if len(frames) + late <= span or len(frames) < 2 or not last:
+        return [Moving(thing, np.zeros((span, 2)), np.zeros(span, bool), False, late) for thing in last]
     before = told[-2] if len(told) > 1 else ()
-    forth = match(window, before)
+    back, forth = match(frames[: -2 - span : -1], last), match(frames[-1 - span + late :], before)
     same = paired(last, before)
-    return [_one(last, number, back, before, forth, same.get(number)) for number in range(len(last))]
+    return [_one(last, number, back, before, forth, same.get(number), span, late) for number in range(len(last))]
+
+
+def _repeated(frames: np.ndarray, span: int) -> int:
+    """How many frames at the end only repeat the one before, fewer than `span`: what isn't a whole number of times long
+    is filled up so, and nothing stands still for that."""
+    count = 0
+    while count < min(span, len(frames)) - 1 and np.array_equal(frames[-1 - count], frames[-2 - count]):
+        count += 1
+    return count
 
 
 def _one(
-    last: Sequence[Thing], number: int, back: Matched, before: Sequence[Thing], forth: Matched, earlier: int | None
+    last: Sequence[Thing],
+    number: int,
+    back: Matched,
+    before: Sequence[Thing],
+    forth: Matched,
+    earlier: int | None,
+    span: int,
+    late: int,
 ) -> Moving:
     thing, shifts, costs = last[number], -back.shifts[number], back.costs[number]
     here = np.array(middle(thing.box))
     strays = False
     if earlier is not None:
-        start = np.array(middle(before[earlier].box))
-        strays = float(np.linalg.norm(here - shifts[-1] - start)) > STRAY
-        if forth.costs[earlier, -1] < UNLIKE:
-            there = start + forth.shifts[earlier, -1]
-            if _is_other(here, there, back.middles[number]):
-                thing, strays = _moved(thing, there - here), False
-                # Since so many frames before the last one, by the way that led to it.
-                way = np.concatenate([np.zeros((1, 2)), forth.shifts[earlier]])
-                shifts, costs = way[-1] - way[-2::-1], np.append(forth.costs[earlier, -2::-1], 0.0)
-                costs = np.maximum(costs, forth.costs[earlier, -1])
-    sure = bool(costs[0] < UNLIKE) and not strays and not _is_hidden(thing, last, number)
-    return Moving(thing, shifts, costs < np.inf, sure)
+        start, way, unlike = np.array(middle(before[earlier].box)), forth.shifts[earlier], forth.costs[earlier]
+        apart = float(np.linalg.norm(here - shifts[len(way) - 1] - start))
+        strays = apart > STRAY and costs[len(way) - 1] < LOST
+        if unlike[-1] < LOST and _is_other(here, start + way[-1], back.middles[number]):
+            thing, strays = _moved(thing, start + way[-1] - here), False
+            # Since so many frames before the last one, by the way that led to it.
+            shifts = way[-1] - np.concatenate([way[-2::-1], np.zeros((1, 2))])
+            costs = np.maximum(np.append(unlike[-2::-1], 0.0), unlike[-1])
+    known = costs < LOST
+    sure = bool(known[0]) and not strays and not _is_hidden(thing, last, number)
+    fill = span - len(known)
+    return Moving(thing, np.pad(shifts, ((0, fill), (0, 0))), np.pad(known, (0, fill)), sure, late)
 
 
 def _is_other(told: np.ndarray, followed: np.ndarray, pixels: np.ndarray) -> bool:
@@ -155,7 +173,8 @@ def foretold(
         temperature: 0 for the likeliest ways; above it others, by how unsure the mover is of each.
         seed: of these.
     """
-    boxes = _ways(mover, moving, span * len(later), temperature, np.random.default_rng([seed, 29]))
+    most = span * len(later) + max((one.late for one in moving), default=0)
+    boxes = _ways(mover, moving, most, temperature, np.random.default_rng([seed % 2**63, 29]))
     known = [one.thing for one in moving]
     out = []
     for place, things in enumerate(later, 1):
@@ -163,7 +182,7 @@ def foretold(
         plan = []
         for number, one in enumerate(moving):
             if one.sure:
-                box = boxes[number][place * span - 1]
+                box = boxes[number][one.late + place * span - 1]
                 inside = None if box is None else Thing(one.thing.words, box).within(0, 0, 1, 1)
             else:
                 inside = things[same[number]] if number in same else None
@@ -193,8 +212,7 @@ def _ways(
         stays = np.logical_and.accumulate((ahead.stays[0].numpy() > 0) & there[:, None], 1)
         for way, places, some in zip(ways, later.tolist(), stays.tolist(), strict=True):
             way += [tuple(box) if stay else None for box, stay in zip(places, some, strict=True)]
-        middles = (later[..., :2] + later[..., 2:]) / 2
         boxes, there = later[:, -1], stays[:, -1]
-        shifts = middles[:, -1:] - middles[:, -2 : -2 - mover.span : -1]
+        shifts = travelled(later[:, -2 : -2 - mover.span : -1], later[:, -1:])
         known = np.ones_like(known)
     return ways

@@ -11,9 +11,10 @@ from triptych.generate.grammar import Say
 from triptych.generate.sample import Sampling
 from triptych.media import framing
 from triptych.sequence import spell
+from triptych.sequence.boxes import CUT
 from triptych.sequence.layout import Row
 from triptych.sequence.names import are_near
-from triptych.sequence.plan import CUT, Thing, agreed, joined, laid, parse_what_can_be
+from triptych.sequence.plan import Thing, agreed, joined, laid, parse_what_can_be
 from triptych.sequence.plan import write as as_text
 from triptych.tasks.common import Medium, Model, chunks, ended, language_of
 from triptych.tasks.reading import each_framing

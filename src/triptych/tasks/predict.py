@@ -57,7 +57,7 @@ def predict(
     learned.need(model, "predict")
     info = model.bundle.info
     span, most = info.visual.span, 1 + (info.frames - 1) // info.visual.span  # maps of a window
-    given = model.frames(medium, start=start)
+    given = model.frames(medium, start=start, filled=False)  # what fills a window up would stand still
     wanted = max(1, round(seconds * info.fps))
     films = [given] * len(seeds)
     rounds = _rounds(len(given), wanted, span, most)

@@ -70,7 +70,8 @@ class GPTJob:
                 self.other_decoder = not cut.same(start.visual, self.parts.visual)
                 self.parts.visual = start.visual
                 self.parts.info = self.parts.info.model_copy(update={"visual": start.info.visual})
-            self.parts.verifier, self.parts.namer, self.parts.mover = start.verifier, start.namer, start.mover
+            self.parts.verifier, self.parts.namer = start.verifier, start.namer
+            self.parts.mover = start.mover if _same_times(start.info, self.parts.info) else None
             self.parts.text = start.text  # shards hold texts as they are: they are spelled in the ids that it knows
         self.config = config.gpt.model_copy(
             update={
@@ -329,6 +330,11 @@ class GPTJob:
             "plan ids": sorted({id_ for text in texts for id_ in rows.encode(text.text)}),
         }
         return {name: [*dict.fromkeys([*self.planned.get(name, []), *value])] for name, value in told.items()}
+
+
+def _same_times(one: zoo.ModelInfo, other: zoo.ModelInfo) -> bool:
+    """Whether two models tell times that lie as many frames and as long apart, as their movers learned it."""
+    return (one.visual.span, one.fps) == (other.visual.span, other.fps)
 
 
 def _past(made: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Shapes as in data.motions.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,10 @@ class MoverJob:
         self.parts = zoo.load(config.start, "cpu")
         info, span = self.parts.info, self.parts.info.visual.span
         folders = [config.data, *config.more]
-        self.batches = MotionBatches(folders, info.fps, span, MAPS * span, config.batch, config.seed)
         torch.manual_seed(config.seed)
-        self.model = Mover(span, MAPS * span).to(self.device)
         self.before = self.parts.mover
-        if self.before is not None:
-            self.model.load_state_dict(self.before.state_dict())
+        self.model = (Mover(span, MAPS * span) if self.before is None else copy.deepcopy(self.before)).to(self.device)
+        self.batches = MotionBatches(folders, info.fps, span, self.model.ahead, config.batch, config.seed)
 
     def losses(self, batch: dict[str, Tensor], scale: Callable[[Tensor], None]) -> dict[str, float]:
         """See train.loop.Job."""
@@ -77,12 +76,14 @@ class MoverJob:
         batch = {name: part.to(self.device) for name, part in batch.items()}
         off, still = _off(self._ahead(batch), batch), _off(None, batch)
         told, out = batch["told"], {}
-        for maps in range(1, MAPS + 1):
-            place = maps * self.model.span - 1
+        for frames in range(self.model.span, self.model.ahead + 1, self.model.span):
+            known = told[..., frames - 1]
             for name, value in (("off", off), ("still", still)):
-                mean = (value * told)[..., place].sum() / told[..., place].sum().clamp_min(1)
-                out[f"{name} after {place + 1} frames"] = float(mean)
-        return {"loss": out[f"off after {MAPS * self.model.span} frames"], **out}
+                if known.any():  # motions may end before that
+                    mean = float((value[..., frames - 1] * known).sum() / known.sum())
+                    out[f"{name} after {frames} frames"] = mean
+                    out |= {"loss": mean} if name == "off" else {}
+        return out
 
     def _ahead(self, batch: dict[str, Tensor]) -> Ahead:
         return self.model(*(batch[name] for name in ("boxes", "shifts", "known", "there")))

@@ -47,10 +47,13 @@ def _of_frames(frames: list[list[dict[str, Any]]], size: int) -> dict[str, Any]:
     things = []
     for id_ in sorted({id_ for frame in by_id for id_ in frame}):
         shown = [frame.get(id_) for frame in by_id]
-        things.append(
-            {
-                "boxes": [row and [round(float(edge) / size, 4) for edge in row["box"]] for row in shown],
-                "seen": [round(float(row["visible"]), 2) if row else 0.0 for row in shown],
-            }
-        )
+        boxes = [row and _share(row["box"], size) for row in shown]
+        seen = [round(float(row["visible"]), 2) if row and box else 0.0 for row, box in zip(shown, boxes, strict=True)]
+        things.append({"boxes": boxes, "seen": seen})
     return {"fps": FPS, "things": things}
+
+
+def _share(box: Any, size: int) -> list[float] | None:
+    """A box as shares of the picture's sides; none where so little of it is inside that it has no width."""
+    left, top, right, bottom = (round(float(edge) / size, 4) for edge in box)
+    return [left, top, right, bottom] if left < right and top < bottom else None

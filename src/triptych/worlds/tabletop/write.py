@@ -112,7 +112,7 @@ def write_world(
         require_vulkan()
     out = Path(out)
     settings = {"format": _FORMAT, "world": "tabletop", "seed": seed, "split": split, "level": level, "size": size}
-    _claim(out, settings)
+    before = _claim(out, settings)
     software, reason = choose_device(device) if drawn else (True, "nothing was drawn")
     jobs = [
         Job(str(out), medium, first, min(first + CHUNK[medium], count), seed, split, level, size, software)
@@ -120,26 +120,28 @@ def write_world(
         for first in range(0, count, CHUNK[medium])
     ]
     _run([job for job in jobs if not job.part.exists()], workers or os.cpu_count() or 1, progress)
-    summary = _merge(out, jobs)
-    summary |= {"device": reason}
+    summary = {**dict.fromkeys((*CHUNK, "questions", "failed"), 0), **before, **_merge(out, jobs)}
+    summary["device"] = reason if drawn else before.get("device", reason)
     write_json(out / "world.json", {**settings, "version": __version__, **summary})
     return summary
 
 
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Make the folder, or check that it holds the same world."""
+def _claim(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Make the folder, or check that it holds the same world; give what is known of it beside its settings."""
     path = out / "world.json"
+    found: dict[str, Any] = {}
     if path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))
         differing = [f"{k}={found.get(k)!r} there, {v!r} asked" for k, v in settings.items() if found.get(k) != v]
         if differing:
             raise DataError(f"{out} holds a world of other settings ({'; '.join(differing)}): choose another folder")
-    elif (out / "metadata.jsonl").exists():
+    elif any((out / name).exists() for name in ("metadata.jsonl", "motions.jsonl")):
         raise DataError(f"{out} holds media that this world did not make: choose another folder")
     for name in (*(medium for medium in CHUNK if medium != "motions"), ".parts"):
         (out / name).mkdir(parents=True, exist_ok=True)
     if not path.exists():
         write_json(path, settings)
+    return {name: value for name, value in found.items() if name not in settings and name != "version"}
 
 
 def _bar(total: int, show: bool) -> tuple[Any, Any]:
@@ -279,8 +281,8 @@ def _pictures(job: Job, renderer: Any) -> list[dict[str, Any]]:
 
 
 def _merge(out: Path, jobs: list[Job]) -> dict[str, Any]:
-    """Join the chunks' metadata, in order, and count."""
-    counts = {**dict.fromkeys(CHUNK, 0), "questions": 0, "failed": 0}
+    """Join the chunks' metadata, in order, and count what was joined."""
+    counts: dict[str, Any] = {}
     moving = [job for job in jobs if job.medium == "motions"]
     if moving:
         _join(out / "motions.jsonl", moving)
@@ -288,6 +290,7 @@ def _merge(out: Path, jobs: list[Job]) -> dict[str, Any]:
     files = [job for job in jobs if job.medium != "motions"]
     if files:
         _join(out / "metadata.jsonl", files)
+        counts |= {**{medium: 0 for medium in CHUNK if medium != "motions"}, "questions": 0, "failed": 0}
     for job in files:
         with job.part.open(encoding="utf-8") as lines:
             for line in lines:
