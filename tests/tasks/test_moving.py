@@ -6,7 +6,7 @@ import torch
 
 from triptych.model.mover import Ahead, Mover
 from triptych.sequence.plan import Thing, middle
-from triptych.tasks import moving
+from triptych.tasks import matching, moving
 from triptych.tasks.matching import LOST, match
 from triptych.tasks.moving import Moving, at_end, foretold
 
@@ -89,6 +89,31 @@ def test_what_has_come_in_is_known_since_it_did():
     assert one.sure
 
 
+def test_what_is_seen_in_the_last_frame_alone_isnt_sure():
+    frames = clip((RED, [(20, 30)] * 5))
+    frames[:-1] = ground().astype(np.uint8)
+    (one,) = at_end(frames, [[], [at("red", 20, 30)]], SPAN)
+    assert not one.known.any()
+    assert not one.sure
+
+
+def test_what_is_lost_stays_where_it_was_told():
+    red, over = [(20, 30)] * 5, [(90, 90), (60, 60), (40, 45), (24, 34), (20, 31)]
+    told = [[at("red", 20, 30)], [at("red", 80, 20)]]
+    (one,) = at_end(clip((RED, red), (BLUE, over)), told, SPAN)
+    assert one.thing == told[-1][0]
+    assert not one.sure
+
+
+@pytest.mark.parametrize(
+    ("pixels", "followed", "other"),
+    [(2.4, 4.4, True), (2.0, 4.4, False), (2.6, 9.0, True), (0, 3, False), (None, 9, True)],
+)
+def test_of_two_places_the_one_counts_that_its_pixels_confirm(pixels, followed, other):
+    seen = np.full(2, np.nan) if pixels is None else np.array([pixels / 224, 0])
+    assert moving._is_other(np.zeros(2), np.array([followed / 224, 0]), seen) == other
+
+
 @pytest.mark.parametrize("repeated", [1, 2, 3])
 def test_frames_that_only_fill_a_clip_up_stand_for_nothing(steady, repeated):
     """What isn't a whole number of times long ends in frames that repeat the last one."""
@@ -112,7 +137,13 @@ def test_frames_that_only_fill_a_clip_up_stand_for_nothing(steady, repeated):
 def test_frames_of_any_size_are_followed(monkeypatch):
     red = way((20, 30), *RIGHT)
     frames = clip((RED, red)).repeat(4, 1).repeat(4, 2)  # 448 pixels, which are looked at as 224
+    sides = []
+    nearest = matching._nearest
+    monkeypatch.setattr(
+        matching, "_nearest", lambda picture, *more: sides.append(picture.shape[-1]) or nearest(picture, *more)
+    )
     found = match(frames, [at("red", *red[0])])
+    assert set(sides) == {224}  # a table of all ways of large frames would take hundreds of megabytes
     assert np.allclose(found.shifts[0] * SIDE, [[5, 0], [11, 1], [18, 2], [26, 4]], atol=0.6)
 
 
@@ -126,7 +157,9 @@ def test_what_goes_beyond_the_edge_is_followed_by_what_is_left():
         frames[number] = frame.clip(0, 255).astype(np.uint8)
     last = at("red", *red[-1]).within(0, 0, 1, 1)
     (one,) = at_end(frames, [[at("red", *red[0])], [last]], SPAN)
-    assert all(0 <= edge <= 1 for edge in one.thing.box)
+    assert one.thing == last
+    moved = moving._moved(at("red", 100, 60), np.array([12 / SIDE, 0]))
+    assert moved.box == pytest.approx(last.box)
     assert (one.shifts[:, 0] * SIDE).round().tolist() == [8, 16, 24, 32]
 
 
@@ -223,7 +256,7 @@ def test_more_than_it_tells_at_once_is_told_after_that(steady):
 
 def test_what_left_stays_away_when_more_is_told(steady):
     """After what it tells at once, a network might well say that what is outside comes back."""
-    now = [moving_thing("red", 94, 30, (3, 0)), moving_thing("blue", 20, 60, (0, 0))]
+    now = [moving_thing("red", 94, 30, (4, 0)), moving_thing("blue", 20, 60, (0, 0))]
 
     def back(boxes, shifts, known, there):
         ahead = Steady.forward(steady, boxes, shifts, known, there)
@@ -232,6 +265,20 @@ def test_what_left_stays_away_when_more_is_told(steady):
     steady.forward = back
     plans = foretold(steady, now, [[]] * 5, SPAN)
     assert [sorted(centres(plan)) for plan in plans] == [["blue", "red"], *[["blue"]] * 4]
+
+
+def test_of_what_it_told_itself_all_is_known(steady):
+    asked = []
+
+    def spy(boxes, shifts, known, there):
+        asked.append((shifts, known))
+        return Steady.forward(steady, boxes, shifts, known, there)
+
+    steady.forward = spy
+    one = moving_thing("red", 20, 30, (1, 0))
+    foretold(steady, [Moving(one.thing, one.shifts, np.arange(SPAN) < 1, True)], [[]] * 3, SPAN)
+    assert [known.sum() for _, known in asked] == [1, SPAN]
+    assert (asked[1][0][0, 0] * SIDE).round().tolist() == [[1, 0], [2, 0], [3, 0], [4, 0]]
 
 
 def test_seeds_may_be_any_number(steady):

@@ -77,6 +77,15 @@ def test_a_picture_and_an_instruction(model, clip, tmp_path):
     np.testing.assert_array_equal(model.predict(tmp_path / "a.png", seconds=2, guidance=4)[0].frames, plain.frames)
 
 
+@pytest.mark.usefixtures("pale")
+def test_a_short_clip_goes_on_from_its_own_end(model, clip, tmp_path):
+    """What would fill the window up stands still."""
+    video.write(tmp_path / "short.mp4", clip[:6])
+    future = model.predict(tmp_path / "short.mp4", seconds=0.5)[0]
+    assert future.given.shape == (9, 64, 64, 3)
+    assert future.frames.shape == (4, 64, 64, 3)
+
+
 def test_further_than_a_window(model, clip):
     seen = []
     future = model.predict(clip, seconds=3, progress=lambda done, total: seen.append((done, total)))[0]

@@ -8,7 +8,7 @@ from tests.data.test_motions import thing, written
 from triptych import zoo
 from triptych.config import RunConfig, load_settings
 from triptych.errors import ConfigError, DataError, ModelError
-from triptych.model.mover import Mover
+from triptych.model.mover import Mover, _between
 from triptych.tasks.describe import describe
 from triptych.train import gpt
 from triptych.train.loop import Loop
@@ -58,6 +58,22 @@ def test_what_isnt_known_isnt_read(mover):
     other[:, :, 1:] += 1
     assert torch.equal(mover(boxes, shifts, known, there).edges, mover(boxes, other, known, there).edges)
     assert not torch.equal(mover(boxes, shifts, known, there).edges, mover(boxes, shifts * 2, known, there).edges)
+
+
+def test_a_thing_does_not_act_on_itself(mover):
+    alone = scene(count=1)
+    before = mover(*alone).edges
+    for act in mover.acts:
+        act[2].bias.data += 1
+    assert torch.equal(mover(*alone).edges, before)
+    assert not torch.equal(mover(*scene(count=2)).edges[:, :1], before)
+
+
+def test_pairs_are_seen_by_their_way_speed_and_gap():
+    boxes = torch.tensor([[[0.1, 0.1, 0.2, 0.2], [0.3, 0.15, 0.5, 0.3]]])
+    between = _between(boxes, torch.tensor([[[0.01, 0.0], [0.0, 0.02]]]))
+    assert torch.allclose(between[0, 0, 1], torch.tensor([-1.0, -0.3, 0.08, -0.16, 0.4, -0.2]))
+    assert torch.allclose(between[0, 1, 0, :4], -between[0, 0, 1, :4])
 
 
 def settings(data, out, start, *more):
@@ -143,6 +159,9 @@ def test_a_model_carries_it(run, data, tiny_model, tmp_path):
     job = MoverJob(settings(data, tmp_path / "on", run[0]))  # goes on from its own
     assert torch.equal(job.model.tell.bias, bundle.mover.tell.bias)
     assert job.describe()["weights"] == f"those of {run[0]}"
+    more = written(tmp_path / "more", [[thing(0, 0)]] * 100)
+    job = MoverJob(settings(data, tmp_path / "on", run[0], f"more=[{more}]"))
+    assert job.describe()["data"] == "285 motions"
     without = zoo.save(tmp_path / "without", bundle.info, bundle.text, bundle.visual, bundle.gpt)
     assert zoo.load(without).mover is None
 

@@ -277,3 +277,13 @@ def test_motions_of_somebody_else_are_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="this world did not make"):
         write_world(tmp_path, images=0, clips=0, motions=2, size=SIZE, progress=False)
     assert (tmp_path / "motions.jsonl").read_text() == "mine"
+
+
+def test_what_has_no_width_left_is_outside() -> None:
+    from triptych.worlds.tabletop.motions import _of_frames
+
+    frames = [
+        [{"id": 0, "box": box, "visible": 0.5}] for box in ([10.0, 20.0, 30.0, 40.0], [0.0, 20.0, 0.002, 40.0], None)
+    ]
+    (thing,) = _of_frames(frames, 100)["things"]
+    assert thing == {"boxes": [[0.1, 0.2, 0.3, 0.4], None, None], "seen": [0.5, 0.0, 0.0]}

@@ -82,11 +82,9 @@ def _nearest(picture: Tensor, places: Tensor, looks: Tensor, reach: int) -> tupl
     (3, P), at most `reach`, and by how many levels they differ. What lies outside is as unlike as can be."""
     size = 2 * reach + 1
     wide = F.pad(picture, (reach,) * 4, value=-1000.0)
-    steps = torch.arange(size)
-    rows, columns = (places[:, axis, None] + steps for axis in (0, 1))
-    inside = ((rows >= 0) & (rows < wide.shape[1]))[:, :, None] & ((columns >= 0) & (columns < wide.shape[2]))[:, None]
-    seen = wide[:, rows.clamp(0, wide.shape[1] - 1)[:, :, None], columns.clamp(0, wide.shape[2] - 1)[:, None]]
-    unlike = (seen - looks[:, :, None, None]).abs().mean(0).clamp(max=UNLIKE)
-    costs = unlike.where(inside, torch.tensor(UNLIKE)).mean(0)
+    # Beyond that, the outermost of what was added is read: as unlike as can be, too.
+    rows, columns = ((places[:, axis, None] + torch.arange(size)).clamp(0, wide.shape[1 + axis] - 1) for axis in (0, 1))
+    seen = wide[:, rows[:, :, None], columns[:, None]]
+    costs = (seen - looks[:, :, None, None]).abs().mean(0).clamp(max=UNLIKE).mean(0)
     best = int(costs.argmin())
     return np.array([best // size - reach, best % size - reach]), float(costs.flatten()[best])

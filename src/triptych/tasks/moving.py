@@ -97,7 +97,7 @@ def _one(
             thing, strays = _moved(thing, start + way[-1] - here), False
             # Since so many frames before the last one, by the way that led to it.
             shifts = way[-1] - np.concatenate([way[-2::-1], np.zeros((1, 2))])
-            costs = np.maximum(np.append(unlike[-2::-1], 0.0), unlike[-1])
+            costs = np.append(unlike[-2::-1], 0.0)
     known = costs < LOST
     sure = bool(known[0]) and not strays and not _is_hidden(thing, last, number)
     fill = span - len(known)
