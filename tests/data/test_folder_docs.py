@@ -4,7 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.data.media import moving, scene
+from triptych.data import motions
 from triptych.data.clean import clean
 from triptych.data.folder import CLIPS, PICTURES, scan
 from triptych.data.report import KINDS
@@ -15,7 +18,7 @@ PAGE = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
 
 
 def test_every_json_example_works(tmp_path) -> None:
-    examples = re.findall(r"```jsonl\n(.*?)```", PAGE, re.S)
+    examples = [example for example in re.findall(r"```jsonl\n(.*?)```", PAGE, re.S) if '"file_name"' in example]
     assert len(examples) == 7
     keys = set()
     for i, example in enumerate(examples):
@@ -34,6 +37,14 @@ def test_every_json_example_works(tmp_path) -> None:
                 keys.add(key)
         assert not findings
     assert keys == {"text", "texts", "label", "qa", "events", "sequence", "instruction", "objects"}
+
+
+def test_the_example_of_motions_works(tmp_path) -> None:
+    (example,) = re.findall(r"```jsonl\n({\"fps\".*?)```", PAGE, re.S)
+    (tmp_path / motions.FILE).write_text(example, encoding="utf-8")
+    boxes, seen = motions.read(tmp_path / motions.FILE, 8.0)
+    assert boxes.shape[:2] == (1, 3)
+    assert seen[0, :, 0].tolist() == pytest.approx([1.0, 0.6, 0.0])
 
 
 def test_the_trees_work(tmp_path) -> None:
