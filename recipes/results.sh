@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Every number and picture that the pages show of a model, from held-out media; a second call renders nothing anew.
 #   bash recipes/results.sh [WORK] [MODEL]
-# A hundred minutes of two CPU cores by the `seconds` of docs/results.json, of them 39 predict beside trainings that shared
-# the cores, so less where nothing does, and 23 search among 500 clips. And what rendering takes. The detector and the
+# Seventy-three minutes of two CPU cores by the `seconds` of docs/results.json, of them 13 track (beside tests that shared the
+# cores) and 23 search among 500 clips. And what rendering takes. The detector and the
 # feature network that judge are made apart from the GPT: recipes/tabletop.sh trains the one, a package carries the other.
 set -euo pipefail
 WORK=${1:-work}

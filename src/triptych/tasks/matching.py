@@ -14,14 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.sequence.plan import Thing
-from triptych.tasks.cutout import cut_out, pixels_of
+from triptych.tasks.cutout import OF, cut_out, pixels_of
 
 REACH, NEXT = 36, 22  # pixels (of 224) from frame to frame: how far at first, and from what was foreseen after that
 UNLIKE = 48.0  # levels of 255 from which on pixels are as unlike as can be: a thing may be hidden in part
 POINTS = 300  # of a thing's pixels that are compared, at most
 LEAST = 30  # pixels (of 224 x 224) by which a thing can be known again
 LOST = 30.0  # levels from which on a thing isn't where it seems to be likest
-SIDE = 224  # pixels of a side beyond which frames are made smaller first: a table of all ways would grow too large
 OUTER = 0.01  # share of a thing's pixels that may lie beyond each edge of its box: specks
 
 
@@ -53,14 +52,15 @@ def match(frames: np.ndarray, things: Sequence[Thing]) -> Matched:
         things: with their boxes in the first frame.
     """
     pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
-    pictures = F.avg_pool2d(pictures, max(1, len(frames[0]) // SIDE))
+    # Large frames are made smaller first: the table of all ways would take hundreds of megabytes.
+    pictures = F.avg_pool2d(pictures, max(1, len(frames[0]) // OF))
     side, others = pictures.shape[-1], len(frames) - 1
     masks, _ = cut_out(pictures[0].permute(1, 2, 0).numpy(), things)
     shifts, costs = np.zeros((len(things), others, 2)), np.full((len(things), others), np.inf)
     middles = np.full((len(things), 2), np.nan)
     for number, mask in enumerate(masks):
         rows, columns = np.nonzero(mask)
-        if len(rows) < max(4, LEAST * (side / 224) ** 2):
+        if len(rows) < max(4, LEAST * (side / OF) ** 2):
             continue
         ends = [np.quantile(values, [OUTER, 1 - OUTER]).mean() + 0.5 for values in (columns, rows)]
         middles[number] = np.array(ends) / side

@@ -19,14 +19,13 @@ from triptych.sequence.boxes import travelled
 from triptych.sequence.plan import Thing, middle, paired, shared
 from triptych.tasks import planning
 from triptych.tasks.common import Medium, Model
+from triptych.tasks.cutout import OF, Box
 from triptych.tasks.matching import LOST, Matched, match
 
-APART = 4 / 224  # of a side: from which on the place that was told and the one that was followed are not the same
-ALIKE = 2.5 / 224  # of a side: so near to it, a thing's own pixels confirm a place that was told
-STRAY = 15 / 224  # of a side: how far back a thing's way may end from where it was told to be then
+APART = 4 / OF  # of a side: from which on the place that was told and the one that was followed are not the same
+ALIKE = 2.5 / OF  # of a side: so near to it, a thing's own pixels confirm a place that was told
+STRAY = 15 / OF  # of a side: how far back a thing's way may end from where it was told to be then
 HIDDEN = 0.6  # share of a box behind a lower one, from which on its pixels are taken to be the other's
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)

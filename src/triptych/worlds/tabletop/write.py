@@ -18,14 +18,14 @@ from triptych.files import write_json, write_text
 from triptych.worlds.tabletop.render import DRIVERS
 from triptych.worlds.tabletop.scene import Split, generator
 
+Medium = Literal["images", "clips", "edits", "motions"]
+
 # Multiples of a block of pictures, of a clip and its twin, and of a chain of edits.
-CHUNK = {"images": 40, "clips": 10, "edits": 30, "motions": 100}
+DRAWN: dict[Medium, int] = {"images": 40, "clips": 10, "edits": 30}
+CHUNK: dict[Medium, int] = {**DRAWN, "motions": 100}
 RECYCLE = 12  # chunks a worker lives for: the renderer leaks about 3 MB a scene
 DIED = "the process died"
 _FORMAT = 4  # 1 had no words about places, 2 no boxes, 3 none of clips
-
-
-Medium = Literal["images", "clips", "edits", "motions"]
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def write_world(
         raise ConfigError(f"size={size}: choose an even number of pixels from 64")
     generator(seed, split, level, "picture", 0)  # raises for an unknown split or a negative seed
     require_mujoco()
-    drawn = any(count for medium, count in counts.items() if medium != "motions")
+    drawn = any(counts[medium] for medium in DRAWN)
     if drawn:
         require_vulkan()
     out = Path(out)
@@ -137,7 +137,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
             raise DataError(f"{out} holds a world of other settings ({'; '.join(differing)}): choose another folder")
     elif any((out / name).exists() for name in ("metadata.jsonl", "motions.jsonl")):
         raise DataError(f"{out} holds media that this world did not make: choose another folder")
-    for name in (*(medium for medium in CHUNK if medium != "motions"), ".parts"):
+    for name in (*DRAWN, ".parts"):
         (out / name).mkdir(parents=True, exist_ok=True)
     if not path.exists():
         write_json(path, settings)
@@ -237,11 +237,8 @@ def make_chunk(job: Job) -> None:
     from triptych.worlds.tabletop.motions import write_motions
     from triptych.worlds.tabletop.render import shared_renderer
 
-    if job.medium == "motions":
-        rows = write_motions(job)
-    else:
-        write = {"images": _pictures, "clips": write_clips, "edits": write_edits}[job.medium]
-        rows = write(job, shared_renderer(job.size, job.software))
+    draw = {"images": _pictures, "clips": write_clips, "edits": write_edits}.get(job.medium)
+    rows = draw(job, shared_renderer(job.size, job.software)) if draw else write_motions(job)
     write_text(job.part, "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows))
 
 
@@ -283,14 +280,13 @@ def _pictures(job: Job, renderer: Any) -> list[dict[str, Any]]:
 def _merge(out: Path, jobs: list[Job]) -> dict[str, Any]:
     """Join the chunks' metadata, in order, and count what was joined."""
     counts: dict[str, Any] = {}
-    moving = [job for job in jobs if job.medium == "motions"]
+    files, moving = ([job for job in jobs if (job.medium in DRAWN) == drawn] for drawn in (True, False))
     if moving:
         _join(out / "motions.jsonl", moving)
         counts["motions"] = sum(job.last - job.first for job in moving)
-    files = [job for job in jobs if job.medium != "motions"]
     if files:
         _join(out / "metadata.jsonl", files)
-        counts |= {**{medium: 0 for medium in CHUNK if medium != "motions"}, "questions": 0, "failed": 0}
+        counts |= dict.fromkeys((*DRAWN, "questions", "failed"), 0)
     for job in files:
         with job.part.open(encoding="utf-8") as lines:
             for line in lines:
